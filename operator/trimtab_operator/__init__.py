@@ -1,0 +1,1 @@
+"""The controller: observes a target, analyses it, decides one change at a time, acts and writes down why."""

@@ -1,0 +1,150 @@
+"""What a snapshot means: trust, attainment, bottleneck, capacity, baseline. Values carry their evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trimtab_operator.model.signals import Signal
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One measured fact: the query that gave it, the value with its unit, when, and on how many requests it rests."""
+
+    signal: Signal
+    query: str
+    value: float
+    unit: str
+    at: float
+    samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Trust:
+    """May this snapshot be acted upon? `reason` is a reason of the condition MetricsTrusted."""
+
+    trusted: bool
+    reason: str
+    message: str
+
+
+class Attainment(StrEnum):
+    """State of one objective."""
+
+    MET = "Met"
+    VIOLATED = "Violated"
+    NOT_MEASURED = "NotMeasured"
+
+
+@dataclass(frozen=True)
+class ObjectiveResult:
+    """One objective of the policy, measured. `value` and `limit` share the objective's unit; `uncertainty_ratio` is the
+    relative half-width that the measurement cannot resolve (bucket width, counting noise).
+    """
+
+    name: str
+    guard: bool
+    attainment: Attainment
+    limit: float
+    value: float | None = None
+    reason: str = ""
+    samples: int | None = None
+    uncertainty_ratio: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScorecardRow:
+    """One measure of the scorecard, against the policy's own objective or the project's reference."""
+
+    measure: str
+    attainment: Attainment
+    reference: float | None
+    unit: str
+    value: float | None = None
+    reason: str = ""
+    samples: int | None = None
+    uncertainty_ratio: float = 0.0
+
+
+class BottleneckKind(StrEnum):
+    """What limits the target (closed list of DESIGN §1)."""
+
+    QUEUE = "Queue"
+    COMPUTE = "Compute"
+    MEMORY_BANDWIDTH = "MemoryBandwidth"
+    KV_CAPACITY = "KvCapacity"
+    GPU_MEMORY = "GpuMemory"
+    CPU = "Cpu"
+    NETWORK = "Network"
+    POWER_THROTTLE = "PowerThrottle"
+    UNDERUSED = "Underused"
+    NONE = "None"
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """The limiting resource with its evidence; confidence 0..1."""
+
+    kind: BottleneckKind
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    runner_up: BottleneckKind | None = None
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Something that may not change now, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Load and what one replica carries, in requests per second; `utilization_ratio` 1 means the scarcest is full.
+
+    `demand_peak_rps` is the largest demand within the stabilisation time.
+    """
+
+    demand_rps: float
+    demand_peak_rps: float
+    per_replica_rps: float | None
+    utilization_ratio: float
+    binding: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The largest value of a signal in the window, and when."""
+
+    signal: Signal
+    value: float
+    unit: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is normal: the scorecard over a window, with sample counts and peaks. Times are unix seconds."""
+
+    start: float
+    end: float
+    requests: int
+    rows: tuple[ScorecardRow, ...]
+    peaks: tuple[Peak, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that the decision needs to know."""
+
+    trust: Trust
+    objectives: tuple[ObjectiveResult, ...]
+    scorecard: tuple[ScorecardRow, ...]
+    bottleneck: Bottleneck | None
+    constraints: tuple[Constraint, ...]
+    capacity: Capacity | None
+    baseline: Baseline | None
+    coverage_seconds: float  # how much of the observation window holds data

@@ -1,0 +1,103 @@
+"""Names and states of what is measured. No data is not zero: each state is a value of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Signal(StrEnum):
+    """A canonical signal; the runtime tables say by which PromQL each is read. Units in the name."""
+
+    REQUESTS_PER_SECOND = "requests_per_second"  # offered: answered, refused and failed
+    ERRORS_PER_SECOND = "errors_per_second"  # failed or refused by the server, not the client's mistakes
+    REJECTED_PER_SECOND = "rejected_per_second"  # refused because the queue was full
+    LATENCY_SECONDS = "latency_seconds"  # histogram, whole request at the pod
+    QUEUE_SECONDS = "queue_seconds"  # histogram, time in the queue
+    TIME_TO_FIRST_TOKEN_SECONDS = "time_to_first_token_seconds"  # noqa: S105 - a metric, not a secret; histogram
+    INTER_TOKEN_LATENCY_SECONDS = "inter_token_latency_seconds"  # noqa: S105 - the same; histogram
+    QUEUE_REQUESTS = "queue_requests"
+    RUNNING_REQUESTS = "running_requests"
+    BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
+    BATCH_SIZE = "batch_size"  # mean items in a batch
+    CACHE_HIT_RATIO = "cache_hit_ratio"
+    KV_CACHE_USED_RATIO = "kv_cache_used_ratio"
+    CPU_USED_CORES = "cpu_used_cores"
+    CPU_LIMIT_CORES = "cpu_limit_cores"
+    CPU_THROTTLED_RATIO = "cpu_throttled_ratio"  # throttled periods ÷ periods
+    MEMORY_USED_BYTES = "memory_used_bytes"
+    MEMORY_LIMIT_BYTES = "memory_limit_bytes"
+    NETWORK_BYTES_PER_SECOND = "network_bytes_per_second"
+    GPU_UTILIZATION_RATIO = "gpu_utilization_ratio"
+    GPU_MEMORY_USED_RATIO = "gpu_memory_used_ratio"
+    GPU_POWER_WATTS = "gpu_power_watts"
+    GPU_THROTTLED = "gpu_throttled"  # 1 while any throttle reason holds
+
+
+class SignalState(StrEnum):
+    """What is known of a signal at one instant."""
+
+    OK = "Ok"
+    NO_DATA = "NoData"
+    STALE = "Stale"
+    PARTIAL = "Partial"  # some pods that should answer did not, or Prometheus warned of a partial response
+    ERROR = "Error"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One signal of one target at one instant, by pod.
+
+    `by_pod` holds the pods that answered, in the unit of the signal's name, and may be non-empty when the state is
+    PARTIAL. `query` is the PromQL that was run; `at` is the newest sample's time (unix seconds), None without data.
+    """
+
+    signal: Signal
+    state: SignalState
+    query: str
+    window_seconds: float
+    at: float | None = None
+    by_pod: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """A classic histogram's increase over a window: cumulative counts (requests) by upper bound (seconds, last inf)."""
+
+    bounds_seconds: tuple[float, ...]
+    cumulative: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One histogram signal of one target over `window_seconds`, by pod."""
+
+    signal: Signal
+    state: SignalState
+    query: str
+    window_seconds: float
+    at: float | None = None
+    by_pod: dict[str, Buckets] = field(default_factory=dict)
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One instant of a series: unix seconds and the signal's value over the whole target."""
+
+    at: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """One signal over the lookback, aggregated over the target's pods (`how` = sum or mean, by the signal's nature)."""
+
+    signal: Signal
+    state: SignalState
+    query: str
+    how: Literal["sum", "mean", "max"]
+    points: tuple[Point, ...] = ()
+    message: str = ""
