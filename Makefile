@@ -1,0 +1,74 @@
+# Every target calls `setup`; the commands run inside .venv. `make help` lists what a person uses.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements/bootstrap.txt requirements/dev.txt
+STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16)
+COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate -q --python-version 3.11
+PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
+
+.PHONY: help setup lock generate format check test demo cluster-up cluster-status cluster-down kubeconfig clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+
+setup: $(STAMP) ## make .venv from the hash locks
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trimtab needs Python 3.11 or newer; set PYTHON=...")'
+	@echo "setup: installing the locked packages into $(VENV) (first time: a few minutes, 5 GB with torch)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: ## renew the hash locks from pyproject.toml
+	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra operator --extra agent -c requirements/dev.txt -o requirements/control.txt
+	@$(COMPILE) pyproject.toml --extra engine -c requirements/dev.txt -o requirements/engine.txt
+	@$(COMPILE) pyproject.toml --extra demo --no-deps -c requirements/dev.txt -o requirements/demo.txt
+
+generate: setup ## write crds/*.yaml, the chart's copies and the generated reference pages
+	@$(BIN)/python -m trimtab_api.generate
+	@$(BIN)/python charts/sync_crds.py
+	@$(BIN)/python charts/generate_reference.py
+
+format: setup ## format the code
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+check: setup ## format, lint, types, import contracts, unit tests (under a minute)
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES)) -p dev -p bench
+	@$(BIN)/lint-imports --no-timings >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/pytest -q tests/unit tests/architecture
+
+test: setup ## everything that runs on one machine; installs what it needs
+	@$(BIN)/python -m dev.cluster up
+	@$(BIN)/pytest tests
+
+demo: setup ## real cluster, real traffic, one policy; prints what happens and a table
+	@$(BIN)/python -m dev.demo
+
+cluster-up: setup ## start the local Kubernetes
+	@$(BIN)/python -m dev.cluster up
+
+cluster-status: setup ## what runs of it
+	@$(BIN)/python -m dev.cluster status
+
+cluster-down: setup ## stop it and leave nothing behind
+	@$(BIN)/python -m dev.cluster down
+
+kubeconfig: setup ## print the path of its kubeconfig
+	@$(BIN)/python -m dev.cluster kubeconfig
+
+bench-%: setup ## one published figure, for example bench-footprint
+	@$(BIN)/python -m bench.$*
+
+clean: ## remove what builds left in the checkout
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
