@@ -1,0 +1,166 @@
+"""What Discovery and Analysis find: baseline, bottleneck, constraints, objective and scorecard rows, saving."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from trimtab_api.base import ApiModel, list_map
+from trimtab_api.objectives import ObjectiveName
+from trimtab_api.quantities import Ratio, SignedDecimal
+from trimtab_api.texts import Count, Query, Sentence, Word
+
+
+class BottleneckKind(StrEnum):
+    """What limits a target."""
+
+    QUEUE = "Queue"
+    COMPUTE = "Compute"
+    MEMORY_BANDWIDTH = "MemoryBandwidth"
+    KV_CAPACITY = "KvCapacity"
+    GPU_MEMORY = "GpuMemory"
+    CPU = "Cpu"
+    NETWORK = "Network"
+    POWER_THROTTLE = "PowerThrottle"
+    UNDERUSED = "Underused"
+    NONE = "None"
+
+
+class ObjectiveState(StrEnum):
+    """Whether an objective is met."""
+
+    MET = "Met"
+    VIOLATED = "Violated"
+    NOT_MEASURED = "NotMeasured"
+
+
+class ScoreState(StrEnum):
+    """Whether a reference of the scorecard is met."""
+
+    MET = "Met"
+    MISSED = "Missed"
+    NOT_MEASURED = "NotMeasured"
+
+
+class Measure(StrEnum):
+    """The rows of the scorecard."""
+
+    GPU_UTILIZATION = "GpuUtilization"
+    GPU_MEMORY = "GpuMemory"
+    LATENCY_P95 = "LatencyP95"
+    RESPONSE_TIME_P95 = "ResponseTimeP95"
+    THROUGHPUT = "Throughput"
+    ACCURACY = "Accuracy"
+    RESOURCE_UTILIZATION = "ResourceUtilization"
+    ERRORS = "Errors"
+    SATISFACTION = "Satisfaction"
+    CACHE_HITS = "CacheHits"
+    ENERGY_PER_REQUEST = "EnergyPerRequest"
+    COST_PER_REQUEST = "CostPerRequest"
+    ENERGY_EFFICIENCY = "EnergyEfficiency"
+
+
+class SavingReference(StrEnum):
+    """What a saving is measured against."""
+
+    BASELINE = "Baseline"
+    MAX_REPLICAS = "MaxReplicas"
+
+
+class Evidence(ApiModel):
+    """One measurement behind a statement."""
+
+    signal: Word = Field(description="Name of the signal.")
+    query: Query = Field(default="", description="The PromQL that was sent; empty where none was needed.")
+    value: SignedDecimal | None = Field(default=None, description="Its value; absent where there was no data.")
+    unit: Word = Field(description="Unit of the value, such as seconds, bytes or ratio.")
+    at: AwareDatetime = Field(description="Time that the value speaks about.")
+    samples: Count = Field(default=0, description="Samples behind the value.")
+
+
+class Peak(ApiModel):
+    """The largest value of a signal in a window."""
+
+    signal: Word = Field(description="Name of the signal.")
+    value: SignedDecimal = Field(description="The largest value.")
+    unit: Word = Field(description="Unit of the value.")
+    at: AwareDatetime = Field(description="When it was seen.")
+
+
+class ObjectiveResult(ApiModel):
+    """One of the policy's own objectives, measured."""
+
+    name: ObjectiveName = Field(description="Name of the field in spec.objectives.")
+    value: Word | None = Field(default=None, description="Measured value with its unit; absent where not measured.")
+    limit: Word = Field(description="The policy's limit.")
+    met: ObjectiveState = Field(description="Met, Violated, or NotMeasured with the reason.")
+    reason: Sentence = Field(default="", description="Why it stands so; always given for NotMeasured.")
+    samples: Count = Field(default=0, description="Requests or samples behind the value.")
+    since: AwareDatetime | None = Field(default=None, description="Since when it stands so.")
+
+
+class ScorecardRow(ApiModel):
+    """One measure that is taken for every policy."""
+
+    measure: Measure = Field(description="What is measured.")
+    value: Word | None = Field(default=None, description="Measured value with its unit; absent where not measured.")
+    reference: Word = Field(description="The target: the policy's own objective, else the charter's reference.")
+    state: ScoreState = Field(description="Met, Missed, or NotMeasured with the reason.")
+    reason: Sentence = Field(default="", description="Why it stands so; always given for NotMeasured.")
+    samples: Count = Field(default=0, description="Requests or samples behind the value.")
+    since: AwareDatetime | None = Field(default=None, description="Since when it stands so.")
+
+
+class Baseline(ApiModel):
+    """What is normal, over one window."""
+
+    from_: AwareDatetime = Field(alias="from", description="Start of the window.")
+    to: AwareDatetime = Field(description="End of the window.")
+    requests: Count = Field(description="Requests answered in the window.")
+    samples: Count = Field(default=0, description="Looks at the target in the window.")
+    replicas: SignedDecimal | None = Field(default=None, description="Mean number of replicas.")
+    requests_per_second: SignedDecimal | None = Field(default=None, description="Mean throughput.")
+    gpu_utilization_ratio: Ratio | None = Field(default=None, description="Mean GPU utilization.")
+    cpu_utilization_ratio: Ratio | None = Field(default=None, description="Mean CPU use against the limit.")
+    gpu_memory_ratio: Ratio | None = Field(default=None, description="Mean share of GPU memory in use.")
+    cache_hit_ratio: Ratio | None = Field(default=None, description="Share of requests answered from the cache.")
+    joules_per_request: SignedDecimal | None = Field(default=None, description="GPU energy per answered request.")
+    cost_per_hour: SignedDecimal | None = Field(default=None, description="Cost per hour in spec.cost.currency.")
+    cost_per_thousand_requests: SignedDecimal | None = Field(
+        default=None, description="Cost of a thousand answered requests in spec.cost.currency."
+    )
+    objectives: Annotated[tuple[ObjectiveResult, ...], Field(max_length=16)] = Field(
+        default=(), description="The objectives over the window.", json_schema_extra=list_map("name")
+    )
+    peaks: Annotated[tuple[Peak, ...], Field(max_length=16)] = Field(
+        default=(), description="Largest values of the window with their times.", json_schema_extra=list_map("signal")
+    )
+
+
+class Bottleneck(ApiModel):
+    """What limits the target, with evidence."""
+
+    kind: BottleneckKind = Field(description="What limits the target.")
+    confidence: Ratio = Field(description="How sure this is, from 0 to 1.")
+    evidence: Annotated[tuple[Evidence, ...], Field(max_length=8)] = Field(
+        default=(), description="The measurements behind it."
+    )
+    runner_up: BottleneckKind | None = Field(default=None, description="The next most likely.")
+    since: AwareDatetime = Field(description="Since when.")
+
+
+class Constraint(ApiModel):
+    """Something that may not or cannot change."""
+
+    name: Word = Field(description="What may not change, as one word, such as QuantizationNotAvailable.")
+    reason: Sentence = Field(description="Why, and what would lift it.")
+
+
+class Saving(ApiModel):
+    """What the policy saves."""
+
+    ratio: SignedDecimal = Field(description="Share of the reference cost that is saved; negative if it costs more.")
+    against: SavingReference = Field(description="What it is measured against.")
+    since: AwareDatetime | None = Field(default=None, description="Start of the time that it speaks about.")
