@@ -1,0 +1,24 @@
+"""Last, because they look back over the whole run: what was written, and which verbs were used."""
+
+from __future__ import annotations
+
+import time
+
+from harness.platform import Platform, Steady
+
+STEADY_SECONDS = 600
+
+
+def test_ten_steady_minutes_write_nothing_but_the_lease(steady: Steady) -> None:
+    rest = steady.quiet_since + STEADY_SECONDS - time.time()
+    if rest > 0:
+        print(f"waiting {rest:.0f} s for ten steady minutes to pass")
+        time.sleep(rest)
+    written = steady.room.audit.writes(steady.mark, steady.room.operator, steady.room.namespace)
+    assert written == []
+
+
+def test_the_verbs_that_were_granted_are_the_verbs_that_were_used(platform: Platform) -> None:
+    granted, used = platform.granted_verbs(), platform.used_verbs()
+    assert used - granted == set(), "used without a grant"
+    assert granted - used == set(), "granted and never used"
