@@ -3,6 +3,15 @@
 from trimtab_api.base import API_VERSION, GROUP, VERSION
 from trimtab_api.node_tuning import NodeTuning
 from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.revision import SCHEMA_REVISION
 from trimtab_api.trial import OptimizationTrial
 
-__all__ = ["API_VERSION", "GROUP", "VERSION", "NodeTuning", "OptimizationPolicy", "OptimizationTrial"]
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "SCHEMA_REVISION",
+    "VERSION",
+    "NodeTuning",
+    "OptimizationPolicy",
+    "OptimizationTrial",
+]
