@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -20,20 +22,33 @@ LIST_SET = "x-trimtab-list-set"
 
 @dataclass(frozen=True)
 class Cel:
-    """One CEL rule: the expression that must hold, and what the user is told when it does not."""
+    """One CEL rule: the expression that must hold, and what the user is told when it does not.
+
+    `shows` names the values that a refusal quotes: what to call each, and the CEL that gives it as a string.
+    Only string fields: the API server takes string(<integer>) for one of unbounded cost and refuses the whole CRD.
+    """
 
     rule: str
     message: str
+    shows: Mapping[str, str] = field(default_factory=dict)
+
+    def to_schema(self) -> dict[str, str]:
+        """Return the entry of `x-kubernetes-validations`."""
+        entry = {"rule": self.rule, "message": self.message}
+        if self.shows:
+            values = " + ', ' + ".join(f"'{name} is ' + {value}" for name, value in self.shows.items())
+            entry["messageExpression"] = f"{json.dumps(self.message)} + ' (' + {values} + ')'"
+        return entry
 
 
 def cel(*rules: Cel) -> dict[str, Any]:
     """JSON schema extra that carries the rules; for `Field(json_schema_extra=…)` or a model's config."""
-    return {VALIDATIONS: [{"rule": each.rule, "message": each.message} for each in rules]}
+    return {VALIDATIONS: [each.to_schema() for each in rules]}
 
 
-def immutable(field: str, advice: str) -> dict[str, Any]:
+def immutable(path: str, advice: str) -> dict[str, Any]:
     """JSON schema extra for a required field that may never change once it is stored."""
-    return cel(Cel("self == oldSelf", f"{field} is immutable: {advice}"))
+    return cel(Cel("self == oldSelf", f"{path} is immutable: {advice}"))
 
 
 def list_map(*keys: str) -> dict[str, Any]:

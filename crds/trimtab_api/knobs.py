@@ -23,7 +23,12 @@ class BatchSizeRange(ApiModel):
     """Bounds of the largest batch."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel(Cel("self.min <= self.max", "min must not be larger than max: swap them or raise max"))
+        json_schema_extra=cel(
+            Cel(
+                "self.min <= self.max",
+                "min must not be larger than max: lower min or raise max",
+            )
+        )
     )
 
     min: Annotated[int, Field(ge=1, le=1024)] = Field(default=1, description="Smallest value to try, from 1 to 1024.")

@@ -95,6 +95,7 @@ class Objectives(ApiModel):
                 "!has(self.latency) || !has(self.timeToFirstToken) || duration(self.timeToFirstToken.max) <= "
                 "duration(self.latency.max)",
                 "timeToFirstToken.max must not be longer than latency.max: the whole request includes its first token",
+                {"timeToFirstToken.max": "self.timeToFirstToken.max", "latency.max": "self.latency.max"},
             )
         )
     )

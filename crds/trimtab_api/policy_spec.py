@@ -114,10 +114,11 @@ class TrialRules(ApiModel):
             Cel(
                 "duration(self.window) <= duration(self.maxWindow)",
                 "window must not be longer than maxWindow: a trial that needs more than maxWindow ends Inconclusive",
+                {"window": "self.window", "maxWindow": "self.maxWindow"},
             ),
             Cel(
                 "self.maxViolatingTrials <= self.maxTrials",
-                "maxViolatingTrials must not be larger than maxTrials",
+                "maxViolatingTrials must not be larger than maxTrials: lower maxViolatingTrials or raise maxTrials",
             ),
         )
     )
@@ -152,8 +153,13 @@ class Observation(ApiModel):
             Cel(
                 "duration(self.window) >= " + " + ".join(["duration(self.interval)"] * 8),
                 "window must be at least 8 times interval: lengthen window or shorten interval",
+                {"window": "self.window", "interval": "self.interval"},
             ),
-            Cel("duration(self.interval) >= duration('1s')", "interval must be at least 1s"),
+            Cel(
+                "duration(self.interval) >= duration('1s')",
+                "interval must be at least 1s: lengthen it",
+                {"interval": "self.interval"},
+            ),
         )
     )
 
@@ -181,6 +187,7 @@ class FreezeWindow(ApiModel):
             Cel(
                 "self.from < self.to",
                 'from must be earlier than to: split a window that crosses midnight into two, the first until "24:00"',
+                {"from": "self.from", "to": "self.to"},
             )
         )
     )
@@ -254,6 +261,7 @@ class PolicySpec(ApiModel):
                 "duration(self.trial.window) >= " + " + ".join(["duration(self.observation.interval)"] * 8),
                 "trial.window must be at least 8 times observation.interval: lengthen trial.window or shorten "
                 "observation.interval",
+                {"trial.window": "self.trial.window", "observation.interval": "self.observation.interval"},
             ),
         )
     )
