@@ -11,6 +11,7 @@ from trimtab_api.base import ApiModel, list_map
 from trimtab_api.conditions import Condition
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Baseline, Bottleneck, Constraint, Evidence, ObjectiveResult, Saving, ScorecardRow
+from trimtab_api.quantities import SignedDecimal
 from trimtab_api.texts import UNKNOWN, Count, LabelName, Replicas, Sentence, Summary, Word
 
 MAX_HISTORY = 20
@@ -81,6 +82,9 @@ class HistoryEntry(ApiModel):
     from_: Word = Field(alias="from", description="Value before.")
     to: Word = Field(description="Value after.")
     why: Sentence = Field(description="Why, or who.")
+    requests_per_second: SignedDecimal | None = Field(
+        default=None, description="Requests offered per second when it was decided; absent where not measured."
+    )
 
 
 class HistorySummary(ApiModel):
