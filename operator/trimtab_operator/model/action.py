@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Scale:
-    """Set the target's replica count through its scale subresource; `resource_version` makes a stale write a conflict."""
+    """Set the target's replicas through its scale subresource; `resource_version` makes a stale write a conflict."""
 
     namespace: str
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from trimtab_operator.model.signals import Signal
@@ -39,8 +39,10 @@ class Attainment(StrEnum):
 
 @dataclass(frozen=True)
 class ObjectiveResult:
-    """One objective of the policy, measured. `value` and `limit` share the objective's unit; `uncertainty_ratio` is the
-    relative half-width that the measurement cannot resolve (bucket width, counting noise).
+    """One objective of the policy, measured.
+
+    `value` and `limit` share the objective's unit; `uncertainty_ratio` is the relative half-width that the measurement
+    cannot resolve (bucket width, counting noise).
     """
 
     name: str
@@ -104,15 +106,19 @@ class Constraint:
 class Capacity:
     """Load and what one replica carries, in requests per second; `utilization_ratio` 1 means the scarcest is full.
 
-    `demand_peak_rps` is the largest demand within the stabilisation time.
+    Demand counts every request that was offered, and the backlog that must be drained; None where the runtime does not
+    count requests. Peaks are the largest values within the stabilisation time, None unless data covers all of it.
+    `memory_pressure_ratio` is GPU memory in use over the objective's limit, None without such an objective.
     """
 
-    demand_rps: float
-    demand_peak_rps: float
+    demand_rps: float | None
+    demand_peak_rps: float | None
     per_replica_rps: float | None
     utilization_ratio: float
     binding: str
     evidence: tuple[Evidence, ...]
+    utilization_peak_ratio: float | None = None
+    memory_pressure_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,13 +133,19 @@ class Peak:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is normal: the scorecard over a window, with sample counts and peaks. Times are unix seconds."""
+    """What is normal: the scorecard over a window, with sample counts and peaks. Times are unix seconds.
+
+    `samples` is the number of instants in the window; `means` are the means of the signals over it.
+    """
 
     start: float
     end: float
     requests: int
     rows: tuple[ScorecardRow, ...]
     peaks: tuple[Peak, ...]
+    objectives: tuple[ObjectiveResult, ...] = ()
+    samples: int = 0
+    means: dict[Signal, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ class Signal(StrEnum):
     REJECTED_PER_SECOND = "rejected_per_second"  # refused because the queue was full
     LATENCY_SECONDS = "latency_seconds"  # histogram, whole request at the pod
     QUEUE_SECONDS = "queue_seconds"  # histogram, time in the queue
+    SERVICE_SECONDS = "service_seconds"  # histogram, request without its time in the queue (one model pass)
     TIME_TO_FIRST_TOKEN_SECONDS = "time_to_first_token_seconds"  # noqa: S105 - a metric, not a secret; histogram
     INTER_TOKEN_LATENCY_SECONDS = "inter_token_latency_seconds"  # noqa: S105 - the same; histogram
     QUEUE_REQUESTS = "queue_requests"

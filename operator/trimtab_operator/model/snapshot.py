@@ -1,4 +1,4 @@
-"""Everything that one tick may know. The same snapshot and policy always give the same step; nothing later reads time."""
+"""Everything that one tick may know. The same snapshot and policy give the same step; nothing later reads time."""
 
 from __future__ import annotations
 
@@ -81,4 +81,6 @@ class Snapshot:
     gpu_simulated: bool = False
     readings: dict[Signal, Reading] = field(default_factory=dict)
     distributions: dict[Signal, Distribution] = field(default_factory=dict)
-    history: dict[Signal, Series] = field(default_factory=dict)  # over the policy's observation window
+    history: dict[Signal, Series] = field(default_factory=dict)  # over analysis.lookback.lookback_seconds(policy)
+    # Histograms over the whole observation window; needed only until the baseline stands in status.
+    window_distributions: dict[Signal, Distribution] = field(default_factory=dict)

@@ -1,0 +1,123 @@
+"""GPU telemetry of pods, from either of two sources: NVIDIA's dcgm-exporter, or our own node agent.
+
+dcgm: `DCGM_FI_PROF_GR_ENGINE_ACTIVE` where it exists, else `DCGM_FI_DEV_GPU_UTIL` (which is only the share of time in
+which some kernel ran). A field that the GPU does not have is printed as 9223372036854775794; no average that contains
+one passes the plausible bounds below. Memory is MiB; only its ratio is read.
+agent: the GPU's series carry the agent's own pod; `trimtab_agent_gpu_assigned` says whose GPU it is (joined on uuid,
+each side reduced first, so that two agents or a GPU shared by two pods cannot break the join).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.runtimes.table import Query
+
+GpuSource = Literal["dcgm", "agent", "none"]
+
+_BY = "by ($namespace_label, $pod_label)"
+_EACH = "by ($namespace_label, $pod_label, UUID)"
+_ASSIGNED = "max by ($namespace_label, $pod_label, uuid) (trimtab_agent_gpu_assigned{$selector} == 1)"
+
+
+def _averaged(name: str, below: str) -> str:
+    """Mean over the window for each GPU of a pod, without rows that are not below the plausible bound."""
+    return f"(max {_EACH} (avg_over_time({name}{{$selector}}[$window])) < {below})"
+
+
+def _framebuffer(name: str) -> str:
+    """MiB for each GPU of a pod; 1e9 MiB is a petabyte."""
+    return f"(max {_EACH} ({name}{{$selector}}) < 1e9)"
+
+
+def _joined(combine: str, per_gpu: str) -> str:
+    return f"{combine} {_BY} ({_ASSIGNED} * on (uuid) group_left () {per_gpu})"
+
+
+def _agent_gauge(name: str) -> str:
+    return f"max by (uuid) (avg_over_time({name}[$window]))"
+
+
+_ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
+_UTIL = "DCGM_FI_DEV_GPU_UTIL"
+_USED = "DCGM_FI_DEV_FB_USED"
+_FREE = "DCGM_FI_DEV_FB_FREE"
+_POWER = "DCGM_FI_DEV_POWER_USAGE"
+_A_UTIL = "trimtab_agent_gpu_utilization_ratio"
+_A_USED = "trimtab_agent_gpu_memory_used_bytes"
+_A_TOTAL = "trimtab_agent_gpu_memory_total_bytes"
+_A_POWER = "trimtab_agent_gpu_power_watts"
+_A_THROTTLED = "trimtab_agent_gpu_throttled"
+_A_ASSIGNED = "trimtab_agent_gpu_assigned"
+
+_DCGM: tuple[Query, ...] = (
+    Query(
+        Signal.GPU_UTILIZATION_RATIO,
+        f"avg {_BY} {_averaged(_ACTIVE, '2')} or avg {_BY} {_averaged(_UTIL, '200')} / 100",
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_ACTIVE, _UTIL),
+        source="dcgm",
+    ),
+    Query(
+        Signal.GPU_MEMORY_USED_RATIO,
+        f"max {_BY} ({_framebuffer(_USED)} / ({_framebuffer(_USED)} + {_framebuffer(_FREE)} > 0))",
+        kind="ratio",
+        unit="ratio",
+        how="max",
+        needs=(_USED, _FREE),
+        source="dcgm",
+    ),
+    Query(
+        Signal.GPU_POWER_WATTS,
+        f"sum {_BY} {_averaged(_POWER, '1e5')}",
+        kind="gauge",
+        unit="W",
+        how="sum",
+        needs=(_POWER,),
+        source="dcgm",
+    ),
+)
+
+_AGENT: tuple[Query, ...] = (
+    Query(
+        Signal.GPU_UTILIZATION_RATIO,
+        _joined("avg", _agent_gauge(_A_UTIL)),
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_A_UTIL, _A_ASSIGNED),
+        source="agent",
+    ),
+    Query(
+        Signal.GPU_MEMORY_USED_RATIO,
+        _joined("max", f"(max by (uuid) ({_A_USED}) / (max by (uuid) ({_A_TOTAL}) > 0))"),
+        kind="ratio",
+        unit="ratio",
+        how="max",
+        needs=(_A_USED, _A_TOTAL, _A_ASSIGNED),
+        source="agent",
+    ),
+    Query(
+        Signal.GPU_POWER_WATTS,
+        _joined("sum", _agent_gauge(_A_POWER)),
+        kind="gauge",
+        unit="W",
+        how="sum",
+        needs=(_A_POWER, _A_ASSIGNED),
+        source="agent",
+    ),
+    Query(
+        Signal.GPU_THROTTLED,
+        _joined("max", f"max by (uuid) (max_over_time({_A_THROTTLED}[$window]))"),
+        kind="gauge",
+        unit="1 while throttled",
+        how="max",
+        needs=(_A_THROTTLED, _A_ASSIGNED),
+        source="agent",
+    ),
+)
+
+GPU_QUERIES: dict[GpuSource, tuple[Query, ...]] = {"dcgm": _DCGM, "agent": _AGENT, "none": ()}
