@@ -1,0 +1,111 @@
+"""What one run is asked to do, and how it is put together from the other files: the door of this package for Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dev.load.addresses import Target, resolve
+from dev.load.arrivals import Schedule, Step, constant, replayed, stepped
+from dev.load.calibrate import Capacity, measure_capacity
+from dev.load.errors import LoadError
+from dev.load.outcomes import Run
+from dev.load.pool import Pool, PoolLimits
+from dev.load.recordings import recorded_arrivals, recorded_keys
+from dev.load.replay import Exchange, Progress, Replay, ReplayLimits
+from dev.load.requests import Protocol, request_bytes
+from dev.load.sentences import sentences, spoken
+from dev.load.verify import learn
+
+# Enough for a calibration of some seconds; a faster server sees them again from the beginning.
+CALIBRATION_REQUESTS = 2_000
+
+
+class Mode(StrEnum):
+    """The rhythm of a run."""
+
+    CONSTANT = "constant"
+    STEP = "step"
+    TRACE = "trace"
+
+
+class Keys(StrEnum):
+    """Which sentences are sent: with the repetitions of a recorded cache, or all different."""
+
+    TRACE = "trace"
+    DISTINCT = "distinct"
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """Everything that defines a run; equal plans send equal requests at equal times.
+
+    `rate` is in requests per second: of the whole run (constant), of a factor of 1 (step), the mean (trace).
+    """
+
+    url: str
+    model: str = "all-MiniLM-L6-v2"
+    mode: Mode = Mode.CONSTANT
+    rate: float = 10.0
+    duration_seconds: float = 60.0
+    steps: tuple[Step, ...] = ()
+    keys: Keys = Keys.TRACE
+    key_offset: int = 0
+    protocol: Protocol = Protocol.EMBEDDINGS
+    objective_seconds: float = 0.5
+    timeout_seconds: float = 10.0
+    connections: int = 32
+    connection_lifetime_seconds: float = 4.0
+    seed: int = 1
+    verify: bool = False
+
+
+def schedule_of(plan: LoadPlan) -> Schedule:
+    """Return the arrival times of a plan; raises LoadError when they are out of bounds or steps are missing."""
+    if plan.mode is Mode.TRACE:
+        return replayed(recorded_arrivals(), plan.duration_seconds, plan.rate, seed=plan.seed)
+    if plan.mode is Mode.CONSTANT:
+        return constant(plan.rate, plan.duration_seconds, seed=plan.seed)
+    if not plan.steps:
+        raise LoadError("--steps: mode step needs at least one seconds:factor pair, for example 60:1,60:2,60:0.25")
+    return stepped(plan.rate, plan.steps, seed=plan.seed)
+
+
+async def run_plan(plan: LoadPlan, *, progress: Progress | None = None, every_seconds: float = 1.0) -> Run:
+    """Run a plan to its end; raises LoadError when it cannot be started."""
+    target = resolve(plan.url)
+    schedule = schedule_of(plan)
+    exchanges = _exchanges(plan, target, plan.key_offset, len(schedule.arrivals_seconds))
+    async with Pool(target, _pool_limits(plan), seed=plan.seed) as pool:
+        check = None
+        if plan.verify:
+            spoken_once = (exchange.sentence for exchange in exchanges)
+            check = await learn(pool, target, plan.protocol, plan.model, spoken_once)
+        replay = Replay(pool, ReplayLimits(timeout_seconds=plan.timeout_seconds), check)
+        return await replay.run(schedule, exchanges, progress=progress, every_seconds=every_seconds)
+
+
+async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16) -> Capacity:
+    """Measure the capacity of what serves at the plan's address, with the first requests of the plan.
+
+    They leave the server's cache warm: restart it before a run that is to be compared. Raises LoadError when nothing is answered.
+    """
+    target = resolve(plan.url)
+    exchanges = _exchanges(plan, target, plan.key_offset, CALIBRATION_REQUESTS)
+    async with Pool(target, _pool_limits(plan), seed=plan.seed) as pool:
+        return await measure_capacity(pool, exchanges, seconds=seconds, callers=callers)
+
+
+def _pool_limits(plan: LoadPlan) -> PoolLimits:
+    return PoolLimits(idle=plan.connections, lifetime_seconds=plan.connection_lifetime_seconds)
+
+
+def _exchanges(plan: LoadPlan, target: Target, offset: int, count: int) -> list[Exchange]:
+    recorded = recorded_keys()
+    if plan.keys is Keys.DISTINCT:
+        keys = [offset + position for position in range(count)]
+    else:
+        keys = [recorded[(offset + position) % len(recorded)] for position in range(count)]
+    vocabulary = sentences(min(max(keys, default=0) + 1, len(set(recorded))))
+    requests = {text: request_bytes(target, plan.protocol, plan.model, text) for text in set(spoken(keys, vocabulary))}
+    return [Exchange(text, requests[text]) for text in spoken(keys, vocabulary)]
