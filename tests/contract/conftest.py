@@ -1,0 +1,97 @@
+"""A real API server with our CRDs for every contract test: the running cluster, or one that is started for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Refused(AssertionError):
+    """Kubectl ended with an error; the text is what a user would read."""
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """A real API server, spoken to as a user does."""
+
+    kubeconfig: Path
+    kubectl_binary: Path
+
+    def kubectl(self, *args: str, input: str | None = None) -> str:  # noqa: A002
+        """Standard output of kubectl; raises Refused with its standard error when it fails."""
+        done = subprocess.run(
+            [str(self.kubectl_binary), "--kubeconfig", str(self.kubeconfig), *args],
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Refused(done.stderr or done.stdout)
+        return done.stdout
+
+    def answers(self) -> bool:
+        """Whether it is there and ready."""
+        if not self.kubeconfig.is_file() or not self.kubectl_binary.is_file():
+            return False
+        try:
+            return self.kubectl("get", "--raw", "/readyz", "--request-timeout=10s").strip() == "ok"
+        except (Refused, subprocess.TimeoutExpired):
+            return False
+
+
+def _current_cluster() -> ApiServer:
+    kubectl = shutil.which("kubectl")
+    assert kubectl, "CLUSTER=current needs kubectl on PATH"
+    kubeconfig = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or str(Path.home() / ".kube" / "config")
+    return ApiServer(Path(kubeconfig), Path(kubectl))
+
+
+def _dev_cluster() -> ApiServer:
+    cache = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
+    done = subprocess.run(
+        [sys.executable, "-m", "dev.cluster", "kubeconfig"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ApiServer(Path(done.stdout.strip() or os.devnull), cache / "tools" / "kubectl")
+
+
+@pytest.fixture(scope="session")
+def api_server() -> ApiServer:
+    if os.environ.get("CLUSTER") == "current":
+        server = _current_cluster()
+    else:
+        server = _dev_cluster()
+        if not server.answers():
+            subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, timeout=3600, check=True)
+            server = _dev_cluster()
+    assert server.answers(), f"no API server answers at {server.kubeconfig}"
+    crds = sorted((ROOT / "crds").glob("*.yaml"))
+    files = [argument for crd in crds for argument in ("-f", str(crd))]
+    server.kubectl("apply", "--server-side", "--force-conflicts", *files)
+    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+    return server
+
+
+@pytest.fixture(scope="module")
+def namespace(api_server: ApiServer) -> Iterator[str]:
+    """A namespace of this module alone."""
+    name = f"contract-{secrets.token_hex(4)}"
+    api_server.kubectl("create", "namespace", name)
+    yield name
+    api_server.kubectl("delete", "namespace", name, "--wait=false")
