@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-class Refused(AssertionError):
+class RefusedError(AssertionError):
     """Kubectl ended with an error; the text is what a user would read."""
 
 
@@ -28,7 +28,7 @@ class ApiServer:
     kubectl_binary: Path
 
     def kubectl(self, *args: str, input: str | None = None) -> str:  # noqa: A002
-        """Standard output of kubectl; raises Refused with its standard error when it fails."""
+        """Standard output of kubectl; raises RefusedError with its standard error when it fails."""
         done = subprocess.run(
             [str(self.kubectl_binary), "--kubeconfig", str(self.kubeconfig), *args],
             input=input,
@@ -38,7 +38,7 @@ class ApiServer:
             check=False,
         )
         if done.returncode != 0:
-            raise Refused(done.stderr or done.stdout)
+            raise RefusedError(done.stderr or done.stdout)
         return done.stdout
 
     def answers(self) -> bool:
@@ -47,7 +47,7 @@ class ApiServer:
             return False
         try:
             return self.kubectl("get", "--raw", "/readyz", "--request-timeout=10s").strip() == "ok"
-        except (Refused, subprocess.TimeoutExpired):
+        except (RefusedError, subprocess.TimeoutExpired):
             return False
 
 
