@@ -38,13 +38,14 @@ def _kind_section(kind: Kind) -> str:
         f"Short name `{kind.short_name}`, scope {kind.scope}. `kubectl get {kind.short_name}` shows {columns}.",
         "",
     ]
-    lines += [f"* {rule['message']}." for rule in schema.get(VALIDATIONS, ())]
+    if rules := schema.get(VALIDATIONS):
+        lines += [*(f"* {rule['message']}." for rule in rules), ""]
     for part in ("spec", "status"):
         lines += [f"### {kind.name} {part}", "", "| field | accepted | default | |", "|---|---|---|---|"]
         lines += [_row(*field) for field in _fields(schema["properties"][part], part)]
         lines.append("")
-        if rules := list(_cross_field_rules(schema["properties"][part], part)):
-            lines += ["Rules:", "", *(f"* `{path}`: {message}" for path, message in rules), ""]
+        if crossing := list(_cross_field_rules(schema["properties"][part], part)):
+            lines += ["Rules:", "", *(f"* `{path}`: {message}" for path, message in crossing), ""]
     return "\n".join(lines)
 
 
