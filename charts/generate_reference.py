@@ -15,8 +15,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = Path("docs") / "reference" / "chart.md"
 _HEADER = """# Values of the chart
 
-Generated from `charts/trimtab/values.schema.json` by `make generate`; do not edit. How to install: [install.md](../how-to/install.md).
-Unknown values are refused. A type in brackets is a list; `map` takes any keys.
+Generated from `charts/trimtab/values.schema.json` by `make generate`; do not edit.
+How to install: [install.md](../how-to/install.md). Unknown values are refused.
+A type in brackets is a list; `map` takes any keys.
 
 | value | type | default | meaning |
 |---|---|---|---|

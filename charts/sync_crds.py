@@ -15,7 +15,7 @@ VERSION_ANNOTATION = "trimtab.dev/chart-version"
 def chart_copy(crd: str, chart_version: str) -> str:
     """Return the text of a CRD with the chart's two annotations.
 
-    The text is kept and not parsed and written again: a template engine that reads numbers as floats would spoil bounds.
+    The text is kept, not parsed and written again: what `kubectl apply -f crds/` installs is what the chart installs.
     Raises ValueError where the CRD has no `metadata.annotations` to add to.
     """
     head, found, tail = crd.partition("\n  annotations:\n")

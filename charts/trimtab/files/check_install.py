@@ -35,10 +35,10 @@ def definition_problem(plural: str) -> str | None:
 
 
 def readiness_problem() -> str | None:
-    """What /readyz of the operator complains about, or None."""
+    """Complaint of the operator's /readyz, or None."""
     url = f"http://{os.environ['OPERATOR_ADDRESS']}/readyz"
     try:
-        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - the scheme stands above
+        with urllib.request.urlopen(url, timeout=5):
             return None
     except urllib.error.HTTPError as error:
         return f"the operator is not ready: {error.read().decode(errors='replace').strip()}"
@@ -56,10 +56,10 @@ def main() -> int:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while complaints := problems():
         if time.monotonic() > deadline:
-            print("\n".join(complaints))
+            sys.stdout.write("\n".join(complaints) + "\n")
             return 1
         time.sleep(2)
-    print("the three kinds are served and the operator is ready")
+    sys.stdout.write("the three kinds are served and the operator is ready\n")
     return 0
 
 
