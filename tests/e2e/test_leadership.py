@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import pytest
 from harness.cluster import eventually
 from harness.platform import Platform
 from harness.room import Room
@@ -14,6 +15,7 @@ from harness.workload import deployment, policy
 FAILOVER_SECONDS = 20
 
 
+@pytest.mark.disturbs
 def test_a_leader_stopped_for_30_seconds_and_resumed_writes_nothing(
     room: Room, platform: Platform, engine_image: str
 ) -> None:
@@ -37,6 +39,7 @@ def test_a_leader_stopped_for_30_seconds_and_resumed_writes_nothing(
     assert written == [], "the old leader wrote after it woke up"
 
 
+@pytest.mark.disturbs
 def test_a_dead_leader_is_replaced_within_20_seconds(platform: Platform) -> None:
     leader = platform.leader()
     os.kill(platform.process_of(leader), signal.SIGKILL)

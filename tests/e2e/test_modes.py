@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from harness.cluster import always, eventually
 from harness.platform import Platform
-from harness.room import Room
+from harness.room import OPERATOR, Room
 from harness.workload import deployment, policy
 
 
@@ -14,10 +15,11 @@ def test_recommend_publishes_the_number_and_writes_nothing_to_the_target(room: R
     room.wait_ready(1)
     eventually(lambda: room.status().get("replicas", {}).get("desired") == 2, "2 replicas recommended", 90)
     always(lambda: room.replicas() == 1, "the target is not touched", seconds=20)
-    touched = [write for write in room.audit.writes(room.mark, room.operator, room.namespace) if write.group == "apps"]
+    touched = [write for write in room.audit.writes(room.mark, OPERATOR, room.namespace) if write.group == "apps"]
     assert touched == []
 
 
+@pytest.mark.disturbs
 def test_the_kill_switch_stops_a_policy_in_apply_mode(room: Room, platform: Platform, engine_image: str) -> None:
     room.gpus.set(room.namespace, gpus=0.3)
     room.apply(deployment(engine_image), policy())

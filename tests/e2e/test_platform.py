@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from dev.cluster import PINNED_KUBERNETES
 from harness.cluster import Cluster, eventually
 from harness.room import Room
 from harness.workload import deployment
+
+from dev.cluster.binaries import KUBERNETES_VERSION as PINNED_KUBERNETES
 
 
 def test_the_server_is_the_pinned_kubernetes(cluster: Cluster) -> None:

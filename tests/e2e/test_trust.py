@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from harness.cluster import always
 from harness.prometheus import Prometheus
 from harness.room import Room
 from harness.workload import deployment, policy
 
 
+@pytest.mark.disturbs
 def test_a_dead_prometheus_at_low_load_is_said_writes_nothing_and_recovers(
     room: Room, prometheus: Prometheus, engine_image: str
 ) -> None:

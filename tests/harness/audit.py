@@ -42,9 +42,7 @@ class AuditLog:
             lines = log.read().split(b"\n")[:-1]
         events = (json.loads(line) for line in lines if line.strip())
         return [
-            event
-            for event in events
-            if event.get("stage") == "ResponseComplete" and event["user"]["username"] == user
+            event for event in events if event.get("stage") == "ResponseComplete" and event["user"]["username"] == user
         ]
 
     def writes(self, since: int, user: str, namespace: str | None = None) -> list[Write]:

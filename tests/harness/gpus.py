@@ -27,7 +27,7 @@ class Load:
 
 @dataclass
 class SimulatedGpus:
-    """Writes readings once a second from what the agent says is assigned. `write` takes uuid -> (utilization, memory)."""
+    """Writes readings once a second for what the agent says is assigned: uuid -> (utilization, memory ratio)."""
 
     agent_metrics_url: str
     write: Callable[[dict[str, tuple[float, float]]], None]
@@ -69,5 +69,5 @@ class SimulatedGpus:
         for namespace, uuids in by_namespace.items():
             load = self.loads.get(namespace, Load())
             share = min(1.0, load.gpus / len(uuids))
-            readings.update({uuid: (share, load.memory_ratio) for uuid in uuids})
+            readings.update(dict.fromkeys(uuids, (share, load.memory_ratio)))
         return readings

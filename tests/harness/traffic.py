@@ -1,0 +1,61 @@
+"""Load on a scenario's Service from the project's own generator, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from harness.cluster import Cluster
+
+from dev.load.plan import Keys, LoadPlan
+from dev.load.process import LoadProcess, measure
+
+LONGEST_SECONDS = 900.0
+
+
+@dataclass
+class Load:
+    """A constant rate that can be changed."""
+
+    plan: LoadPlan
+    _process: LoadProcess | None = field(default=None)
+
+    def rate(self, requests_per_second: float) -> None:
+        """From now on send at this rate."""
+        self.end()
+        self.plan = replace(self.plan, rate=requests_per_second, key_offset=self.plan.key_offset + 10_000)
+        self._process = LoadProcess(self.plan)
+
+    def end(self) -> None:
+        """Send nothing any more."""
+        if self._process:
+            self._process.__exit__(None, None, None)
+            self._process = None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Finds the Service `chat` of a namespace and sends to it."""
+
+    cluster: Cluster
+
+    def capacity(self, namespace: str, seconds: float = 8.0) -> float:
+        """Answers per second of what serves now, saturated."""
+        return measure(self._plan(namespace), seconds=seconds, callers=16).per_second
+
+    @contextmanager
+    def steady(self, namespace: str, rate: float) -> Iterator[Load]:
+        """Send at a rate inside the block."""
+        load = Load(self._plan(namespace))
+        load.rate(rate)
+        try:
+            yield load
+        finally:
+            load.end()
+
+    def _plan(self, namespace: str) -> LoadPlan:
+        found = self.cluster.get("service", "chat", namespace)
+        assert found, f"no service chat in {namespace}"
+        address = f"http://{found['spec']['clusterIP']}:{found['spec']['ports'][0]['port']}"
+        return LoadPlan(url=address, keys=Keys.DISTINCT, duration_seconds=LONGEST_SECONDS, rate=1.0)
