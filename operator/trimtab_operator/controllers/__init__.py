@@ -1,0 +1,1 @@
+"""Watch, queue, leadership, and reconcile(): observe -> analyze -> advance -> execute -> report."""

@@ -1,0 +1,154 @@
+"""Answers of Prometheus split by target: readings, distributions, series. Which pods should answer is decided here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, SignalState
+from trimtab_operator.model.snapshot import Pod
+from trimtab_operator.observation.feeds import Feed
+from trimtab_operator.observation.history import Grid
+from trimtab_operator.observation.prometheus import Answer, Row
+from trimtab_operator.runtimes.table import Query
+
+OPTIONAL_SIGNALS = frozenset({"cpu_limit_cores", "memory_limit_bytes"})
+"""No row means no limit, not a missing pod."""
+
+# Names of pods of a Deployment: <deployment>-<template hash>-<five>, of letters that spell nothing.
+_SUFFIX = r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one target's answers are judged by."""
+
+    namespace: str
+    target: str
+    pods: tuple[Pod, ...]
+    now: float
+    scrape_interval_seconds: float
+
+    @property
+    def stale_after_seconds(self) -> float:
+        """A sample older than three scrapes (and a slot) is no longer the present."""
+        return max(3 * self.scrape_interval_seconds + 5, 20.0)
+
+    def expected(self, query: Query, window_seconds: float) -> frozenset[str]:
+        """Pods that must have a row: serving for long enough that the window holds two scrapes of theirs."""
+        if query.kind == "ratio" or query.signal.value in OPTIONAL_SIGNALS:
+            return frozenset()
+        grace = 2 * self.scrape_interval_seconds
+        if query.kind in {"rate", "histogram"}:
+            grace = max(grace, window_seconds) + self.scrape_interval_seconds
+        needs_gpu = query.signal.value.startswith("gpu_")
+        return frozenset(
+            pod.name
+            for pod in self.pods
+            if pod.ready
+            and not pod.deleting
+            and (pod.gpus > 0 or not needs_gpu)
+            and self.now - (pod.ready_at or pod.created_at) > grace
+        )
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One answer's rows of one target, and what they are worth."""
+
+    state: SignalState
+    rows: tuple[tuple[str, Row], ...]
+    at: float | None
+    message: str
+
+
+def reading(query: Query, text: str, window_seconds: float, answer: Answer, *, feed: Feed, scope: Scope) -> Reading:
+    """One value for each pod that answered."""
+    split = _split(query, window_seconds, answer, feed, scope)
+    by_pod = {pod: row.points[-1][1] for pod, row in split.rows}
+    return Reading(query.signal, split.state, text, window_seconds, split.at, by_pod, split.message)
+
+
+def distribution(
+    query: Query, text: str, window_seconds: float, answer: Answer, *, feed: Feed, scope: Scope
+) -> Distribution:
+    """One histogram for each pod that answered."""
+    split = _split(query, window_seconds, answer, feed, scope)
+    counts: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for pod, row in split.rows:
+        counts[pod].append((float(row.labels.get("le", "nan")), row.points[-1][1]))
+    by_pod = {pod: buckets for pod, pairs in counts.items() if (buckets := _buckets(pairs)) is not None}
+    return Distribution(query.signal, split.state, text, window_seconds, split.at, by_pod, split.message)
+
+
+def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
+    """Return the target as one series: pods combined as the signal's nature says; pods that are gone count, too."""
+    ours = re.compile(re.escape(scope.target) + _SUFFIX)
+    columns = [
+        values for (namespace, pod), values in grid.rows.items() if namespace == scope.namespace and ours.fullmatch(pod)
+    ]
+    points = []
+    for place, at in enumerate(grid.times):
+        present = [values[place] for values in columns if not math.isnan(values[place])]
+        if present:
+            points.append(Point(float(at), _combine(query.how, present)))
+    state = grid.state if points or grid.state is SignalState.ERROR else SignalState.NO_DATA
+    return Series(query.signal, state, text, query.how, tuple(points), grid.message)
+
+
+def _combine(how: str, values: list[float]) -> float:
+    if how == "max":
+        return max(values)
+    return math.fsum(values) / (len(values) if how == "mean" else 1)
+
+
+def _split(query: Query, window_seconds: float, answer: Answer, feed: Feed, scope: Scope) -> _Split:
+    """Rows of the target's pods; a pod whose newest sample is old, or unknown, did not answer."""
+    if answer.state is SignalState.ERROR:
+        return _Split(SignalState.ERROR, (), None, answer.message)
+    names = {pod.name for pod in scope.pods}
+    labels = feed.labels
+    ours = tuple(
+        (row.labels[labels.pod], row)
+        for row in answer.rows
+        if row.points and row.labels.get(labels.namespace) == scope.namespace and row.labels.get(labels.pod) in names
+    )
+    if not ours:
+        return _Split(SignalState.NO_DATA, (), None, _no_data(query, answer, feed))
+    fresh_since = scope.now - scope.stale_after_seconds
+    fresh = tuple((pod, row) for pod, row in ours if feed.newest.get(pod, -math.inf) >= fresh_since)
+    at = max((feed.newest[pod] for pod, _ in (fresh or ours) if pod in feed.newest), default=None)
+    if not fresh:
+        age = "unknown" if at is None else f"{scope.now - at:.0f} s old"
+        return _Split(SignalState.STALE, (), at, f"the newest sample is {age}")
+    missing = scope.expected(query, window_seconds) - {pod for pod, _ in fresh}
+    if missing:
+        shown = ", ".join(sorted(missing)[:3]) + (", …" if len(missing) > 3 else "")
+        return _Split(SignalState.PARTIAL, fresh, at, f"{len(missing)} of the pods did not answer: {shown}")
+    if answer.state is SignalState.PARTIAL:
+        return _Split(SignalState.PARTIAL, fresh, at, answer.message)
+    return _Split(SignalState.OK, fresh, at, "")
+
+
+def _no_data(query: Query, answer: Answer, feed: Feed) -> str:
+    if feed.message.startswith("LabelMismatch"):
+        return feed.message
+    if feed.message and not feed.newest:
+        return f"{query.needs[0]}: {feed.message}"
+    if answer.rows:
+        return f"{query.needs[0]}: no series of the target's pods"
+    return f"{query.needs[0]}: no series"
+
+
+def _buckets(pairs: list[tuple[float, float]]) -> Buckets | None:
+    """Cumulative counts by bound; made monotonic, since extrapolated increases need not be. None without +Inf."""
+    ordered = sorted(pair for pair in pairs if not math.isnan(pair[0]))
+    if not ordered or not math.isinf(ordered[-1][0]):
+        return None
+    cumulative, highest = [], 0.0
+    for _, count in ordered:
+        highest = max(highest, count)
+        cumulative.append(highest)
+    return Buckets(tuple(bound for bound, _ in ordered), tuple(cumulative))
