@@ -14,6 +14,8 @@ from trimtab_agent.cgroup_paths import place_of_process
 
 MAX_PROCESSES = 65_536
 MAX_FILE_BYTES = 1024 * 1024
+PATIENCE_SCANS = 12
+"""Scans of all of /proc for a cgroup without process before they become rare: one minute at 5 s a tick."""
 
 
 class ProcessTable:
@@ -22,7 +24,7 @@ class ProcessTable:
     def __init__(self, proc_root: Path) -> None:
         self._root = proc_root
         self._pids: dict[str, int] = {}
-        self._hopeless: Set[str] = frozenset()
+        self._misses: dict[str, int] = {}
 
     def exists(self) -> bool:
         """Tell whether there is a process file system to look at."""
@@ -31,17 +33,17 @@ class ProcessTable:
     def find(self, container_ids: Set[str]) -> dict[str, int]:
         """Map container id to the pid of one of its live processes; a container without one is left out.
 
-        A container that had none in the last scan is looked for again only when another one is.
+        A cgroup exists a moment before its first process, and may linger after the last: one without a process is
+        looked for at every call at first, and later only now and then.
         """
         alive = {key: pid for key, pid in self._pids.items() if key in container_ids and self._container(pid) == key}
         missing = container_ids - alive.keys()
-        if missing - self._hopeless:
+        if any(self._is_worth_a_scan(self._misses.get(key, 0)) for key in missing):
             for pid in self._all_pids():
                 container_id = self._container(pid)
                 if container_id in missing:
                     alive.setdefault(container_id, pid)
-            missing = container_ids - alive.keys()
-        self._hopeless = missing
+        self._misses = {key: self._misses.get(key, 0) + 1 for key in container_ids - alive.keys()}
         self._pids = alive
         return dict(alive)
 
@@ -59,6 +61,10 @@ class ProcessTable:
             return (self._root / str(pid) / "net" / "dev").stat().st_ino
         except OSError:
             return None
+
+    @staticmethod
+    def _is_worth_a_scan(misses: int) -> bool:
+        return misses < PATIENCE_SCANS or misses % PATIENCE_SCANS == 0
 
     def _container(self, pid: int) -> str | None:
         place = place_of_process(self._text(pid, "cgroup"))
