@@ -88,7 +88,8 @@ async def run_plan(plan: LoadPlan, *, progress: Progress | None = None, every_se
 async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16) -> Capacity:
     """Measure the capacity of what serves at the plan's address, with the first requests of the plan.
 
-    They leave the server's cache warm: restart it before a run that is to be compared. Raises LoadError when nothing is answered.
+    They leave the server's cache warm: restart it before a run that is to be compared.
+    Raises LoadError when nothing is answered.
     """
     target = resolve(plan.url)
     exchanges = _exchanges(plan, target, plan.key_offset, CALIBRATION_REQUESTS)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from dev.load.calibrate import Capacity
 from dev.load.errors import LoadError
 from dev.load.figures import Stretch
 from dev.load.outcomes import Run
@@ -43,6 +44,21 @@ def arguments(plan: LoadPlan) -> list[str]:
         pairs["steps"] = ",".join(f"{step.duration_seconds:g}:{step.factor:g}" for step in plan.steps)
     flags = ["--verify"] if plan.verify else []
     return [word for name, value in pairs.items() for word in (f"--{name}", str(value))] + flags
+
+
+def measure(plan: LoadPlan, *, seconds: float, callers: int) -> Capacity:
+    """Calibrate in a process of its own; raises LoadError with its words when it fails."""
+    command = [sys.executable, "-m", "dev.load", *arguments(plan), "--calibrate", str(seconds)]
+    command += ["--callers", str(callers)]
+    try:
+        done = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds + SLACK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LoadError(f"the calibration did not end within {seconds + SLACK_SECONDS:g} s") from error
+    if done.returncode != 0:
+        raise LoadError(done.stderr.strip() or f"the calibration ended with status {done.returncode}")
+    return Capacity(**json.loads(done.stdout))
 
 
 class LoadProcess:

@@ -1,0 +1,44 @@
+"""`python -m dev.demo`: the story that `make demo` tells; exit status 0 only when it shows what it claims."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from dev.demo.errors import DemoError
+from dev.demo.narration import Narrator
+from dev.demo.plan import DemoPlan
+from dev.demo.story import tell
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo: 0 when the policy did its work, 1 when it did not, 2 when a step could not be done."""
+    parser = argparse.ArgumentParser(prog="python -m dev.demo", description=__doc__)
+    parser.add_argument("--json", type=Path, help="file for the results of all arms")
+    parser.add_argument("--arm-seconds", type=float, default=DemoPlan().arm_seconds, help="length of each arm")
+    options = parser.parse_args(arguments)
+    narrator = Narrator()
+    try:
+        results, failures = tell(DemoPlan(arm_seconds=options.arm_seconds), narrator)
+    except DemoError as error:
+        narrator.failure(f"demo: {error}")
+        return 2
+    except KeyboardInterrupt:
+        narrator.failure("demo: interrupted; `make demo` starts it again, `make cluster-down` removes the cluster")
+        return 2
+    if options.json is not None:
+        document = {"arms": [asdict(result) for result in results], "failures": failures}
+        options.json.write_text(json.dumps(document, indent=2))
+    for failure in failures:
+        narrator.failure(f"demo: {failure}")
+    if not failures:
+        narrator.success(f"demo: the policy beat both fixed sizes, in {narrator.elapsed_seconds / 60:.1f} minutes")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Questions to the demo's Prometheus, asked through the API server so that it works from anywhere kubectl works."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from dev.demo.agreement import ServedSide
+from dev.demo.errors import DemoError
+from dev.demo.exposition import Series, histogram, increase
+from dev.demo.kube import Json, Kube
+from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, SCRAPE_SECONDS
+
+_PATH = f"/api/v1/namespaces/{MONITORING_NAMESPACE}/services/prometheus:9090/proxy/api/v1/query"
+# Three scrapes of silence before an arm: the value that each counter had when it began.
+LOOKBACK_SECONDS = 3 * SCRAPE_SECONDS
+
+
+class Prometheus:
+    """Instant queries; raises DemoError when Prometheus does not answer."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+
+    def scraped_pods(self, since_seconds: float) -> set[str]:
+        """Return the pods of the demo whose engine metrics were scraped after a unix time."""
+        query = f'timestamp(trimtab_engine_ready{{namespace="{NAMESPACE}"}})'
+        return {str(row["metric"].get("pod")) for row in self._query(query) if float(row["value"][1]) >= since_seconds}
+
+    def served(self, start_seconds: float, end_seconds: float) -> ServedSide:
+        """Return what the engines counted between two unix times."""
+        window_start = start_seconds - LOOKBACK_SECONDS
+        answers = self._samples("trimtab_engine_requests_total", 'outcome="ok"', window_start, end_seconds)
+        buckets = self._samples("trimtab_engine_request_seconds_bucket", "", window_start, end_seconds)
+        return ServedSide(
+            answered=sum(increase(series, window_start, SCRAPE_SECONDS) for series in answers),
+            requests=histogram(buckets, window_start, SCRAPE_SECONDS),
+        )
+
+    def _samples(self, metric: str, matcher: str, start_seconds: float, end_seconds: float) -> list[Series]:
+        selector = ",".join(filter(None, [f'namespace="{NAMESPACE}"', matcher]))
+        length = math.ceil(end_seconds - start_seconds)
+        rows = self._query(f"{metric}{{{selector}}}[{length}s]", time=f"{end_seconds:.3f}")
+        if not rows:
+            raise DemoError(f"Prometheus holds no {metric} of namespace {NAMESPACE}: are the pods scraped?")
+        return [Series(row["metric"], tuple((float(at), float(value)) for at, value in row["values"])) for row in rows]
+
+    def _query(self, query: str, **parameters: str) -> list[Json]:
+        answer = self._kube.get(_PATH, query=query, **parameters)
+        if answer is None or answer.get("status") != "success":
+            raise DemoError(f"Prometheus did not answer {query!r}: {answer}")
+        return list(answer["data"]["result"])
+
+
+def wait_scraped(prometheus: Prometheus, pods: set[str], since_seconds: float, timeout_seconds: float = 40) -> None:
+    """Wait until all of these pods were scraped after a unix time; raises DemoError naming those that never were."""
+    deadline = time.monotonic() + timeout_seconds
+    while missing := pods - prometheus.scraped_pods(since_seconds):
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"Prometheus did not scrape {', '.join(sorted(missing))} within {timeout_seconds:g} s; look at its "
+                f"targets: kubectl -n {MONITORING_NAMESPACE} port-forward svc/prometheus 9090"
+            )
+        time.sleep(0.5)

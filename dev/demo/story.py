@@ -1,0 +1,124 @@
+"""The demo from an empty machine to the table, in the order in which it is told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dev.cluster.paths import REPOSITORY
+from dev.demo import gpus, manifests
+from dev.demo.arms import calibrate, run_arm, traffic
+from dev.demo.ground import Ground, cluster_up, images
+from dev.demo.kube import Kube, as_yaml
+from dev.demo.narration import Narrator
+from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, POLICY, RELEASE, SYSTEM_NAMESPACE, DemoPlan, arms
+from dev.demo.prometheus import Prometheus
+from dev.demo.results import ArmResult, problems
+from dev.demo.stage import Stage
+from dev.demo.table import agreement_table, difference_lines, result_table
+from dev.load.arrivals import rates
+from dev.load.plan import LoadPlan, schedule_of
+
+CHART = REPOSITORY / "charts" / "trimtab"
+
+
+def tell(plan: DemoPlan, narrator: Narrator) -> tuple[tuple[ArmResult, ...], tuple[str, ...]]:
+    """Run the whole demo; returns the arms and why it failed, if it did.
+
+    Raises DemoError when a step cannot be done.
+    """
+    narrator.headline("A Kubernetes cluster")
+    ground = cluster_up()
+    references = images()
+    if ground.paths is None:
+        plan = dataclasses.replace(plan, gpus=0)
+        narrator.say("CLUSTER=current: no simulated GPUs are put on nodes of yours, replicas cost their CPU only")
+    stage = _build(plan, ground, references, narrator)
+    narrator.headline("How much one replica can do")
+    stage.resize(1)
+    url = stage.url()
+    capacity = calibrate(stage, url)
+    load = traffic(stage, url, capacity * plan.mean_load)
+    narrator.say(f"one replica ({plan.cpu_millicores}m CPU) answers {capacity:.1f} requests per second when saturated")
+    narrator.say(_describe(load, capacity))
+    results = tuple(run_arm(stage, arm, load) for arm in arms(plan))
+    failures = _conclude(stage, results)
+    _leave(ground, narrator)
+    return results, failures
+
+
+def _build(plan: DemoPlan, ground: Ground, references: dict[str, str], narrator: Narrator) -> Stage:
+    programs = ground.programs
+    kube = Kube(programs.kubeconfig)
+    narrator.headline("Prometheus, Trimtab, and a model that somebody serves")
+    offered = plan.max_replicas + gpus.SPARE
+    if ground.paths is not None:
+        gpus.offer(ground.paths, offered)
+        narrator.say(f"{offered} SIMULATED GPUs are offered: there is no GPU, models run on the CPU")
+    programs.run_kubectl("apply", "-f", "-", text=manifests.prometheus(references["prometheus"]))
+    programs.run_kubectl(
+        "-n", MONITORING_NAMESPACE, "rollout", "status", "deployment/prometheus", "--timeout=180s", timeout_seconds=200
+    )
+    narrator.say(f"Prometheus runs in {MONITORING_NAMESPACE}")
+    if ground.paths is not None:
+        gpus.follow(ground.paths, _prometheus_url(kube), offered)
+    gpu_folder = None if ground.paths is None else gpus.folder(ground.paths)
+    values = manifests.chart_values(references["control"], ground.agent_values(), gpu_folder)
+    programs.run_helm(
+        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace"),
+        *("--values", "-", "--wait", "--timeout", "4m"),
+        text=as_yaml(values),
+    )
+    narrator.say(f"helm upgrade --install {RELEASE} charts/trimtab: operator and agent run in {SYSTEM_NAMESPACE}")
+    stage = Stage(plan, programs, kube, Prometheus(kube), narrator)
+    stage.deploy(references["engine"])
+    narrator.say(f"all-MiniLM-L6-v2 is deployed in {NAMESPACE}; its manifest says nothing about replicas")
+    return stage
+
+
+def _prometheus_url(kube: Kube) -> str:
+    found = kube.get(f"/api/v1/namespaces/{MONITORING_NAMESPACE}/services/prometheus") or {}
+    return f"http://{found['spec']['clusterIP']}:9090"
+
+
+def _describe(load: LoadPlan, capacity: float) -> str:
+    schedule = schedule_of(load)
+    levels = [rate / capacity for rate in rates(schedule, load.duration_seconds / 15)]
+    return (
+        f"traffic: {len(schedule.arrivals_seconds)} requests in {load.duration_seconds:.0f} s, at the arrival times "
+        f"of a real LLM fleet (58 min in fast motion), {min(levels):.1f} to {max(levels):.1f} times what one replica "
+        "can do"
+    )
+
+
+def _conclude(stage: Stage, results: tuple[ArmResult, ...]) -> tuple[str, ...]:
+    single, maximum, policy = results
+    narrator = stage.narrator
+    narrator.headline("What the policy reports")
+    narrator.block(stage.programs.run_kubectl("get", "optimizationpolicies", "--all-namespaces").rstrip())
+    narrator.headline("The same traffic, three ways (GPUs are SIMULATED, prices are assumptions)")
+    narrator.block(result_table(stage.plan, results))
+    narrator.block("")
+    narrator.block("\n".join(difference_lines(stage.plan, single, maximum, policy)))
+    narrator.headline("Do load generator and Prometheus agree?")
+    narrator.block(agreement_table(results))
+    return problems(stage.plan, single, maximum, policy)
+
+
+def _leave(ground: Ground, narrator: Narrator) -> None:
+    narrator.headline("Look around: everything is left running")
+    lines = [f"export KUBECONFIG={ground.programs.kubeconfig}"]
+    if ground.paths is not None:
+        lines.append(f'export PATH="{ground.paths.cache / "tools"}:$PATH"      # kubectl and helm')
+    lines += [
+        "kubectl get optpol -A",
+        f"kubectl -n {NAMESPACE} describe optpol {POLICY}",
+        f"kubectl -n {NAMESPACE} get deployment,pods",
+        f"kubectl -n {SYSTEM_NAMESPACE} logs deployment/trimtab-operator",
+        f"kubectl -n {MONITORING_NAMESPACE} port-forward svc/prometheus 9090      # then http://localhost:9090",
+    ]
+    if ground.paths is not None:
+        lines.append("make cluster-down      # removes the cluster and everything in it; builds stay in the cache")
+    else:
+        lines.append(f"helm -n {SYSTEM_NAMESPACE} uninstall {RELEASE}      # and then, to remove the rest:")
+        lines.append(f"kubectl delete namespace {NAMESPACE} {MONITORING_NAMESPACE}")
+    narrator.block("\n".join(f"  {line}" for line in lines))
