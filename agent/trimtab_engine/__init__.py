@@ -1,0 +1,1 @@
+"""The in-pod serving engine: a front process without torch and one worker process per device."""

@@ -1,0 +1,21 @@
+"""What every part of one engine process shares: made once at start, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trimtab_engine.log import Log
+from trimtab_engine.model_directory import ModelDescription
+from trimtab_engine.settings import ProcessSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Settings, the model's description, the environment for child processes, the log and our version."""
+
+    settings: ProcessSettings
+    description: ModelDescription
+    environ: Mapping[str, str]
+    log: Log
+    version: str

@@ -1,0 +1,224 @@
+"""Between queue and workers: form batches when a worker is idle, map answers back, try again what a worker took down.
+
+A batch that fails, or whose worker dies, is tried again once, each item alone: the guilty one fails alone, its
+neighbours are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from trimtab_engine import wire
+from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.context import Context
+from trimtab_engine.errors import (
+    DeadlineExpired,
+    EngineError,
+    ModelFailed,
+    OutOfMemory,
+    PoisonRequest,
+    WorkerDied,
+)
+from trimtab_engine.jobs import Answer, Item, Job, input_key
+from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.settings import LiveSettings
+from trimtab_engine.worker_link import WorkerEvents, WorkerLink
+
+_MAX_ATTEMPTS = 2
+_MAX_POISON_KEYS = 1024
+_POISON_SECONDS = 600.0  # two unlucky deaths must not refuse an input for ever
+_SMOOTHING = 0.2
+
+
+class Dispatcher:
+    """Owns the queue and the links to the workers."""
+
+    def __init__(
+        self,
+        context: Context,
+        metrics: EngineMetrics,
+        live: Callable[[], LiveSettings],
+        answered: Callable[[bytes, Answer], None],
+        gave_up: Callable[[], None],
+    ) -> None:
+        self._description = context.description
+        self._metrics = metrics
+        self._log = context.log
+        self._version = context.version
+        self._live = live
+        self._answered = answered  # hears of each cacheable answer
+        self._batcher = Batcher()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._seconds_per_item = 0.0
+        self._poison: OrderedDict[bytes, float] = OrderedDict()
+        self._ever_ready = False
+        events = WorkerEvents(self._on_ready, self._on_result, self._on_death, lambda _: gave_up())
+        self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
+
+    @property
+    def queued_items(self) -> int:
+        """Items that wait for a batch."""
+        return len(self._batcher)
+
+    @property
+    def running_items(self) -> int:
+        """Items in a batch now."""
+        return sum(len(link.batch.items) for link in self._links if link.batch is not None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether any worker can take a batch."""
+        return any(link.ready for link in self._links)
+
+    @property
+    def ever_ready(self) -> bool:
+        """Whether a worker was ready once; requests wait in the queue while one is restarted."""
+        return self._ever_ready
+
+    def start(self) -> None:
+        """Start every worker."""
+        for link in self._links:
+            link.start()
+
+    def close(self) -> None:
+        """End every worker."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for link in self._links:
+            link.close()
+
+    def retry_after_seconds(self, items: int) -> int:
+        """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
+        backlog = items + self.queued_items + self.running_items
+        return max(1, min(60, math.ceil(backlog * self._seconds_per_item / len(self._links))))
+
+    def submit(self, items: list[Item]) -> None:
+        """Queue the items of one job and form what batches can be formed."""
+        if self._poison and any(map(self._is_poison, items)):
+            items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
+            return
+        self._batcher.add(items)
+        self.pump()
+
+    def cancel(self, job: Job) -> None:
+        """Forget the waiting items of a job; what is in a batch runs on and is not answered."""
+        self._batcher.discard(job)
+        job.cancel()
+
+    def fail_all(self, error: EngineError) -> None:
+        """Answer everything that waits or runs with an error."""
+        running = [item for link in self._links if link.batch is not None for item in link.batch.items]
+        for item in self._batcher.take_all() + running:
+            item.job.fail(error)
+
+    def pump(self) -> None:
+        """Expire, then give every idle worker a batch, then set the timer for what comes next."""
+        now = time.monotonic()
+        for job in self._batcher.expire(now):
+            job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
+        wake_at = self._batcher.earliest_deadline
+        for link in self._links:
+            if not link.idle:
+                continue
+            decision = self._batcher.next_batch(now, self._live())
+            if isinstance(decision, Batch):
+                self._run(link, decision, now)
+            elif isinstance(decision, WaitUntil):
+                wake_at = min(wake_at, decision.time)
+        self._wake(wake_at, now)
+
+    def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
+        self._metrics.batch_size.observe(len(batch.items))
+        for item in batch.items:
+            item.attempts += 1
+            if item.attempts == 1:
+                item.job.waiting -= 1
+                if item.job.waiting == 0:
+                    self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
+        link.run(batch)
+
+    def _wake(self, wake_at: float, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if wake_at < math.inf:
+            # The loop's timers have millisecond steps; one that fires early only asks again.
+            self._timer = self._loop.call_later(max(0.001, wake_at - now), self.pump)
+
+    def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
+        self._ever_ready = True
+        self._metrics.worker_known(self._version, message.torch, message.device)
+        self._log.event("worker_ready", device=message.device, load_seconds=round(message.load_seconds, 3))
+        self.pump()
+
+    def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
+        self._metrics.worker_busy(link.device, message.seconds)
+        if isinstance(message, wire.BatchFailed):
+            self._pass_failed(batch, message)
+        else:
+            self._pass_done(batch, message, link.vectors(len(batch.items)))
+        self.pump()
+
+    def _pass_done(self, batch: Batch, message: wire.BatchDone, vectors: list[bytes]) -> None:
+        self._metrics.batch_seconds.observe(message.seconds)
+        per_item = message.seconds / len(batch.items)
+        rate = self._seconds_per_item
+        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
+        bad_rows = set(message.bad_rows)
+        for row, (item, vector) in enumerate(zip(batch.items, vectors, strict=True)):
+            if row in bad_rows:
+                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
+                continue
+            answer = Answer(vector, len(item.row.ids))
+            if item.key is not None:
+                self._answered(item.key, answer)
+            item.job.answer(item.index, answer)
+
+    def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
+        for item in batch.items:
+            if message.kind == "out_of_memory":
+                self._again_or_fail(item, OutOfMemory("the device has no memory for this request, even alone"))
+            else:
+                self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
+
+    def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
+        self._metrics.worker_restarted(link.device)
+        for item in batch.items if batch is not None else ():
+            item.deaths += 1
+            if item.deaths >= _MAX_ATTEMPTS:
+                self._condemn(item)
+                self._fail(item, PoisonRequest("this request was in two worker deaths; it is not tried again"))
+            else:
+                self._again_or_fail(item, WorkerDied("the worker died while it held this request"))
+        self.pump()
+
+    def _again_or_fail(self, item: Item, error: EngineError) -> None:
+        if item.job.ended:
+            return
+        if item.attempts < _MAX_ATTEMPTS:
+            self._batcher.add_alone(item)
+        else:
+            self._fail(item, error)
+
+    def _fail(self, item: Item, error: EngineError) -> None:
+        self._batcher.discard(item.job)
+        item.job.fail(error)
+
+    def _condemn(self, item: Item) -> None:
+        key = self._row_key(item)
+        self._poison[key] = time.monotonic()
+        self._log.event("poison_request", key=key.hex())
+        while len(self._poison) > _MAX_POISON_KEYS:
+            self._poison.popitem(last=False)
+
+    def _is_poison(self, item: Item) -> bool:
+        since = self._poison.get(self._row_key(item))
+        return since is not None and time.monotonic() - since < _POISON_SECONDS
+
+    def _row_key(self, item: Item) -> bytes:
+        return input_key(self._description.name, self._description.version, item.row)

@@ -1,0 +1,200 @@
+"""The engine behind every protocol: admission, cache, tokenizing, queue; ends each request exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from trimtab_engine.cache import ResponseCache
+from trimtab_engine.context import Context
+from trimtab_engine.dispatch import Dispatcher
+from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
+from trimtab_engine.jobs import InferenceInputs, Item, Job, TokenRow, input_key
+from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.settings import LiveSettings
+from trimtab_engine.tokens import TextTokenizer
+
+# Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
+_INLINE_CHARACTERS = 4096
+
+
+class Engine:
+    """One served model."""
+
+    def __init__(
+        self,
+        context: Context,
+        gave_up: Callable[[], None],
+    ) -> None:
+        self.description = context.description
+        self.metrics = EngineMetrics(context.description.name)
+        self._settings = context.settings
+        self._live = context.settings.live
+        self._cache = ResponseCache(self._live.cache_limit_bytes)
+        self._tokenizer = TextTokenizer(context.description)
+        self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
+        self._tokenizing = 0
+        self._evictions_counted = 0
+        self._draining = False
+        self._refusing = False
+        self._log = context.log
+        self._loop = asyncio.get_running_loop()
+        self._dispatcher = Dispatcher(context, self.metrics, lambda: self._live, self._cache.put, gave_up)
+
+    @property
+    def ready(self) -> bool:
+        """Whether traffic should be sent here."""
+        return self._dispatcher.ready and not self._draining
+
+    @property
+    def draining(self) -> bool:
+        """Whether the process is on its way out."""
+        return self._draining
+
+    def start(self) -> None:
+        """Start the workers; `ready` turns true when the first has loaded."""
+        self._dispatcher.start()
+
+    def close(self) -> None:
+        """End the workers and the tokenizer thread."""
+        self._dispatcher.close()
+        self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
+
+    def apply(self, live: LiveSettings) -> None:
+        """Put live settings in force: the next batch and the cache follow them."""
+        self._live = live
+        self._cache.set_limit(live.cache_limit_bytes)
+        self._dispatcher.pump()
+
+    def begin_drain(self) -> None:
+        """Report not ready; requests are still served, because endpoints lag behind readiness."""
+        self._draining = True
+
+    def refuse_new(self) -> None:
+        """From now on a new request is answered Draining; what was admitted is finished."""
+        self._refusing = True
+
+    def abandon(self) -> None:
+        """Answer what is still waiting or running with Draining: the time for draining is over."""
+        self._dispatcher.fail_all(Draining("the server ended before this request was done"))
+
+    def infer(self, inputs: InferenceInputs, began_at: float, received_at: float, on_end: Callable[[Job], None]) -> Job:
+        """Admit a request; `on_end` hears of its end, possibly before this returns.
+
+        `began_at` and `received_at` are the monotonic times (seconds) of the first and the last byte.
+
+        Raises:
+            Draining, NotReady, DeadlinePast, BadRequest, QueueFull: refused before any work.
+        """
+        now = time.monotonic()
+        deadline = self._admit(inputs, began_at, now)
+        job = Job(len(inputs.rows), received_at, deadline, inputs.priority, on_end)
+        keys = self._look_up(inputs.rows, job)
+        missing = [index for index, answer in enumerate(job.answers) if answer is None]
+        self._check_room(len(missing))
+        if self._cache.enabled:
+            self.metrics.cache_hits.inc(len(inputs.rows) - len(missing))
+            self.metrics.cache_misses.inc(len(missing))
+        job.admitted = True
+        if not missing:
+            job.end()
+            return job
+        job.enqueued_at = now
+        job.waiting = job.missing = len(missing)
+        self._tokenize(job, [(index, inputs.rows[index], keys[index]) for index in missing])
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """Forget a job whose client is gone."""
+        self._dispatcher.cancel(job)
+
+    def exposition(self) -> bytes:
+        """Return the metrics, with the gauges as of now."""
+        metrics, live = self.metrics, self._live
+        metrics.queue_requests.set(self._dispatcher.queued_items + self._tokenizing)
+        metrics.queue_limit_requests.set(self._settings.queue_limit_items)
+        metrics.inflight_requests.set(self._dispatcher.running_items)
+        metrics.cache_bytes.set(self._cache.size_bytes)
+        metrics.cache_limit_bytes.set(self._cache.limit_bytes)
+        metrics.cache_evictions.inc(self._cache.evictions - self._evictions_counted)
+        self._evictions_counted = self._cache.evictions
+        metrics.ready.set(self.ready)
+        metrics.settings_in_force(
+            [
+                ("max_batch_size", live.max_batch_size),
+                ("max_queue_delay_seconds", live.max_queue_delay_seconds),
+                ("cache_limit_bytes", live.cache_limit_bytes),
+                ("queue_limit_requests", self._settings.queue_limit_items),
+            ]
+        )
+        return metrics.exposition()
+
+    def _admit(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
+        if self._refusing:
+            raise Draining("the server is draining; ask another replica")
+        if not self._dispatcher.ever_ready:
+            raise NotReady("the model is still loading")
+        limit = self._settings.queue_limit_items
+        if len(inputs.rows) > limit:
+            raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")
+        budget = inputs.budget_seconds
+        deadline = began_at + (self._settings.default_deadline_seconds if budget is None else budget)
+        if deadline <= now:
+            raise DeadlinePast("the deadline had passed when the request was read; no work was begun")
+        return deadline
+
+    def _look_up(self, rows: Sequence[str | TokenRow], job: Job) -> list[bytes | None]:
+        if not self._cache.enabled:
+            return [None] * len(rows)
+        keys: list[bytes | None] = []
+        for index, row in enumerate(rows):
+            key = input_key(self.description.name, self.description.version, row)
+            keys.append(key)
+            answer = self._cache.get(key)
+            if answer is not None:
+                job.answers[index] = answer
+                job.hits[index] = ord("h")
+        return keys
+
+    def _check_room(self, items: int) -> None:
+        limit = self._settings.queue_limit_items
+        waiting = self._dispatcher.queued_items + self._tokenizing
+        if items and waiting + items > limit:
+            raise QueueFull(
+                f"{waiting} of {limit} places in the queue are taken; this request needs {items}",
+                self._dispatcher.retry_after_seconds(items),
+            )
+
+    def _tokenize(self, job: Job, missing: list[tuple[int, str | TokenRow, bytes | None]]) -> None:
+        texts = [row for _, row, _ in missing if isinstance(row, str)]
+
+        def submit(rows: list[TokenRow]) -> None:
+            self._dispatcher.submit(
+                [
+                    Item(job, index, row, key, job.enqueued_at)
+                    for (index, _, key), row in zip(missing, rows, strict=True)
+                ]
+            )
+
+        if not texts:
+            submit([row for _, row, _ in missing if isinstance(row, TokenRow)])
+        elif sum(map(len, texts)) <= _INLINE_CHARACTERS:
+            submit(self._tokenizer.encode(texts))
+        else:
+            self._tokenize_in_thread(job, texts, submit)
+
+    def _tokenize_in_thread(self, job: Job, texts: list[str], submit: Callable[[list[TokenRow]], None]) -> None:
+        def done(future: asyncio.Future[list[TokenRow]]) -> None:
+            self._tokenizing -= len(texts)
+            error = None if future.cancelled() else future.exception()
+            if error is not None:
+                self._log.event("tokenizing_failed", error=type(error).__name__)
+                job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
+            elif not job.ended and not future.cancelled():
+                submit(future.result())
+
+        self._tokenizing += len(texts)
+        future = self._loop.run_in_executor(self._tokenizer_thread, self._tokenizer.encode, texts)
+        future.add_done_callback(done)

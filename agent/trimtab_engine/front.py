@@ -1,0 +1,75 @@
+"""The front process: wires engine, routes and HTTP server, and lives from start to drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+from trimtab_engine.context import Context
+from trimtab_engine.engine import Engine
+from trimtab_engine.http_server import HttpServer
+from trimtab_engine.routes.router import Router
+
+_POLL_SECONDS = 0.02
+# After the last answer clients get this long to close their side before the process ends.
+_LAST_ANSWERS_SECONDS = 1.0
+
+
+async def serve(context: Context) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. Returns the exit code.
+
+    Raises:
+        SettingError: the tokenizer cannot be read.
+        OSError: the address cannot be bound.
+    """
+    loop, log, settings = asyncio.get_running_loop(), context.log, context.settings
+    stop = asyncio.Event()
+    failed = asyncio.Event()
+
+    def give_up() -> None:
+        log.event("worker_never_ready", advice="see the lines of the worker above")
+        failed.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    engine = Engine(context, give_up)
+    router = Router(engine, log, context.version)
+    server = HttpServer(
+        router.handle, router.refuse, settings.max_body_bytes, settings.max_connections, settings.read_timeout_seconds
+    )
+    try:
+        engine.start()
+        port = await server.listen(settings.host, settings.port)
+        log.event("listening", host=settings.host, port=port, pid=os.getpid(), model=context.description.name)
+        await stop.wait()
+        if failed.is_set():
+            return 1
+        await _drain(engine, server, context)
+        return 0
+    finally:
+        server.close()
+        engine.close()
+
+
+async def _drain(engine: Engine, server: HttpServer, context: Context) -> None:
+    """Not ready at once; serve on while endpoints lag; then refuse, finish what was admitted, within the time given."""
+    began, settings, log = time.monotonic(), context.settings, context.log
+    end = began + settings.drain_seconds
+    log.event("draining", outstanding=server.outstanding, connections=server.open_connections)
+    engine.begin_drain()
+    server.draining = True
+    await asyncio.sleep(settings.drain_grace_seconds)
+    engine.refuse_new()
+    server.stop_listening()
+    while server.outstanding and time.monotonic() < end:  # noqa: ASYNC110  two conditions, once per process
+        await asyncio.sleep(_POLL_SECONDS)
+    abandoned = server.outstanding
+    engine.abandon()
+    last = time.monotonic() + _LAST_ANSWERS_SECONDS
+    while server.open_connections and time.monotonic() < last:
+        server.stop_listening()  # closes what has become idle since
+        await asyncio.sleep(_POLL_SECONDS)
+    log.event("drained", seconds=round(time.monotonic() - began, 3), abandoned=abandoned)

@@ -1,0 +1,131 @@
+"""The nouns of the data path: a request's inputs, its job, the job's items, and their answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab_engine.errors import EngineError
+
+
+class TokenRow(NamedTuple):
+    """One tokenized input. `mask` is None where every token counts."""
+
+    ids: NDArray[np.int32]
+    mask: NDArray[np.uint8] | None = None
+
+
+class Answer(NamedTuple):
+    """One embedding as little-endian float32 bytes, and the number of tokens that it cost."""
+
+    vector: bytes
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceInputs:
+    """What a request asks for, independent of the protocol it came by. `budget_seconds` None = the default deadline."""
+
+    rows: Sequence[str | TokenRow]
+    budget_seconds: float | None
+    priority: int
+
+
+class Job:
+    """One inference request in flight; ends exactly once: complete, failed or canceled, then calls `on_end(job)`."""
+
+    __slots__ = (
+        "admitted",
+        "answers",
+        "canceled",
+        "deadline",
+        "ended",
+        "enqueued_at",
+        "error",
+        "hits",
+        "missing",
+        "on_end",
+        "priority",
+        "received_at",
+        "waiting",
+    )
+
+    def __init__(
+        self, size: int, received_at: float, deadline: float, priority: int, on_end: Callable[[Job], None]
+    ) -> None:
+        self.answers: list[Answer | None] = [None] * size
+        self.hits = bytearray(b"m" * size)  # one letter per item: h = from the cache, m = computed
+        self.missing = size
+        self.waiting = 0  # items that have not entered a batch yet
+        self.received_at = received_at
+        self.enqueued_at = received_at
+        self.deadline = deadline
+        self.priority = priority
+        self.error: EngineError | None = None
+        self.admitted = False
+        self.canceled = False
+        self.ended = False
+        self.on_end = on_end
+
+    def answer(self, index: int, answer: Answer) -> None:
+        """Store the answer of item `index`; the last one ends the job."""
+        if self.ended:
+            return
+        self.answers[index] = answer
+        self.missing -= 1
+        if self.missing == 0:
+            self.end()
+
+    def fail(self, error: EngineError) -> None:
+        """End the job without a result; a job that has ended stays as it is."""
+        if not self.ended:
+            self.error = error
+            self.end()
+
+    def cancel(self) -> None:
+        """End the job because nobody waits for it any more."""
+        if not self.ended:
+            self.canceled = True
+            self.end()
+
+    def end(self) -> None:
+        """Close the job and tell `on_end`; called once."""
+        self.ended = True
+        self.on_end(self)
+
+
+class Item:
+    """One input row of a job on its way through queue and batch."""
+
+    __slots__ = ("attempts", "deaths", "enqueued_at", "index", "job", "key", "row")
+
+    def __init__(self, job: Job, index: int, row: TokenRow, key: bytes | None, enqueued_at: float) -> None:
+        self.job = job
+        self.index = index
+        self.row = row
+        self.key = key  # cache key, None where the cache is off
+        self.enqueued_at = enqueued_at  # seconds, monotonic
+        self.attempts = 0
+        self.deaths = 0  # worker deaths that this item was part of
+
+
+def input_key(model: str, version: str, row: str | TokenRow) -> bytes:
+    """16-byte hash of model, version and canonical input; texts and token rows never share a key.
+
+    Raises:
+        UnicodeEncodeError: the text holds a lone surrogate.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{model}\0{version}\0".encode())
+    if isinstance(row, str):
+        digest.update(b"t" + row.encode())
+    else:
+        digest.update(b"i" + row.ids.tobytes())
+        if row.mask is not None:
+            digest.update(b"m" + row.mask.tobytes())
+    return digest.digest()

@@ -1,0 +1,130 @@
+"""What stands in a model directory: found and described from its small JSON files, without torch or transformers."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trimtab_engine.errors import SettingError
+
+_PACKAGE_PREFIX = "package:"
+_POOLING_MODES = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A text encoder with pooling, as its directory declares it."""
+
+    name: str
+    version: str
+    directory: str
+    model_type: str
+    vocabulary_size: int
+    width: int  # numbers per embedding
+    max_tokens: int  # longer texts are truncated, longer token rows refused
+    pooling: str  # mean | cls | max
+    normalize: bool
+
+
+def describe_model(source: str, name: str | None) -> ModelDescription:
+    """Find and describe the model that `source` (a directory or `package:NAME`) names.
+
+    Raises:
+        SettingError: nothing usable is there.
+    """
+    directory = _find_directory(source)
+    config = _read_json(directory / "config.json")
+    if not (directory / "tokenizer.json").is_file():
+        raise SettingError(f"TRIMTAB_MODEL is {source!r}; {directory} has no tokenizer.json, which the engine needs")
+    pooling, normalize = _read_modules(directory)
+    width, vocabulary = config.get("hidden_size", config.get("dim")), config.get("vocab_size")
+    if not isinstance(width, int) or not isinstance(vocabulary, int):
+        raise SettingError(f"{directory}/config.json has no hidden_size or vocab_size: it is not a text encoder")
+    default_name = source.removeprefix(_PACKAGE_PREFIX) if source.startswith(_PACKAGE_PREFIX) else directory.name
+    return ModelDescription(
+        name=name or default_name,
+        version="1",
+        directory=str(directory),
+        model_type=str(config.get("model_type", "")),
+        vocabulary_size=vocabulary,
+        width=width,
+        max_tokens=_max_tokens(directory, config),
+        pooling=pooling,
+        normalize=normalize,
+    )
+
+
+def _find_directory(source: str) -> Path:
+    if not source.startswith(_PACKAGE_PREFIX):
+        directory = Path(source).resolve()
+        if not (directory / "config.json").is_file():
+            raise SettingError(f"TRIMTAB_MODEL is {source!r}; it accepts a directory that holds a config.json")
+        return directory
+    package = source.removeprefix(_PACKAGE_PREFIX)
+    # find_spec of a top-level name reads its metadata and runs none of its code.
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        for directory in _within(Path(root), depth=2):
+            if (directory / "config.json").is_file() and (directory / "tokenizer.json").is_file():
+                return directory
+    raise SettingError(f"TRIMTAB_MODEL is {source!r}; no installed package of that name holds a model directory")
+
+
+def _within(root: Path, depth: int) -> Iterator[Path]:
+    yield root
+    if depth > 0:
+        for child in sorted(path for path in root.iterdir() if path.is_dir()):
+            yield from _within(child, depth - 1)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path} cannot be read: {error}") from error
+
+
+def _read_modules(directory: Path) -> tuple[str, bool]:
+    """Pooling mode and normalisation; a directory without modules.json gets sentence-transformers' default, mean."""
+    path = directory / "modules.json"
+    if not path.is_file():
+        return "mean", False
+    pooling, normalize = "mean", False
+    for module in msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]]):
+        kind = str(module.get("type", "")).rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _pooling_mode(directory / str(module.get("path", "")) / "config.json")
+        elif kind == "Normalize":
+            normalize = True
+        elif kind != "Transformer":
+            raise SettingError(f"{path} has a module {kind!r}; accepted are Transformer, Pooling and Normalize")
+    return pooling, normalize
+
+
+def _pooling_mode(path: Path) -> str:
+    config = _read_json(path)
+    declared = config.get("pooling_mode")  # newer directories name the mode, older ones set one flag
+    if isinstance(declared, str):
+        modes = [declared]
+    else:
+        modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
+        modes = [_POOLING_MODES.get(mode, mode) for mode in modes]
+    if len(modes) != 1 or modes[0] not in _POOLING_MODES.values():
+        raise SettingError(f"{path} asks for pooling {modes}; accepted is exactly one of mean, cls and max")
+    return modes[0]
+
+
+def _max_tokens(directory: Path, config: dict[str, Any]) -> int:
+    positions = int(config.get("max_position_embeddings", 512))
+    declared = directory / "sentence_bert_config.json"
+    length = _read_json(declared).get("max_seq_length") if declared.is_file() else None
+    return min(positions, length) if isinstance(length, int) and length > 0 else positions

@@ -1,0 +1,93 @@
+"""What all inference routes share: parse, admit, answer in the protocol's form, count how it ended."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trimtab_engine.engine import Engine
+from trimtab_engine.errors import EngineError, ModelFailed, Outcome
+from trimtab_engine.http_message import Request, Response
+from trimtab_engine.http_protocol import Exchange
+from trimtab_engine.jobs import Answer, InferenceInputs, Job
+from trimtab_engine.log import Log
+from trimtab_engine.routes.error_form import error_response
+
+# One letter per input, in order: h = answered from the cache, m = computed.
+CACHE_HEADER = "trimtab-cache"
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """Inputs, and how their answers become a response."""
+
+    inputs: InferenceInputs
+    render: Callable[[list[Answer], Headers], Response]
+
+
+class InferenceEndpoint:
+    """One route that runs the model."""
+
+    def __init__(self, engine: Engine, parse: Callable[[Request], ParsedRequest], log: Log) -> None:
+        self._engine = engine
+        self._parse = parse
+        self._log = log
+
+    def handle(self, request: Request, exchange: Exchange) -> None:
+        """Answer the exchange, now or when the model is done. Raises nothing."""
+        try:
+            parsed = self._parse(request)
+            job = self._engine.infer(
+                parsed.inputs,
+                request.began_at,
+                request.received_at,
+                lambda job: self._end(job, parsed, request, exchange),
+            )
+            if not job.ended:
+                exchange.on_gone = lambda: self._engine.cancel(job)
+        except EngineError as error:
+            self._count(error.outcome)
+            exchange.reply(error_response(request.path, error))
+        except Exception as error:
+            self._unexpected(error, request, exchange)
+
+    def _end(self, job: Job, parsed: ParsedRequest, request: Request, exchange: Exchange) -> None:
+        if job.canceled:
+            self._count(Outcome.CANCELED)
+            return
+        try:
+            if job.error is not None:
+                raise job.error
+            answers = [answer for answer in job.answers if answer is not None]
+            response = parsed.render(answers, ((CACHE_HEADER, job.hits.decode()),))
+            self._time(job)
+            self._count(Outcome.OK)
+            exchange.reply(response)
+        except EngineError as error:
+            if error.outcome is Outcome.ERROR:
+                self._time(job)
+            self._count(error.outcome)
+            exchange.reply(error_response(request.path, error))
+        except Exception as error:
+            self._unexpected(error, request, exchange)
+
+    def _time(self, job: Job) -> None:
+        self._engine.metrics.request_seconds.observe(time.monotonic() - job.received_at)
+
+    def _count(self, outcome: Outcome) -> None:
+        self._engine.metrics.requests[outcome].inc()
+
+    def _unexpected(self, error: Exception, request: Request, exchange: Exchange) -> None:
+        self._count(Outcome.ERROR)
+        log_defect(self._log, error)
+        exchange.reply(error_response(request.path, ModelFailed("an unexpected error; the server's log has the trace")))
+
+
+def log_defect(log: Log, error: Exception) -> None:
+    """Log where a defect is; not its message, which may quote an input."""
+    frames = traceback.extract_tb(error.__traceback__)
+    log.event("defect", error=type(error).__name__, trace=" < ".join(f"{f.filename}:{f.lineno}" for f in frames[::-1]))

@@ -1,0 +1,64 @@
+"""Per-request headers that every protocol shares: deadline and priority."""
+
+from __future__ import annotations
+
+import re
+
+from trimtab_engine.errors import BadRequest, UnsupportedEncoding
+from trimtab_engine.http_message import Request
+
+DEADLINE_HEADER = "trimtab-deadline-ms"
+PRIORITY_HEADER = "trimtab-priority"
+MAX_PRIORITY = 9
+_MAX_BUDGET_SECONDS = 86400.0
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
+
+
+def budget_seconds(request: Request) -> float | None:
+    """Read the time budget from its first byte on, in seconds; 0 or less = already past; None = not given.
+
+    Raises:
+        BadRequest: not a plain decimal number.
+    """
+    text = request.header(DEADLINE_HEADER.encode())
+    if text is None:
+        return None
+    if not _DECIMAL.fullmatch(text):
+        raise BadRequest(
+            f"header {DEADLINE_HEADER} is {text[:40]!r}; accepted is a number of milliseconds, such as 250"
+        )
+    return min(float(text) / 1000, _MAX_BUDGET_SECONDS)
+
+
+def priority(request: Request) -> int | None:
+    """Read the priority, 0 (first) to 9 (last); None = not given.
+
+    Raises:
+        BadRequest: anything else.
+    """
+    text = request.header(PRIORITY_HEADER.encode())
+    if text is None:
+        return None
+    return check_priority(int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else text[:40], f"header {PRIORITY_HEADER}")
+
+
+def check_priority(value: object, name: str) -> int:
+    """Return the value as a priority.
+
+    Raises:
+        BadRequest: not a whole number from 0 to 9.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_PRIORITY:
+        raise BadRequest(f"{name} is {value!r}; accepted are whole numbers from 0 (first) to {MAX_PRIORITY} (last)")
+    return value
+
+
+def check_encoding(request: Request) -> None:
+    """Refuse compressed bodies.
+
+    Raises:
+        UnsupportedEncoding: Content-Encoding names anything but identity.
+    """
+    encoding = request.header(b"content-encoding")
+    if encoding is not None and encoding.lower() != "identity":
+        raise UnsupportedEncoding(f"Content-Encoding is {encoding[:40]!r}; accepted is identity")

@@ -1,0 +1,183 @@
+"""Process settings of the engine: names, units, bounds and defaults; read once from the environment at start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from trimtab_engine.errors import SettingError
+
+# Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
+MAX_BATCH_SIZE_BOUND = 256
+MAX_QUEUE_DELAY_BOUND_SECONDS = 10.0
+MAX_CACHE_BYTES = 1 << 40
+
+_DEFAULT_HOST = "0.0.0.0"  # noqa: S104  a pod serves its pod IP
+_DURATION_UNITS_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTE_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+_DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
+_BYTES = re.compile(r"([0-9]+)(Ki|Mi|Gi|k|M|G|)")
+_DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """The settings that may change while the engine serves; one value object, read once per batch."""
+
+    max_batch_size: int = 8
+    max_queue_delay_seconds: float = 0.005
+    cache_limit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that a test asks the worker for: what happens to a batch that holds this token id."""
+
+    kind: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """Everything that is fixed for the life of the process, and the first live settings."""
+
+    model: str
+    model_name: str | None = None
+    host: str = _DEFAULT_HOST
+    port: int = 8080
+    device: str = "auto"
+    torch_threads: int = 1
+    queue_limit_items: int = 256
+    max_body_bytes: int = 1 << 20
+    max_connections: int = 1024
+    read_timeout_seconds: float = 15.0
+    default_deadline_seconds: float = 60.0
+    batch_timeout_seconds: float = 120.0
+    drain_seconds: float = 25.0
+    drain_grace_seconds: float = 3.0
+    live: LiveSettings = LiveSettings()
+    fault: Fault | None = None
+
+
+def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
+    """Read every TRIMTAB_* setting.
+
+    Raises:
+        SettingError: one is missing or outside what is accepted.
+    """
+    read = _Reader(environ)
+    if "TRIMTAB_MODEL" not in environ:
+        raise SettingError(
+            "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
+            "or package:NAME"
+        )
+    settings = ProcessSettings(
+        model=environ["TRIMTAB_MODEL"],
+        model_name=read("TRIMTAB_MODEL_NAME", None, _model_name),
+        host=read("TRIMTAB_HOST", _DEFAULT_HOST, str),
+        port=read("TRIMTAB_PORT", 8080, _integer(0, 65535)),
+        device=read("TRIMTAB_DEVICE", "auto", _device),
+        torch_threads=read("TRIMTAB_TORCH_THREADS", 1, _integer(1, 256)),
+        queue_limit_items=read("TRIMTAB_QUEUE_LIMIT", 256, _integer(1, 65536)),
+        max_body_bytes=read("TRIMTAB_MAX_BODY_BYTES", 1 << 20, _byte_count(1 << 10, 1 << 30)),
+        max_connections=read("TRIMTAB_MAX_CONNECTIONS", 1024, _integer(1, 65536)),
+        read_timeout_seconds=read("TRIMTAB_READ_TIMEOUT", 15.0, _duration(0.1, 3600)),
+        default_deadline_seconds=read("TRIMTAB_DEFAULT_DEADLINE", 60.0, _duration(0.001, 3600)),
+        batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
+        drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
+        drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
+        live=LiveSettings(
+            max_batch_size=read("TRIMTAB_MAX_BATCH_SIZE", 8, _integer(1, MAX_BATCH_SIZE_BOUND)),
+            max_queue_delay_seconds=read("TRIMTAB_MAX_QUEUE_DELAY", 0.005, _duration(0, MAX_QUEUE_DELAY_BOUND_SECONDS)),
+            cache_limit_bytes=read("TRIMTAB_CACHE_BYTES", 0, _byte_count(0, MAX_CACHE_BYTES)),
+        ),
+        fault=read("TRIMTAB_FAULT", None, _fault),
+    )
+    if settings.drain_grace_seconds > settings.drain_seconds:
+        raise SettingError(
+            f"TRIMTAB_DRAIN_GRACE is {settings.drain_grace_seconds:g} s, longer than TRIMTAB_DRAIN_SECONDS "
+            f"({settings.drain_seconds:g} s); it accepts at most that"
+        )
+    return settings
+
+
+class _Reader:
+    """Reads one variable; what is refused becomes a SettingError with name, value and what is accepted."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __call__(self, name: str, default: T, parse: Callable[[str], T]) -> T:
+        text = self._environ.get(name)
+        if text is None or text == "":
+            return default
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise SettingError(f"{name} is {text!r}; it accepts {error}") from None
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+            raise ValueError(f"seconds as a number from {low:g} to {high:g}")
+        return float(text)
+
+    return parse
+
+
+def _duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        parts = _DURATION.findall(text)
+        valid = bool(parts) and len(text) <= 32 and "".join(number + unit for number, unit in parts) == text
+        seconds = sum(int(number) * _DURATION_UNITS_SECONDS[unit] for number, unit in parts)
+        if not valid or not low_seconds <= seconds <= high_seconds:
+            raise ValueError(f"a duration from {low_seconds:g}s to {high_seconds:g}s, written as 5ms, 2s or 1m30s")
+        return seconds
+
+    return parse
+
+
+def _byte_count(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        match = _BYTES.fullmatch(text[:32])
+        value = int(match[1]) * _BYTE_UNITS[match[2]] if match else -1
+        if not low <= value <= high:
+            raise ValueError(f"a number of bytes from {low} to {high}, written as 65536, 64Ki or 64Mi")
+        return value
+
+    return parse
+
+
+def _device(text: str) -> str:
+    if not _DEVICE.fullmatch(text):
+        raise ValueError("auto, cpu or cuda:N")
+    return text
+
+
+def _model_name(text: str) -> str | None:
+    if not _MODEL_NAME.fullmatch(text):
+        raise ValueError("1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit")
+    return text
+
+
+def _fault(text: str) -> Fault | None:
+    match = _FAULT.fullmatch(text)
+    if match is None:
+        raise ValueError("exit_on_token:ID, out_of_memory_on_token:ID or fail_on_token:ID, for tests only")
+    return Fault(kind=match[1], token=int(match[2]))

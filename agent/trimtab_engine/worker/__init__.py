@@ -1,0 +1,1 @@
+"""The worker process: the only place of the engine where torch lives. The front never imports this package."""

@@ -1,0 +1,212 @@
+"""The front's end of one worker process: start it, hand it a batch, hear its answer or its death.
+
+States: starting -> idle <-> busy -> dead -> (back-off) -> starting. Only one batch is with the worker at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from trimtab_engine import wire
+from trimtab_engine.batcher import Batch
+from trimtab_engine.context import Context
+from trimtab_engine.settings import MAX_BATCH_SIZE_BOUND
+from trimtab_engine.slots import Slot, SlotLayout, create_memory
+
+_FIRST_BACK_OFF_SECONDS = 0.25
+_LONGEST_BACK_OFF_SECONDS = 30.0
+_HEALTHY_SECONDS = 60.0  # a worker that lived this long starts the back-off anew
+_START_ATTEMPTS = 3  # a worker that never became ready is not started more often
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEvents:
+    """What the owner of a link hears."""
+
+    ready: Callable[[WorkerLink, wire.WorkerReady], None]
+    result: Callable[[WorkerLink, Batch, wire.BatchDone | wire.BatchFailed], None]
+    died: Callable[[WorkerLink, Batch | None], None]
+    gave_up: Callable[[WorkerLink], None]
+
+
+class WorkerLink:
+    """One device's worker."""
+
+    def __init__(
+        self,
+        device: str,
+        context: Context,
+        events: WorkerEvents,
+    ) -> None:
+        self.device = device
+        self._description = context.description
+        self._settings = context.settings
+        self._environ = _worker_environment(context.environ, context.settings.torch_threads)
+        self._events = events
+        self._log = context.log
+        self._layout = SlotLayout(MAX_BATCH_SIZE_BOUND, context.description.max_tokens, context.description.width)
+        self._loop = asyncio.get_running_loop()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._slot: Slot | None = None
+        self._batch: Batch | None = None
+        self._batch_number = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._restart: asyncio.TimerHandle | None = None
+        self._ready_at: float | None = None
+        self._failures = 0
+        self._ever_ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker has loaded its model."""
+        return self._ready_at is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether a batch may be handed over now."""
+        return self.ready and self._batch is None
+
+    @property
+    def batch(self) -> Batch | None:
+        """The batch that is with the worker."""
+        return self._batch
+
+    def start(self) -> None:
+        """Start the process; `ready` or `died` follows."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        memory = create_memory(self._layout)
+        self._slot = Slot(self._layout, memory)
+        ours.setblocking(False)
+        config = wire.WorkerConfig(
+            description=self._description,
+            device=self.device,
+            torch_threads=self._settings.torch_threads,
+            layout=self._layout,
+            control_descriptor=theirs.fileno(),
+            memory_descriptor=memory,
+            front_pid=os.getpid(),
+            fault=self._settings.fault,
+        )
+        command = [sys.executable, "-P", "-m", "trimtab_engine.worker", msgspec.json.encode(config).decode()]
+        self._process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(), memory), env=self._environ, stdin=subprocess.DEVNULL
+        )
+        theirs.close()
+        os.close(memory)
+        self._control = ours
+        self._loop.add_reader(ours, self._read)
+        self._log.event("worker_started", device=self.device, pid=self._process.pid)
+
+    def run(self, batch: Batch) -> None:
+        """Copy a batch into the slot and hand it over. The worker must be idle."""
+        assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
+        rows = [item.row for item in batch.items]
+        tokens = max(len(row.ids) for row in rows)
+        ids, mask = self._slot.ids(len(rows), tokens), self._slot.mask(len(rows), tokens)
+        ids[:] = 0
+        mask[:] = 0
+        for index, row in enumerate(rows):
+            ids[index, : len(row.ids)] = row.ids
+            mask[index, : len(row.ids)] = 1 if row.mask is None else row.mask
+        self._batch = batch
+        self._batch_number += 1
+        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
+        try:
+            self._control.send(wire.encode(wire.RunBatch(self._batch_number, len(rows), tokens)))
+        except OSError:  # it has died; its end of the socket tells `_read`, which answers the batch
+            self._log.event("worker_send_failed", device=self.device)
+
+    def vectors(self, rows: int) -> list[bytes]:
+        """Return the embeddings of the batch just done, each as little-endian float32 bytes."""
+        assert self._slot is not None  # noqa: S101
+        return [row.tobytes() for row in self._slot.output(rows)]
+
+    def close(self) -> None:
+        """End the worker for good."""
+        if self._restart is not None:
+            self._restart.cancel()
+        self._release()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        assert self._control is not None  # noqa: S101
+        try:
+            packet = self._control.recv(wire.MAX_PACKET_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self._dead()
+            return
+        message = wire.decode_for_front(packet)
+        if isinstance(message, wire.WorkerReady):
+            self._ready_at = time.monotonic()
+            self._ever_ready = True
+            self.device = message.device
+            self._events.ready(self, message)
+        elif self._batch is not None and message.batch == self._batch_number:
+            batch, self._batch = self._batch, None
+            self._stop_watchdog()
+            self._events.result(self, batch, message)
+
+    def _hung(self) -> None:
+        self._log.event("worker_hung", device=self.device, seconds=self._settings.batch_timeout_seconds)
+        if self._process is not None:
+            self._process.kill()  # its closed socket tells `_read`
+
+    def _dead(self) -> None:
+        batch, self._batch = self._batch, None
+        lived = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
+        self._failures = 1 if lived >= _HEALTHY_SECONDS else self._failures + 1
+        self._release()
+        process = self._process
+        assert process is not None  # noqa: S101
+        process.kill()
+        self._loop.run_in_executor(None, process.wait)  # a device driver may hold a dying process for a while
+        self._log.event("worker_died", device=self.device, pid=process.pid, held_items=len(batch.items) if batch else 0)
+        if not self._ever_ready and self._failures >= _START_ATTEMPTS:
+            self._events.gave_up(self)
+            return
+        delay = min(_FIRST_BACK_OFF_SECONDS * 2 ** (self._failures - 1), _LONGEST_BACK_OFF_SECONDS)
+        self._restart = self._loop.call_later(delay, self.start)
+        self._events.died(self, batch)
+
+    def _release(self) -> None:
+        self._ready_at = None
+        self._stop_watchdog()
+        if self._control is not None:
+            self._loop.remove_reader(self._control)
+            self._control.close()
+            self._control = None
+
+    def _stop_watchdog(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+
+def _worker_environment(environ: Mapping[str, str], torch_threads: int) -> dict[str, str]:
+    """Nothing is fetched from anywhere, and no library starts more threads than allowed."""
+    threads = str(torch_threads)
+    return {
+        **environ,
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+    }
