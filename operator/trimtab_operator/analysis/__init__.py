@@ -1,0 +1,1 @@
+"""Snapshot -> Analysis. Pure: trust, attainment, scorecard, bottleneck, constraints, capacity, baseline."""

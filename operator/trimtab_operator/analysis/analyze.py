@@ -1,0 +1,31 @@
+"""Front door: what a snapshot means."""
+
+from __future__ import annotations
+
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_operator.analysis.attainment import Seen, attain
+from trimtab_operator.analysis.baseline import baseline, coverage_seconds
+from trimtab_operator.analysis.bottleneck import bottleneck
+from trimtab_operator.analysis.capacity import capacity
+from trimtab_operator.analysis.constraints import constraints
+from trimtab_operator.analysis.scorecard import scorecard
+from trimtab_operator.analysis.trust import trust
+from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.snapshot import Snapshot
+
+
+def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
+    """Turn what was seen into what it means, with evidence. Pure: equal inputs give equal results."""
+    carried = capacity(snapshot, policy)
+    seen = Seen(snapshot=snapshot, policy=policy, distributions=snapshot.distributions, capacity=carried)
+    verdict = trust(seen)
+    return Analysis(
+        trust=verdict,
+        objectives=attain(seen),
+        scorecard=scorecard(seen),
+        bottleneck=bottleneck(snapshot, policy) if verdict.trusted else None,
+        constraints=constraints(snapshot, policy, verdict, carried),
+        capacity=carried,
+        baseline=baseline(seen) if verdict.trusted else None,
+        coverage_seconds=coverage_seconds(seen),
+    )

@@ -1,0 +1,260 @@
+"""Every objective of the policy, measured. Durations are judged by the share of requests over the limit.
+
+Few requests say little about a p95, but much about "at most one in twenty is slower". The percentile itself is shown
+beside it where the histogram resolves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from trimtab_api.objectives import GUARDS, LatencyObjective, ObjectiveName, Objectives, SatisfactionObjective
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
+from trimtab_operator.analysis import load, pods
+from trimtab_operator.analysis.judgement import counting_noise, judge_share, judge_value, wilson
+from trimtab_operator.model import histogram
+from trimtab_operator.model.analysis import Attainment, Capacity, ObjectiveResult
+from trimtab_operator.model.signals import Buckets, Distribution, Signal
+from trimtab_operator.model.snapshot import Snapshot
+
+GUARD_BAND = 0.02
+EFFICIENCY_BAND = 0.05
+
+LATENCIES: dict[ObjectiveName, Signal] = {
+    ObjectiveName.LATENCY: Signal.LATENCY_SECONDS,
+    ObjectiveName.TIME_TO_FIRST_TOKEN: Signal.TIME_TO_FIRST_TOKEN_SECONDS,
+    ObjectiveName.INTER_TOKEN_LATENCY: Signal.INTER_TOKEN_LATENCY_SECONDS,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rules of this file look at: a tick, or the whole observation window (other distributions)."""
+
+    snapshot: Snapshot
+    policy: OptimizationPolicy
+    distributions: Mapping[Signal, Distribution]
+    capacity: Capacity | None
+
+    def before(self, name: ObjectiveName) -> Attainment | None:
+        """Return how this objective stood in status, None if it was not measured."""
+        for result in self.policy.status.objectives:
+            if result.name is name and result.met.value != Attainment.NOT_MEASURED:
+                return Attainment(result.met.value)
+        return None
+
+
+def attain(seen: Seen) -> tuple[ObjectiveResult, ...]:
+    """Measure every objective that the policy has, in the order of the API."""
+    objectives = seen.policy.spec.objectives
+    if objectives is None:
+        return ()
+    results: list[ObjectiveResult] = []
+    for name in ObjectiveName:
+        rule = getattr(objectives, _FIELDS[name])
+        if rule is None:
+            continue
+        if isinstance(rule, LatencyObjective):
+            results.append(_duration(seen, name, rule))
+        elif isinstance(rule, SatisfactionObjective):
+            results.append(_satisfaction(seen, name, rule))
+        else:
+            results.append(_bounded(seen, name, objectives))
+    return tuple(results)
+
+
+_FIELDS = {ObjectiveName(field.alias or name): name for name, field in Objectives.model_fields.items()}
+
+
+def latency_rules(policy: OptimizationPolicy) -> tuple[tuple[ObjectiveName, LatencyObjective], ...]:
+    """Return the policy's objectives on durations."""
+    objectives = policy.spec.objectives
+    found = ((name, getattr(objectives, _FIELDS[name], None)) for name in LATENCIES)
+    return tuple((name, rule) for name, rule in found if rule is not None)
+
+
+def missing(seen: Seen, signal: Signal) -> str:
+    """Say why a signal gave nothing, naming the metric to look for."""
+    source = seen.distributions.get(signal) or seen.snapshot.readings.get(signal)
+    if source is None:
+        return f"{signal} is not known of this runtime"
+    needs = pods.QUERIES[signal].needs[0]
+    return source.message or f"{needs} has no samples of the target's pods ({source.state})"
+
+
+def not_measured(name: ObjectiveName, limit: float, reason: str, samples: float | None = None) -> ObjectiveResult:
+    """State that an objective was not measured, and why."""
+    counted = None if samples is None else int(samples)
+    return ObjectiveResult(
+        name=name,
+        guard=name in GUARDS,
+        attainment=Attainment.NOT_MEASURED,
+        limit=limit,
+        reason=reason,
+        samples=counted,
+    )
+
+
+def _few(requests: float) -> str:
+    return f"{requests:.0f} requests in the window; {load.MIN_REQUESTS} are needed"
+
+
+def _duration(seen: Seen, name: ObjectiveName, rule: LatencyObjective) -> ObjectiveResult:
+    limit, allowed = parse_duration_seconds(rule.max), 1.0 - rule.percentile / 100.0
+    signal = LATENCIES[name]
+    buckets = pods.requests(seen.distributions.get(signal), seen.snapshot)
+    if buckets is None:
+        return not_measured(name, limit, missing(seen, signal))
+    samples = histogram.count(buckets)
+    if samples < load.MIN_REQUESTS:
+        return not_measured(name, limit, _few(samples), samples)
+    found = histogram.percentile(buckets, rule.percentile)
+    if found.outside == "first" and limit < found.bound_seconds:
+        return not_measured(
+            name,
+            limit,
+            f"p{rule.percentile} lies in the first bucket (below {found.bound_seconds:g} s), which cannot tell it from "
+            f"{rule.max}: set {name}.max to at least {found.bound_seconds:g}s or give the histogram finer buckets",
+            samples,
+        )
+    share = min(1.0, max(0.0, histogram.share_over(buckets, limit)))
+    return ObjectiveResult(
+        name=name,
+        guard=name in GUARDS,
+        attainment=judge_share(share, allowed, samples, seen.before(name)),
+        limit=limit,
+        value=found.seconds,
+        reason=f"{share:.1%} of requests over {rule.max}, {allowed:.0%} allowed",
+        samples=int(samples),
+        uncertainty_ratio=percentile_noise(buckets, rule.percentile, found),
+    )
+
+
+def percentile_noise(buckets: Buckets, percent: float, found: histogram.Percentile) -> float:
+    """Return the relative half-width of a percentile: its bucket, and the interval of its rank."""
+    if found.seconds is None:
+        return 1.0
+    low, high = wilson(percent / 100.0, histogram.count(buckets), deviations=3.5)
+    edges = [histogram.percentile(buckets, share * 100.0).seconds for share in (low, high)]
+    spread = max(abs((edge or 2.0 * found.seconds) - found.seconds) for edge in edges)
+    return min(1.0, found.half_width_ratio + spread / found.seconds)
+
+
+def apdex(buckets: Buckets, satisfied_seconds: float) -> float:
+    """Return the Apdex score: satisfied count 1, within four times the threshold 1/2 (Apdex specification 1.1)."""
+    satisfied = histogram.below(buckets, satisfied_seconds)
+    tolerated = histogram.below(buckets, 4.0 * satisfied_seconds) - satisfied
+    return (satisfied + tolerated / 2.0) / histogram.count(buckets)
+
+
+def _satisfaction(seen: Seen, name: ObjectiveName, rule: SatisfactionObjective) -> ObjectiveResult:
+    limit = parse_ratio(rule.min)
+    buckets = pods.requests(seen.distributions.get(Signal.LATENCY_SECONDS), seen.snapshot)
+    if buckets is None:
+        return not_measured(name, limit, missing(seen, Signal.LATENCY_SECONDS))
+    samples = histogram.count(buckets)
+    if samples < load.MIN_REQUESTS:
+        return not_measured(name, limit, _few(samples), samples)
+    score = min(1.0, apdex(buckets, parse_duration_seconds(rule.satisfied_within)))
+    return ObjectiveResult(
+        name=name,
+        guard=True,
+        attainment=judge_share(1.0 - score, 1.0 - limit, samples, seen.before(name)),
+        limit=limit,
+        value=score,
+        samples=int(samples),
+        uncertainty_ratio=counting_noise(samples),
+    )
+
+
+def _bounded(seen: Seen, name: ObjectiveName, objectives: Objectives) -> ObjectiveResult:
+    rule = getattr(objectives, _FIELDS[name])
+    at_most = hasattr(rule, "max")
+    limit = parse_decimal(rule.max if at_most else rule.min)
+    value, reason = measured(seen, name)
+    requests = load.requests_in_window(seen.snapshot)
+    if value is None:
+        return not_measured(name, limit, reason, requests)
+    if name is ObjectiveName.ERROR_RATIO:
+        attainment = judge_share(value, limit, max(1.0, requests or 1.0), seen.before(name))
+    else:
+        band = GUARD_BAND if name in GUARDS else EFFICIENCY_BAND
+        attainment = judge_value(value, limit, at_most=at_most, band=band, before=seen.before(name))
+    return ObjectiveResult(
+        name=name,
+        guard=name in GUARDS,
+        attainment=attainment,
+        limit=limit,
+        value=value,
+        samples=None if requests is None else int(requests),
+        uncertainty_ratio=counting_noise(requests),
+    )
+
+
+_GAUGES = {
+    ObjectiveName.GPU_MEMORY_RATIO: Signal.GPU_MEMORY_USED_RATIO,
+    ObjectiveName.GPU_UTILIZATION_RATIO: Signal.GPU_UTILIZATION_RATIO,
+    ObjectiveName.CACHE_HIT_RATIO: Signal.CACHE_HIT_RATIO,
+}
+
+
+def measured(seen: Seen, name: ObjectiveName) -> tuple[float | None, str]:
+    """Measure an objective that is one number; else say why not."""
+    if name in _GAUGES:
+        return _gauge(seen, _GAUGES[name])
+    if name is ObjectiveName.ACCURACY_RATIO:
+        return None, "answers are not compared with those of the unmodified model while no knob changes quality"
+    return _OF_REQUESTS[name](seen)
+
+
+def error_ratio(seen: Seen) -> tuple[float | None, str]:
+    """Return failed and refused requests over all that were offered."""
+    offered = pods.total(seen.snapshot, Signal.REQUESTS_PER_SECOND)
+    failed = pods.total(seen.snapshot, Signal.ERRORS_PER_SECOND)
+    requests = load.requests_in_window(seen.snapshot)
+    if offered is None or requests is None:
+        return None, missing(seen, Signal.REQUESTS_PER_SECOND)
+    if failed is None:
+        return None, missing(seen, Signal.ERRORS_PER_SECOND)
+    if requests < load.MIN_REQUESTS:
+        return None, _few(requests)
+    return min(1.0, failed / offered), ""
+
+
+def _gauge(seen: Seen, signal: Signal) -> tuple[float | None, str]:
+    value = pods.total(seen.snapshot, signal)
+    return (None, missing(seen, signal)) if value is None else (value, "")
+
+
+def _capacity(seen: Seen) -> tuple[float | None, str]:
+    capacity = seen.capacity
+    if capacity is None or capacity.per_replica_rps is None:
+        return None, "the capacity of a replica is not known yet: it is learned from the load that replicas carry"
+    return capacity.per_replica_rps * len(pods.serving(seen.snapshot)), ""
+
+
+def _joules(seen: Seen) -> tuple[float | None, str]:
+    return _per_request(seen, load.joules_per_request(seen.snapshot), missing(seen, Signal.GPU_POWER_WATTS))
+
+
+def _cost(seen: Seen) -> tuple[float | None, str]:
+    cost = load.cost_per_request(seen.snapshot, seen.policy)
+    reason = "spec.cost prices a resource whose amount in the pods is not known"
+    return _per_request(seen, None if cost is None else cost * 1000.0, reason)
+
+
+def _per_request(seen: Seen, value: float | None, reason: str) -> tuple[float | None, str]:
+    requests = load.requests_in_window(seen.snapshot)
+    if requests is not None and requests < load.MIN_REQUESTS:
+        return None, _few(requests)
+    return (None, reason) if value is None else (value, "")
+
+
+_OF_REQUESTS: dict[ObjectiveName, Callable[[Seen], tuple[float | None, str]]] = {
+    ObjectiveName.ERROR_RATIO: error_ratio,
+    ObjectiveName.REQUESTS_PER_SECOND: _capacity,
+    ObjectiveName.JOULES_PER_REQUEST: _joules,
+    ObjectiveName.COST_PER_THOUSAND_REQUESTS: _cost,
+}

@@ -1,0 +1,151 @@
+"""What limits the target now, by written rules.
+
+Each kind has a score; 1 means that its rule holds. The first in this order wins:
+
+1. GpuMemory: GPU memory in use over the limit (the policy's, else 0.90; not for vLLM without a limit of the policy,
+   which takes its share at its start).
+2. Queue: at least half of the p95 of a request is waiting (p95 wait over p95 of the whole request), and there is
+   pressure: a device at least 0.6 busy, or four requests waiting at each replica, or one request in a hundred refused.
+   Without pressure the wait is the batching delay that was asked for.
+3. Compute: the fullest device is at least 0.8 busy.
+4. Underused: the fullest device was below 0.3 on average over the last five minutes.
+5. None.
+
+The kind that stands in status needs only 3/4 of its rule (0.6 for Compute, 0.4 for Underused, ...), so that noise at a
+border writes nothing. Confidence is 0.5 at the border and 0.95 from half beyond it. The runner-up has the next score.
+"""
+
+from __future__ import annotations
+
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.quantities import parse_ratio
+from trimtab_operator.analysis import load, pods
+from trimtab_operator.analysis.capacity import backlog_requests, utilizations
+from trimtab_operator.model import histogram
+from trimtab_operator.model.analysis import Bottleneck, BottleneckKind, Evidence
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+
+WAIT_SHARE = 0.5
+PRESSURE_UTILIZATION = 0.6
+PRESSURE_BACKLOG = 4.0
+PRESSURE_REFUSED = 0.01
+COMPUTE_UTILIZATION = 0.8
+UNDERUSED_UTILIZATION = 0.3
+MEMORY_LIMIT = 0.90
+STANDING = 4.0 / 3.0
+RUNNER_UP_SCORE = 0.5
+
+_ORDER = (BottleneckKind.GPU_MEMORY, BottleneckKind.QUEUE, BottleneckKind.COMPUTE, BottleneckKind.UNDERUSED)
+
+
+def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | None:
+    """Find what limits the target; None where the use of its devices is not known."""
+    used = utilizations(snapshot)
+    if not used:
+        return None
+    utilization = max(used.values())
+    wait = _wait(snapshot)
+    scores = {
+        BottleneckKind.GPU_MEMORY: _memory_score(snapshot, policy),
+        BottleneckKind.QUEUE: _queue_score(snapshot, utilization, wait),
+        BottleneckKind.COMPUTE: utilization / COMPUTE_UTILIZATION,
+        BottleneckKind.UNDERUSED: UNDERUSED_UTILIZATION / max(_recent_utilization(snapshot, utilization), 0.01),
+    }
+    standing = _standing(policy)
+    if standing in scores:
+        scores[standing] *= STANDING
+    kind = next((each for each in _ORDER if scores[each] >= 1.0), BottleneckKind.NONE)
+    others = sorted((each for each in _ORDER if each is not kind), key=lambda each: -scores[each])
+    return Bottleneck(
+        kind=kind,
+        confidence=_confidence(kind, scores),
+        evidence=_evidence(snapshot, used, wait),
+        runner_up=others[0] if scores[others[0]] >= RUNNER_UP_SCORE else None,
+    )
+
+
+def _standing(policy: OptimizationPolicy) -> BottleneckKind | None:
+    stored = policy.status.bottleneck
+    return BottleneckKind(stored.kind.value) if stored else None
+
+
+def _confidence(kind: BottleneckKind, scores: dict[BottleneckKind, float]) -> float:
+    beyond = 1.0 - max(scores.values()) if kind is BottleneckKind.NONE else scores[kind] - 1.0
+    return 0.5 + 0.45 * min(1.0, max(0.0, beyond) / 0.5)
+
+
+def _recent_utilization(snapshot: Snapshot, now: float) -> float:
+    """Return the mean use of the fullest device over five minutes, which one short pause does not change."""
+    signals = (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO)
+    found = [value for value in (pods.recent(snapshot, signal) for signal in signals) if value is not None]
+    return max(found) if found else now
+
+
+def _memory_score(snapshot: Snapshot, policy: OptimizationPolicy) -> float:
+    used = pods.total(snapshot, Signal.GPU_MEMORY_USED_RATIO)
+    objectives = policy.spec.objectives
+    own = objectives.gpu_memory_ratio if objectives else None
+    preallocated = not isinstance(snapshot.target, TargetProblem) and snapshot.target.runtime == "vllm"
+    if used is None or (own is None and preallocated):
+        return 0.0
+    limit = parse_ratio(own.max) if own else MEMORY_LIMIT
+    return used / max(limit, 0.01)
+
+
+def _wait(snapshot: Snapshot) -> tuple[float, float, int] | None:
+    """Return p95 of waiting, p95 of the whole request (seconds), and the requests behind them.
+
+    A p95 below the first bucket counts as nothing; one above the last as the last bound.
+    """
+    waited = pods.requests(snapshot.distributions.get(Signal.QUEUE_SECONDS), snapshot)
+    whole = pods.requests(snapshot.distributions.get(Signal.LATENCY_SECONDS), snapshot)
+    if waited is None or whole is None or histogram.count(whole) < load.MIN_REQUESTS:
+        return None
+    found = [histogram.percentile(buckets, 95.0) for buckets in (waited, whole)]
+    wait, latency = (
+        0.0 if each.outside == "first" else each.bound_seconds if each.seconds is None else each.seconds
+        for each in found
+    )
+    return wait, latency, int(histogram.count(whole))
+
+
+def _queue_score(snapshot: Snapshot, utilization: float, wait: tuple[float, float, int] | None) -> float:
+    replicas = max(1, len(pods.serving(snapshot)))
+    offered = pods.total(snapshot, Signal.REQUESTS_PER_SECOND) or 0.0
+    refused = pods.total(snapshot, Signal.REJECTED_PER_SECOND) or 0.0
+    refused_share = refused / offered if offered else 0.0
+    pressure = max(
+        utilization / PRESSURE_UTILIZATION,
+        (backlog_requests(snapshot) or 0.0) / replicas / PRESSURE_BACKLOG,
+        refused_share / PRESSURE_REFUSED,
+    )
+    if wait is None or wait[1] <= 0.0:
+        return refused_share / PRESSURE_REFUSED
+    return max(refused_share / PRESSURE_REFUSED, min(wait[0] / wait[1] / WAIT_SHARE, pressure))
+
+
+def _evidence(
+    snapshot: Snapshot, used: dict[Signal, float], wait: tuple[float, float, int] | None
+) -> tuple[Evidence, ...]:
+    facts = [pods.evidence(snapshot, signal, value) for signal, value in used.items()]
+    if wait is not None:
+        facts.append(_percentile(snapshot, Signal.QUEUE_SECONDS, wait[0], wait[2]))
+        facts.append(_percentile(snapshot, Signal.LATENCY_SECONDS, wait[1], wait[2]))
+    for signal in (Signal.QUEUE_REQUESTS, Signal.REJECTED_PER_SECOND, Signal.GPU_MEMORY_USED_RATIO):
+        value = pods.total(snapshot, signal)
+        if value is not None:
+            facts.append(pods.evidence(snapshot, signal, value))
+    return tuple(facts)
+
+
+def _percentile(snapshot: Snapshot, signal: Signal, seconds: float, samples: int) -> Evidence:
+    distribution = snapshot.distributions[signal]
+    return Evidence(
+        signal=signal,
+        query=f"histogram_quantile(0.95, {distribution.query})",
+        value=seconds,
+        unit="s",
+        at=distribution.at or snapshot.now,
+        samples=samples,
+    )

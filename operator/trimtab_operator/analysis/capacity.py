@@ -1,0 +1,149 @@
+"""What the load is, how full the replicas are, and what one of them carries.
+
+* utilization = the fullest of: busy share of the device's worker, GPU utilization, and CPU used over its limit where
+  the pods have no GPU; means over the seasoned serving pods, each at most 1.
+* demand = offered requests per second (refused ones too) + backlog / 10 s. The backlog is the smaller of the last two
+  looks at the queue, so that one burst between two scrapes is no demand.
+* capacity of a replica = good answers per second / (replicas x utilization): learned online, from every tick in which
+  utilization is at least 0.1 and at least 20 requests were answered. Below that it is not known.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.quantities import parse_ratio
+from trimtab_operator.analysis import load, lookback, pods
+from trimtab_operator.model import series
+from trimtab_operator.model.analysis import Capacity, Evidence
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+
+DRAIN_SECONDS = 10.0
+MIN_UTILIZATION = 0.1
+
+
+def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
+    """Measure load and use; None where not even the use of the pods is known."""
+    if isinstance(snapshot.target, TargetProblem):
+        return None
+    used = utilizations(snapshot)
+    if not used:
+        return None
+    binding = max(used, key=lambda signal: used[signal])
+    utilization = used[binding]
+    demand = _demand(snapshot)
+    facts = [pods.evidence(snapshot, binding, utilization)]
+    if demand is not None:
+        requests = load.requests_in_window(snapshot)
+        facts.append(
+            pods.evidence(snapshot, Signal.REQUESTS_PER_SECOND, demand, None if requests is None else int(requests))
+        )
+    return Capacity(
+        demand_rps=demand,
+        demand_peak_rps=_demand_peak(snapshot, policy, demand),
+        per_replica_rps=_per_replica(snapshot, utilization),
+        utilization_ratio=utilization,
+        binding=binding,
+        evidence=(*facts, *_backlog_evidence(snapshot)),
+        utilization_peak_ratio=_utilization_peak(snapshot, policy, used),
+        memory_pressure_ratio=_memory_pressure(snapshot, policy),
+    )
+
+
+def utilizations(snapshot: Snapshot) -> dict[Signal, float]:
+    """Return the use of each device whose use is known, 0 to 1."""
+    used: dict[Signal, float] = {}
+    for signal in (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO):
+        by_pod = pods.values(snapshot, signal)
+        if by_pod:
+            used[signal] = fmean(min(1.0, value) for value in by_pod.values())
+    cpu = load.cpu_ratio(snapshot)
+    if cpu is not None and not _on_gpu(snapshot):
+        used[Signal.CPU_USED_CORES] = min(1.0, cpu)
+    return used
+
+
+def _on_gpu(snapshot: Snapshot) -> bool:
+    return any(pod.gpus for pod in pods.serving(snapshot)) or bool(pods.values(snapshot, Signal.GPU_UTILIZATION_RATIO))
+
+
+def backlog_requests(snapshot: Snapshot) -> float | None:
+    """Return the requests that wait, as the smaller of the last two looks; None where the queue is not known."""
+    now = pods.total(snapshot, Signal.QUEUE_REQUESTS)
+    reading = snapshot.readings.get(Signal.QUEUE_REQUESTS)
+    if now is None or reading is None or reading.at is None:
+        return now
+    earlier = [
+        point.value
+        for point in series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), 0.0)
+        if point.at <= reading.at - 0.5 * (snapshot.scrape_interval_seconds or 0.0) - 0.001
+    ]
+    return min(now, earlier[-1]) if earlier else now
+
+
+def _demand(snapshot: Snapshot) -> float | None:
+    offered = pods.total(snapshot, Signal.REQUESTS_PER_SECOND)
+    if offered is None:
+        return None
+    return offered + (backlog_requests(snapshot) or 0.0) / DRAIN_SECONDS
+
+
+def _backlog_evidence(snapshot: Snapshot) -> tuple[Evidence, ...]:
+    backlog = backlog_requests(snapshot)
+    return () if backlog is None else (pods.evidence(snapshot, Signal.QUEUE_REQUESTS, backlog),)
+
+
+def _per_replica(snapshot: Snapshot, utilization: float) -> float | None:
+    """Divide good answers by the use that they needed, over the same seasoned pods."""
+    offered = pods.values(snapshot, Signal.REQUESTS_PER_SECOND)
+    failed = pods.values(snapshot, Signal.ERRORS_PER_SECOND)
+    reading = snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
+    if not offered or reading is None or utilization < MIN_UTILIZATION:
+        return None
+    served = sum(max(0.0, rate - failed.get(name, 0.0)) for name, rate in offered.items())
+    if served * reading.window_seconds < load.MIN_REQUESTS:
+        return None
+    return served / (len(offered) * utilization)
+
+
+def _demand_peak(snapshot: Snapshot, policy: OptimizationPolicy, demand: float | None) -> float | None:
+    """Return the largest demand within the stabilisation time; the peaks of rate and queue add up (the safe side)."""
+    start = snapshot.now - lookback.stabilization_seconds(policy)
+    offered = snapshot.history.get(Signal.REQUESTS_PER_SECOND)
+    highest = series.peak(series.points_since(offered, start))
+    if demand is None or highest is None or not series.covers(offered, start, snapshot.now):
+        return None
+    waiting = series.peak(series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), start))
+    return max(demand, highest.value + (waiting.value if waiting else 0.0) / DRAIN_SECONDS)
+
+
+def _utilization_peak(snapshot: Snapshot, policy: OptimizationPolicy, used: dict[Signal, float]) -> float | None:
+    """Return the largest use of a device within the stabilisation time; None if a device's series does not cover it."""
+    start = snapshot.now - lookback.stabilization_seconds(policy)
+    peaks: list[float] = []
+    for signal, value in used.items():
+        highest = series.peak(series.points_since(snapshot.history.get(signal), start))
+        if highest is None or not series.covers(snapshot.history.get(signal), start, snapshot.now):
+            return None
+        then = highest.value
+        if signal is Signal.CPU_USED_CORES:  # cores: scaled by what the same cores mean now
+            now_cores = pods.total(snapshot, signal)
+            then = value * then / now_cores if now_cores else value
+        peaks.append(min(1.0, max(value, then)))
+    return max(peaks)
+
+
+def _memory_pressure(snapshot: Snapshot, policy: OptimizationPolicy) -> float | None:
+    """Return GPU memory in use over the policy's limit; None without the objective or where it was not measured.
+
+    vLLM takes its whole share of the memory at its start, so its memory says nothing of load.
+    """
+    objectives = policy.spec.objectives
+    used = pods.total(snapshot, Signal.GPU_MEMORY_USED_RATIO)
+    target = snapshot.target
+    if objectives is None or objectives.gpu_memory_ratio is None or used is None or isinstance(target, TargetProblem):
+        return None
+    limit = parse_ratio(objectives.gpu_memory_ratio.max)
+    return None if target.runtime == "vllm" or limit == 0.0 else used / limit

@@ -1,0 +1,49 @@
+"""Met or violated, with memory: a state flips only on evidence that it was wrong, so that noise does not write status.
+
+A share of n requests is judged with its Wilson interval (E. B. Wilson, 1927) at two standard deviations; a gauge with a
+band around its limit. Without an earlier state the value itself decides.
+"""
+
+from __future__ import annotations
+
+import math
+
+from trimtab_operator.model.analysis import Attainment
+
+DEVIATIONS = 2.0  # one flip in about forty independent ticks that sit exactly on the limit
+NOISE_DEVIATIONS = 3.5  # of a reported number: a steady number must not look changed once in some thousand ticks
+
+
+def wilson(share: float, samples: float, deviations: float = DEVIATIONS) -> tuple[float, float]:
+    """Return the interval of the true share, given the share of `samples` (> 0) requests."""
+    square = deviations * deviations
+    center = (share + square / (2.0 * samples)) / (1.0 + square / samples)
+    half = deviations * math.sqrt(share * (1.0 - share) / samples + square / (4.0 * samples * samples))
+    half /= 1.0 + square / samples
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def judge_share(share: float, allowed: float, samples: float, before: Attainment | None) -> Attainment:
+    """Judge a share of bad requests that must stay at or below `allowed`."""
+    low, high = wilson(share, samples)
+    if before is Attainment.MET:
+        return Attainment.VIOLATED if low > allowed else Attainment.MET
+    if before is Attainment.VIOLATED:
+        return Attainment.MET if high <= allowed or share == 0.0 else Attainment.VIOLATED
+    return Attainment.MET if share <= allowed else Attainment.VIOLATED
+
+
+def judge_value(value: float, limit: float, *, at_most: bool, band: float, before: Attainment | None) -> Attainment:
+    """Judge a value against a limit that it may touch; `band` is the relative change that a flip needs."""
+    excess = value - limit if at_most else limit - value
+    slack = band * abs(limit)
+    if before is Attainment.MET:
+        excess -= slack
+    elif before is Attainment.VIOLATED:
+        excess += slack
+    return Attainment.MET if excess <= 0.0 else Attainment.VIOLATED
+
+
+def counting_noise(samples: float | None) -> float:
+    """Return the relative noise of a number that rests on counting `samples` events (Poisson); 1 without any."""
+    return min(1.0, NOISE_DEVIATIONS / math.sqrt(samples)) if samples else 1.0

@@ -1,0 +1,171 @@
+"""What is left of the wish. Each guardrail is a small function; `GUARDRAILS` is the order in which they run.
+
+Bounds run last: they are the user's word, and hold even where nothing is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trimtab_api.objectives import GUARDS
+from trimtab_operator.analysis.constraints import UNSCHEDULABLE_SECONDS
+from trimtab_operator.decision.proposal import Proposal, Tick
+from trimtab_operator.decision.replicas import DOWN_UTILIZATION, UP_BAND, need, needed_at_peak
+from trimtab_operator.model.analysis import Attainment
+from trimtab_operator.model.ledger import last_change_at, scaled
+from trimtab_operator.model.snapshot import Pod
+
+STARTUP_SECONDS = 600.0  # a pod that is not ready after ten minutes is not coming
+LOST_SHARE = 0.2
+BACKOFF_SECONDS = 300.0
+SETTLING_SHARE = 0.1
+SAME_DEMAND = 0.85
+
+Guardrail = Callable[[Proposal, Tick], Proposal]
+
+
+def trusted(proposal: Proposal, tick: Tick) -> Proposal:
+    """Hold on measurements that may not be acted upon."""
+    if tick.analysis.trust.trusted:
+        return proposal
+    return proposal.held("MetricsUntrusted", tick.analysis.trust.message)
+
+
+def dead_band(proposal: Proposal, tick: Tick) -> Proposal:
+    """Ignore a need of less than a twentieth more than the replicas give."""
+    carried = tick.analysis.capacity
+    if not proposal.up or carried is None or proposal.reason != "Utilization":
+        return proposal
+    if need(carried, len(tick.target.ready_pods)) > UP_BAND * proposal.current:
+        return proposal
+    return proposal.held("Steady", f"within the dead band of 5%: {proposal.message}")
+
+
+def unschedulable(proposal: Proposal, tick: Tick) -> Proposal:
+    """Take back replicas that found no node for a minute, and ask for no more for five minutes."""
+    stuck = [pod for pod in tick.target.pods if _stuck(pod, tick.now)]
+    if stuck and not tick.target.rolling_out and tick.analysis.trust.trusted:
+        schedulable = max(proposal.current - len(stuck), tick.scaling.min_replicas)
+        message = f"{len(stuck)} of {proposal.current} replicas found no node: {stuck[0].unschedulable_message}"
+        return proposal.limited(min(schedulable, proposal.current), "Unschedulable", message)
+    retracted = scaled(tick.policy.status, "Unschedulable")
+    if not proposal.up or not retracted:
+        return proposal
+    wait = BACKOFF_SECONDS - (tick.now - retracted[-1].at.timestamp())
+    if wait <= 0.0:
+        return proposal
+    return proposal.held("Unschedulable", f"replicas found no node; asking again in {_coarse(wait)}")
+
+
+def in_flight(proposal: Proposal, tick: Tick) -> Proposal:
+    """Credit replicas that are on their way, and those whose effect is not yet in the measurements."""
+    if not proposal.up:
+        return proposal
+    missing = proposal.current - len(tick.target.ready_pods)
+    starting = [pod for pod in tick.target.pods if not pod.ready and not pod.deleting]
+    lost = [pod for pod in starting if tick.now - pod.created_at > STARTUP_SECONDS]
+    if missing > len(lost) or len(lost) > LOST_SHARE * proposal.current:
+        return proposal.held("InFlight", f"{missing} of {proposal.current} replicas are not ready yet")
+    ready = tick.target.ready_pods
+    young = [pod for pod in ready if pod.ready_at is not None and tick.now - pod.ready_at < tick.readings_seconds]
+    if len(young) > SETTLING_SHARE * len(ready):
+        return proposal.held("InFlight", f"{len(young)} replicas have just become ready: their effect is not seen yet")
+    return proposal
+
+
+def calm(proposal: Proposal, tick: Tick) -> Proposal:
+    """Remove nothing while anything is unsettled: a rollout, pods on their way, a guard in breach, a recent change."""
+    if not proposal.down or proposal.reason == "Unschedulable":
+        return proposal
+    violated = [
+        result.name
+        for result in tick.analysis.objectives
+        if result.name in GUARDS and result.attainment is Attainment.VIOLATED
+    ]
+    changed = last_change_at(tick.policy.status)
+    rest = 0.0 if changed is None else tick.stabilization_seconds - (tick.now - changed)
+    if tick.target.rolling_out:
+        return proposal.held("RolloutInProgress", "nothing is removed during a rollout of the target")
+    if len(tick.target.ready_pods) < proposal.current:
+        return proposal.held("InFlight", "nothing is removed while replicas are not ready")
+    if violated:
+        return proposal.held("ObjectiveViolated", f"nothing is removed while {violated[0]} is violated")
+    if rest > 0.0:
+        return proposal.held("Stabilizing", f"replicas changed a short while ago; next look in {_coarse(rest)}")
+    return proposal
+
+
+def stabilization(proposal: Proposal, tick: Tick) -> Proposal:
+    """Remove only what the largest demand of the stabilisation time leaves idle, at nine tenths of the target use."""
+    carried = tick.analysis.capacity
+    if not proposal.down or proposal.reason == "Unschedulable" or carried is None:
+        return proposal
+    fewest = needed_at_peak(carried, len(tick.target.ready_pods), DOWN_UTILIZATION)
+    spec = tick.scaling.stabilization
+    if fewest is None:
+        return proposal.held("Stabilizing", f"measurements do not cover the last {spec} (scaling.stabilization) yet")
+    if fewest >= proposal.current:
+        message = f"{fewest} replicas hold the largest demand of the last {spec} at {DOWN_UTILIZATION:g} utilization"
+        return proposal.held("Steady" if proposal.uncapped >= proposal.current - 1 else "Stabilizing", message)
+    return proposal.limited(max(proposal.desired, fewest), proposal.reason, proposal.message)
+
+
+def remembered(proposal: Proposal, tick: Tick) -> Proposal:
+    """Do not go back to a number that violated an objective at the demand of today."""
+    carried = tick.analysis.capacity
+    if not proposal.down or proposal.reason == "Unschedulable" or carried is None or carried.demand_peak_rps is None:
+        return proposal
+    for entry in scaled(tick.policy.status, "ObjectiveViolated"):
+        demand = float(entry.requests_per_second) if entry.requests_per_second else None
+        too_few = int(entry.from_)
+        if demand is not None and proposal.desired <= too_few and carried.demand_peak_rps >= SAME_DEMAND * demand:
+            message = f"{too_few} replicas violated an objective at {demand:.3g} requests/s"
+            fewest = min(proposal.current, too_few + 1)
+            proposal = proposal.limited(fewest, "ObjectiveViolated", message)
+    return proposal
+
+
+def step(proposal: Proposal, tick: Tick) -> Proposal:
+    """Move at most scaling.maxStep replicas at once."""
+    most = tick.scaling.max_step
+    desired = max(proposal.current - most, min(proposal.current + most, proposal.desired))
+    if desired == proposal.desired:
+        return proposal
+    return proposal.limited(desired, proposal.reason, f"at most {most} at once (scaling.maxStep): {proposal.message}")
+
+
+def bounds(proposal: Proposal, tick: Tick) -> Proposal:
+    """Stay between scaling.minReplicas and scaling.maxReplicas; a number outside goes to the bound at once."""
+    low, high = tick.scaling.min_replicas, tick.scaling.max_replicas
+    if proposal.desired < low:
+        outside = proposal.current < low
+        reason = "BelowMinReplicas" if outside else "AtMinReplicas"
+        return proposal.limited(low, reason, f"spec.scaling.minReplicas is {low}: {proposal.message}")
+    if proposal.desired > high:
+        outside = proposal.current > high
+        reason = "AboveMaxReplicas" if outside else "AtMaxReplicas"
+        return proposal.limited(high, reason, f"spec.scaling.maxReplicas is {high}: {proposal.message}")
+    return proposal
+
+
+GUARDRAILS: tuple[Guardrail, ...] = (
+    trusted,
+    dead_band,
+    unschedulable,
+    in_flight,
+    calm,
+    stabilization,
+    remembered,
+    step,
+    bounds,
+)
+
+
+def _stuck(pod: Pod, now: float) -> bool:
+    since = pod.unschedulable_since
+    return not pod.deleting and since is not None and now - since > UNSCHEDULABLE_SECONDS
+
+
+def _coarse(seconds: float) -> str:
+    """Write a wait in whole minutes: a text that changes each second would look like news."""
+    return f"{max(1, round(seconds / 60.0))} min"

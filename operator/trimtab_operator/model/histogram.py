@@ -1,0 +1,82 @@
+"""Arithmetic on classic histograms: merging, shares over a threshold, percentiles with what they cannot resolve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from trimtab_operator.model.signals import Buckets
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """A percentile in seconds, or why there is none: below the first bound, or above the last finite one.
+
+    `half_width_ratio` is half the width of its bucket relative to the value: what the histogram cannot resolve.
+    """
+
+    seconds: float | None
+    half_width_ratio: float
+    outside: Literal["", "first", "last"] = ""
+    bound_seconds: float = math.nan
+
+
+def merge(parts: Iterable[Buckets]) -> Buckets | None:
+    """Add histograms up, on the bounds that all of them share (a cumulative count at a bound is exact).
+
+    None where there is nothing to add or no finite bound is shared.
+    """
+    tables = [dict(zip(part.bounds_seconds, part.cumulative, strict=True)) for part in parts]
+    if not tables:
+        return None
+    shared = sorted(set.intersection(*(set(table) for table in tables)))
+    if len(shared) < 2 or not math.isinf(shared[-1]):
+        return None
+    sums = [math.fsum(table[bound] for table in tables) for bound in shared]
+    rising: list[float] = []
+    for value in sums:  # rates of single buckets may cross by rounding; a cumulative count never falls
+        rising.append(max(value, rising[-1] if rising else 0.0))
+    return Buckets(bounds_seconds=tuple(shared), cumulative=tuple(rising))
+
+
+def count(buckets: Buckets) -> float:
+    """Count the requests in the window."""
+    return buckets.cumulative[-1]
+
+
+def below(buckets: Buckets, seconds: float) -> float:
+    """Count the requests at or below a time, interpolated within a bucket as Prometheus does for percentiles."""
+    lower_bound, lower_count = 0.0, 0.0
+    for bound, cumulative in zip(buckets.bounds_seconds, buckets.cumulative, strict=True):
+        if seconds <= bound:
+            if math.isinf(bound):
+                return lower_count
+            part = (seconds - lower_bound) / (bound - lower_bound)
+            return lower_count + part * (cumulative - lower_count)
+        lower_bound, lower_count = bound, cumulative
+    return count(buckets)
+
+
+def share_over(buckets: Buckets, seconds: float) -> float:
+    """Return the share of requests slower than a time; the histogram must not be empty."""
+    return 1.0 - below(buckets, seconds) / count(buckets)
+
+
+def percentile(buckets: Buckets, percent: float) -> Percentile:
+    """Find a percentile (0 to 100) of a histogram that is not empty.
+
+    Inside the first bucket any number would be an invention (the note on first buckets in docs), so none is given.
+    """
+    rank = percent / 100.0 * count(buckets)
+    bounds, cumulative = buckets.bounds_seconds, buckets.cumulative
+    index = next(i for i, value in enumerate(cumulative) if value >= rank)
+    if index == 0:
+        return Percentile(seconds=None, half_width_ratio=1.0, outside="first", bound_seconds=bounds[0])
+    if math.isinf(bounds[index]):
+        return Percentile(seconds=None, half_width_ratio=1.0, outside="last", bound_seconds=bounds[index - 1])
+    lower, upper = bounds[index - 1], bounds[index]
+    inside = cumulative[index] - cumulative[index - 1]
+    seconds = lower + (upper - lower) * (rank - cumulative[index - 1]) / inside
+    return Percentile(seconds=seconds, half_width_ratio=(upper - lower) / 2.0 / seconds)

@@ -1,0 +1,53 @@
+"""Arithmetic on series: what part of a time holds data, and the mean and peak of that part."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+
+from trimtab_operator.model.signals import Point, Series, SignalState
+
+GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
+
+
+def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
+    """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
+    if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
+        return ()
+    return tuple(point for point in series.points if point.at >= start)
+
+
+def spacing_seconds(points: tuple[Point, ...]) -> float | None:
+    """Return the usual distance of two points; None below two points."""
+    if len(points) < 2:
+        return None
+    return median(later.at - earlier.at for earlier, later in pairwise(points))
+
+
+def covered_seconds(series: Series | None, start: float, end: float) -> float:
+    """Return how much of the time from start to end holds data: holes of more than three spacings are left out."""
+    points = points_since(series, start)
+    spacing = spacing_seconds(points)
+    if spacing is None:
+        return 0.0
+    times = [point.at for point in points if point.at <= end] + [end]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    inner = sum(step for step in steps if step <= GAP_SPACINGS * spacing)
+    return inner + min(times[0] - start, spacing)
+
+
+def covers(series: Series | None, start: float, end: float) -> bool:
+    """Say whether data covers the whole time from start to end, up to one spacing at each end."""
+    points = points_since(series, start)
+    spacing = spacing_seconds(points)
+    return spacing is not None and covered_seconds(series, start, end) >= end - start - 2.0 * spacing
+
+
+def mean(points: tuple[Point, ...]) -> float | None:
+    """Return the mean value; None without points."""
+    return sum(point.value for point in points) / len(points) if points else None
+
+
+def peak(points: tuple[Point, ...]) -> Point | None:
+    """Return the first of the largest points; None without points."""
+    return max(points, key=lambda point: point.value) if points else None

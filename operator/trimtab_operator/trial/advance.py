@@ -1,0 +1,64 @@
+"""Front door: the next step of a policy.
+
+A step persists an intent or acts, never both; each act stood in status before.
+"""
+
+from __future__ import annotations
+
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_status import Intent, Phase
+from trimtab_api.quantities import parse_duration_seconds
+from trimtab_operator.decision.decide import decide
+from trimtab_operator.model.action import Step
+from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.decision import Change, Decision
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.trial.announce import announce
+from trimtab_operator.trial.conditions import Told
+from trimtab_operator.trial.intent import Outcome, intend, resolve
+from trimtab_operator.trial.materiality import due
+from trimtab_operator.trial.phases import next_phase
+from trimtab_operator.trial.status import compose
+
+SOON_SECONDS = 1.0  # after a write or a foreign edit: look at once what came of it
+
+
+def advance(phase: Phase | None, snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy) -> Step:
+    """Take one step. Pure: equal inputs give equal steps; the same step twice changes nothing more."""
+    decision = decide(snapshot, analysis, policy)
+    outcome = resolve(snapshot, decision, policy)
+    if outcome.action is not None:
+        return Step(status=None, actions=(outcome.action,), events=(), requeue_seconds=SOON_SECONDS)
+    intent = _intent(outcome, decision, snapshot, policy)
+    told = Told(
+        phase=next_phase(phase, analysis, policy.status),
+        snapshot=snapshot,
+        analysis=analysis,
+        decision=decision,
+        policy=policy,
+        intent=intent,
+    )
+    status = compose(told, outcome.entries)
+    interval = parse_duration_seconds(policy.spec.observation.interval)
+    if not due(policy.status, status, analysis, snapshot.now):
+        return Step(status=None, actions=(), events=(), requeue_seconds=interval)
+    return Step(
+        status=status.to_body(),
+        actions=(),
+        events=(*outcome.events, *announce(policy.status, status)),
+        requeue_seconds=_pause(intent, outcome, interval),
+    )
+
+
+def _intent(outcome: Outcome, decision: Decision, snapshot: Snapshot, policy: OptimizationPolicy) -> Intent | None:
+    """Return the intent to persist: none while an older one ends or others' edits are noted in this step."""
+    settled = not outcome.entries and policy.status.intent is None
+    if not settled or isinstance(snapshot.target, TargetProblem) or not isinstance(decision, Change):
+        return outcome.keep
+    return intend(decision, snapshot, snapshot.target, policy)
+
+
+def _pause(intent: Intent | None, outcome: Outcome, interval: float) -> float:
+    if intent is not None and outcome.keep is None:
+        return 0.0
+    return min(SOON_SECONDS, interval) if outcome.entries else interval

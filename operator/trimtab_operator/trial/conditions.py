@@ -1,0 +1,175 @@
+"""The closed list of conditions, each from what this tick knows. lastTransitionTime moves only with the status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trimtab_api.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    ConflictReason,
+    EngineAttachedReason,
+    MetricsTrustedReason,
+    ObjectivesMetReason,
+    ProgressingReason,
+    ReadyReason,
+    TargetResolvedReason,
+)
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_spec import Mode
+from trimtab_api.policy_status import Intent, Phase
+from trimtab_operator.analysis.constraints import ownership, spec_problems
+from trimtab_operator.model.analysis import Analysis, Attainment, Constraint
+from trimtab_operator.model.decision import Change, Decision
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.runtimes.select import RUNTIMES
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+Verdict = tuple[ConditionStatus, str, str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that the conditions speak about."""
+
+    phase: Phase
+    snapshot: Snapshot
+    analysis: Analysis
+    decision: Decision
+    policy: OptimizationPolicy
+    intent: Intent | None
+
+    @property
+    def conflict(self) -> Constraint | None:
+        """Who else owns the target or its replicas."""
+        if isinstance(self.snapshot.target, TargetProblem):
+            return None
+        return ownership(self.snapshot, self.snapshot.target, self.policy)
+
+
+def conditions(told: Told, now: datetime) -> tuple[Condition, ...]:
+    """Return all seven conditions."""
+    before = {condition.type: condition for condition in told.policy.status.conditions}
+    made: list[Condition] = []
+    for kind, rule in _RULES.items():
+        status, reason, message = rule(told)
+        standing = before.get(kind)
+        made.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=reason,
+                message=message[:2048],
+                last_transition_time=standing.last_transition_time if standing and standing.status is status else now,
+                observed_generation=told.policy.metadata.generation,
+            )
+        )
+    return tuple(made)
+
+
+def _ready(told: Told) -> Verdict:
+    problems = spec_problems(told.policy)
+    if problems:
+        return FALSE, ReadyReason.INVALID_SPEC, problems[0].reason
+    if isinstance(told.snapshot.target, TargetProblem):
+        return FALSE, ReadyReason.TARGET_NOT_FOUND, told.snapshot.target.message
+    if told.conflict is not None:
+        return FALSE, ReadyReason.CONFLICTED, told.conflict.reason
+    if told.policy.spec.mode is Mode.PAUSED:
+        return TRUE, ReadyReason.PAUSED, "spec.mode is Paused: the target is measured, nothing is changed"
+    trust = told.analysis.trust
+    if not trust.trusted:
+        status = UNKNOWN if trust.reason == MetricsTrustedReason.COLLECTING else FALSE
+        return status, ReadyReason.METRICS_UNTRUSTED, trust.message
+    if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS) or told.policy.spec.mode is Mode.RECOMMEND:
+        return TRUE, ReadyReason.OBSERVING, "the target is measured"
+    return TRUE, ReadyReason.OPTIMIZING, "the target is measured and kept at the replicas that its load needs"
+
+
+def _target(told: Told) -> Verdict:
+    target = told.snapshot.target
+    if isinstance(target, TargetProblem):
+        known = target.reason in tuple(TargetResolvedReason)
+        return FALSE, target.reason if known else TargetResolvedReason.NOT_FOUND, target.message
+    name = f"{target.kind} {target.namespace}/{target.name}"
+    if not target.pods and target.replicas > 0:
+        return FALSE, TargetResolvedReason.NO_PODS, f"{name} has no pods: look at the events of its ReplicaSet"
+    if target.runtime not in RUNTIMES:
+        known_runtimes = ", ".join(RUNTIMES)
+        message = f"container {target.container} of {name} runs no runtime that is known ({known_runtimes})"
+        return FALSE, TargetResolvedReason.UNKNOWN_RUNTIME, f"{message}: only its CPU and GPU are read"
+    return TRUE, TargetResolvedReason.FOUND, f"{name}, container {target.container}, runtime {target.runtime}"
+
+
+def _trusted(told: Told) -> Verdict:
+    trust = told.analysis.trust
+    if trust.trusted:
+        return TRUE, trust.reason, trust.message
+    return UNKNOWN if trust.reason == MetricsTrustedReason.COLLECTING else FALSE, trust.reason, trust.message
+
+
+def _objectives(told: Told) -> Verdict:
+    results = told.analysis.objectives
+    if not results:
+        return TRUE, ObjectivesMetReason.NO_OBJECTIVES, "spec.objectives asks for nothing"
+    violated = [result.name for result in results if result.attainment is Attainment.VIOLATED]
+    if violated:
+        return FALSE, ObjectivesMetReason.VIOLATED, f"violated: {', '.join(violated)}"
+    unknown = [result for result in results if result.attainment is Attainment.NOT_MEASURED]
+    if len(unknown) == len(results) or any(result.guard for result in unknown):
+        detail = "; ".join(f"{result.name}: {result.reason}" for result in unknown)
+        return UNKNOWN, ObjectivesMetReason.NOT_MEASURED, detail
+    return TRUE, ObjectivesMetReason.ALL_MET, "every objective that was measured is met"
+
+
+def _engine(_: Told) -> Verdict:
+    message = "replicas are changed through the API server: no engine has to take settings"
+    return UNKNOWN, EngineAttachedReason.NOT_REQUIRED, message
+
+
+_HELD = {
+    "Paused": ProgressingReason.PAUSED,
+    "RecommendOnly": ProgressingReason.RECOMMEND_ONLY,
+    "MaxModeRecommend": ProgressingReason.MAX_MODE_RECOMMEND,
+    "Frozen": ProgressingReason.FROZEN,
+    "Unschedulable": ProgressingReason.UNSCHEDULABLE,
+}
+
+
+def _progressing(told: Told) -> Verdict:
+    decision, target = told.decision, told.snapshot.target
+    if told.conflict is not None:
+        return FALSE, ProgressingReason.CONFLICTED, told.conflict.reason
+    if told.intent is not None or isinstance(decision, Change):
+        return TRUE, ProgressingReason.SCALING, decision.message
+    if not told.analysis.trust.trusted:
+        return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
+    if decision.reason == ProgressingReason.UNSCHEDULABLE:
+        return FALSE, ProgressingReason.UNSCHEDULABLE, decision.message
+    if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS):
+        message = f"{told.analysis.coverage_seconds / 60.0:.0f} min of {told.policy.spec.observation.window} measured"
+        return TRUE, ProgressingReason.BASELINE, message
+    if decision.reason in _HELD:
+        return FALSE, _HELD[decision.reason], decision.message
+    if not isinstance(target, TargetProblem) and len(target.ready_pods) < target.replicas:
+        return TRUE, ProgressingReason.SCALING, f"{len(target.ready_pods)} of {target.replicas} replicas are ready"
+    return FALSE, ProgressingReason.STEADY, decision.message
+
+
+def _conflict(told: Told) -> Verdict:
+    if told.conflict is None:
+        return FALSE, ConflictReason.NONE, "nobody else owns the target or its replicas"
+    return TRUE, told.conflict.name, told.conflict.reason
+
+
+_RULES = {
+    ConditionType.READY: _ready,
+    ConditionType.TARGET_RESOLVED: _target,
+    ConditionType.METRICS_TRUSTED: _trusted,
+    ConditionType.OBJECTIVES_MET: _objectives,
+    ConditionType.ENGINE_ATTACHED: _engine,
+    ConditionType.PROGRESSING: _progressing,
+    ConditionType.CONFLICT: _conflict,
+}
