@@ -21,8 +21,8 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_spec import Mode
 from trimtab_api.policy_status import Intent, Phase
 from trimtab_operator.analysis.constraints import ownership, spec_problems
-from trimtab_operator.model.analysis import Analysis, Attainment, Constraint
-from trimtab_operator.model.decision import Change, Decision
+from trimtab_operator.model.analysis import Analysis, Attainment, Constraint, Trust
+from trimtab_operator.model.decision import Change, Decision, Hold
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 
@@ -70,22 +70,31 @@ def conditions(told: Told, now: datetime) -> tuple[Condition, ...]:
 
 
 def _ready(told: Told) -> Verdict:
+    broken = _unusable(told)
+    if broken is not None:
+        return broken
+    if told.policy.spec.mode is Mode.PAUSED:
+        return TRUE, ReadyReason.PAUSED, "spec.mode is Paused: the target is measured, nothing is changed"
+    trust = told.analysis.trust
+    if not trust.trusted:
+        return _distrust(trust), ReadyReason.METRICS_UNTRUSTED, trust.message
+    if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS) or told.policy.spec.mode is Mode.RECOMMEND:
+        return TRUE, ReadyReason.OBSERVING, "the target is measured"
+    return TRUE, ReadyReason.OPTIMIZING, "the target is measured and kept at the replicas that its load needs"
+
+
+def _unusable(told: Told) -> Verdict | None:
     problems = spec_problems(told.policy)
     if problems:
         return FALSE, ReadyReason.INVALID_SPEC, problems[0].reason
     if isinstance(told.snapshot.target, TargetProblem):
         return FALSE, ReadyReason.TARGET_NOT_FOUND, told.snapshot.target.message
-    if told.conflict is not None:
-        return FALSE, ReadyReason.CONFLICTED, told.conflict.reason
-    if told.policy.spec.mode is Mode.PAUSED:
-        return TRUE, ReadyReason.PAUSED, "spec.mode is Paused: the target is measured, nothing is changed"
-    trust = told.analysis.trust
-    if not trust.trusted:
-        status = UNKNOWN if trust.reason == MetricsTrustedReason.COLLECTING else FALSE
-        return status, ReadyReason.METRICS_UNTRUSTED, trust.message
-    if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS) or told.policy.spec.mode is Mode.RECOMMEND:
-        return TRUE, ReadyReason.OBSERVING, "the target is measured"
-    return TRUE, ReadyReason.OPTIMIZING, "the target is measured and kept at the replicas that its load needs"
+    return (FALSE, ReadyReason.CONFLICTED, told.conflict.reason) if told.conflict else None
+
+
+def _distrust(trust: Trust) -> ConditionStatus:
+    """Return False for measurements that are wrong, Unknown while they are only not there yet."""
+    return UNKNOWN if trust.reason == MetricsTrustedReason.COLLECTING else FALSE
 
 
 def _target(told: Told) -> Verdict:
@@ -107,7 +116,7 @@ def _trusted(told: Told) -> Verdict:
     trust = told.analysis.trust
     if trust.trusted:
         return TRUE, trust.reason, trust.message
-    return UNKNOWN if trust.reason == MetricsTrustedReason.COLLECTING else FALSE, trust.reason, trust.message
+    return _distrust(trust), trust.reason, trust.message
 
 
 def _objectives(told: Told) -> Verdict:
@@ -134,12 +143,11 @@ _HELD = {
     "RecommendOnly": ProgressingReason.RECOMMEND_ONLY,
     "MaxModeRecommend": ProgressingReason.MAX_MODE_RECOMMEND,
     "Frozen": ProgressingReason.FROZEN,
-    "Unschedulable": ProgressingReason.UNSCHEDULABLE,
 }
 
 
 def _progressing(told: Told) -> Verdict:
-    decision, target = told.decision, told.snapshot.target
+    decision = told.decision
     if told.conflict is not None:
         return FALSE, ProgressingReason.CONFLICTED, told.conflict.reason
     if told.intent is not None or isinstance(decision, Change):
@@ -148,6 +156,11 @@ def _progressing(told: Told) -> Verdict:
         return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
     if decision.reason == ProgressingReason.UNSCHEDULABLE:
         return FALSE, ProgressingReason.UNSCHEDULABLE, decision.message
+    return _at_rest(told, decision)
+
+
+def _at_rest(told: Told, decision: Hold) -> Verdict:
+    target = told.snapshot.target
     if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS):
         message = f"{told.analysis.coverage_seconds / 60.0:.0f} min of {told.policy.spec.observation.window} measured"
         return TRUE, ProgressingReason.BASELINE, message

@@ -46,7 +46,12 @@ def resolve(snapshot: Snapshot, decision: Decision, policy: OptimizationPolicy) 
     if target.replicas != int(intent.from_):
         edit = _foreign(policy, intent.from_, target, snapshot.now)
         return Outcome(entries=(edit,), events=_dropped(intent, "somebody else changed the replicas").events)
-    if snapshot.now - intent.at.timestamp() > INTENT_SECONDS:
+    return _pending(intent, target, snapshot.now, decision)
+
+
+def _pending(intent: Intent, target: Target, now: float, decision: Decision) -> Outcome:
+    """Act while the intent is young and still wanted."""
+    if now - intent.at.timestamp() > INTENT_SECONDS:
         return _dropped(intent, f"it could not be written within {INTENT_SECONDS:g} s")
     if not _same_way(decision, intent):
         return _dropped(intent, f"no longer wanted: {decision.reason}: {decision.message}")

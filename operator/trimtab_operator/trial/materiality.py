@@ -1,4 +1,4 @@
-"""Is a status worth a write?
+"""Whether a status is worth a write.
 
 What a person or a program would act on is written at once; a number that moved, at most once a minute, and only by
 more than 5 % and more than its own noise. Ten steady minutes write nothing.

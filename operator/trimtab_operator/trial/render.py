@@ -138,9 +138,7 @@ def baseline(found: Baseline, snapshot: Snapshot, policy: OptimizationPolicy) ->
         joules_per_request=_decimal(values.get(Measure.ENERGY_PER_REQUEST)),
         cost_per_hour=_decimal(hourly),
         cost_per_thousand_requests=_decimal(None if cost is None else cost * 1000.0),
-        objectives=tuple(
-            result.model_copy(update={"since": None}) for result in objectives(found.objectives, policy, now)
-        ),
+        objectives=objectives(found.objectives, policy, now),
         peaks=tuple(
             findings.Peak(signal=peak.signal, value=texts.decimal(peak.value), unit=peak.unit, at=texts.when(peak.at))
             for peak in found.peaks
