@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import grpc
 import pytest
@@ -98,7 +99,7 @@ def test_the_devices_are_the_uuids_of_the_readings_and_follow_them(channel: grpc
         request_serializer=Empty.SerializeToString,
         response_deserializer=ListAndWatchResponse.FromString,
     )
-    stream = watch(Empty(), timeout=20)
+    stream: Any = watch(Empty(), timeout=20)
     assert [(each.ID, each.health) for each in next(stream).devices] == [(A, "Healthy"), (B, "Healthy")]
     write_readings(readings, [SimulatedGpu(A), SimulatedGpu(B, lost=True)])
     assert [(each.ID, each.health) for each in next(stream).devices] == [(A, "Healthy"), (B, "Unhealthy")]

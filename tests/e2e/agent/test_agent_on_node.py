@@ -108,7 +108,9 @@ def answers(agent: AgentOnNode) -> bool:
         return False
 
 
-def start_pod(cluster: Cluster, namespace: str, name: str, script: str, **container: object) -> None:
+def start_pod(
+    cluster: Cluster, namespace: str, name: str, script: str, host_network: bool = False, **container: object
+) -> None:
     image = cluster.images["control"]
     cluster.apply(
         {
@@ -117,6 +119,7 @@ def start_pod(cluster: Cluster, namespace: str, name: str, script: str, **contai
             "metadata": {"name": name, "namespace": namespace},
             "spec": {
                 "terminationGracePeriodSeconds": 0,
+                "hostNetwork": host_network,
                 "containers": [{"name": "server", "image": image, "command": ["sh", "-c", script], **container}],
             },
         }
@@ -156,6 +159,14 @@ def test_cpu_time_agrees_with_the_time_that_passed_under_the_limit(
     until(lambda: (agent.of_pod(name, "half") or 0) > first + 2, "two more seconds of CPU time")
     used, passed = (agent.of_pod(name, "half") or 0) - first, time.monotonic() - began
     assert 0.1 <= used / passed <= 0.3, f"{used:.2f} s of CPU in {passed:.2f} s at a limit of 0.2 cores"
+
+
+def test_a_pod_on_the_nodes_network_has_no_traffic_of_its_own(
+    cluster: Cluster, agent: AgentOnNode, namespace: str
+) -> None:
+    start_pod(cluster, namespace, "on-host", "sleep 600", host_network=True)
+    until(lambda: agent.of_pod("trimtab_agent_container_cpu_seconds_total", "on-host") is not None, "on-host is seen")
+    assert agent.of_pod("trimtab_agent_pod_network_receive_bytes_total", "on-host") is None
 
 
 def test_the_sandbox_of_a_pod_is_not_shown_as_a_container(agent: AgentOnNode) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -129,6 +132,13 @@ def test_a_gpu_that_nvml_does_not_know_is_assigned_without_an_index() -> None:
     )
     labels, _ = samples(snapshot)["trimtab_agent_gpu_assigned"][0]
     assert (labels["gpu"], labels["uuid"], labels["simulated"]) == ("", "GPU-x", "false")
+
+
+def test_the_reference_page_names_every_metric() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "agent.md").read_text()
+    for row in TABLE:
+        ending = re.sub(r"^trimtab_agent_(gpu|container|pod)(?=_)", "", row.name)
+        assert f"`{row.name}`" in page or f"`{ending}`" in page, row.name
 
 
 def test_every_name_ends_as_prometheus_asks_and_every_help_names_its_labels() -> None:
