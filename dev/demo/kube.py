@@ -69,11 +69,19 @@ class Kube:
 
     def get(self, path: str, **query: str) -> Json | None:
         """Return the JSON at a path of the API server, None for 404."""
+        text = self.text(path, **query)
+        if text is None:
+            return None
+        document: Json = json.loads(text)
+        return document
+
+    def text(self, path: str, **query: str) -> str | None:
+        """Return what stands at a path of the API server, such as a pod's page through its proxy; None for 404."""
         request = self._api.param_serialize(
             "GET",
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
+            header_params={"Accept": "application/json, text/plain"},
             auth_settings=["BearerToken"],
         )
         try:
@@ -83,12 +91,12 @@ class Kube:
             raise DemoError(f"GET {path}: {error.reason}") from error
         except Exception as error:  # urllib3 has no common base for what goes wrong below HTTP
             raise DemoError(f"GET {path}: the API server does not answer: {error}") from error
+        found = bytes(answer.data).decode(errors="replace")
         if answer.status == 404:
             return None
         if answer.status != 200:
-            raise DemoError(f"GET {path}: status {answer.status}: {bytes(answer.data)[:300].decode(errors='replace')}")
-        document: Json = json.loads(answer.data)
-        return document
+            raise DemoError(f"GET {path}: status {answer.status}: {found[:300]}")
+        return found
 
     def items(self, path: str, **query: str) -> list[Json]:
         """Return the items of a list; empty for 404."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +20,10 @@ from dev.load.verify import learn
 
 # Enough for a calibration of some seconds; a faster server sees them again from the beginning.
 CALIBRATION_REQUESTS = 2_000
+
+# Sentences are read in steps, so that plans of about one size share them; the recorded keys need 12549.
+VOCABULARY_STEP = 1_000
+LARGEST_VOCABULARY = 13_000
 
 
 class Mode(StrEnum):
@@ -85,7 +90,7 @@ async def run_plan(plan: LoadPlan, *, progress: Progress | None = None, every_se
         return await replay.run(schedule, exchanges, progress=progress, every_seconds=every_seconds)
 
 
-async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16) -> Capacity:
+async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16, warm_seconds: float = 2.0) -> Capacity:
     """Measure the capacity of what serves at the plan's address, with the first requests of the plan.
 
     They leave the server's cache warm: restart it before a run that is to be compared.
@@ -94,7 +99,7 @@ async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16) 
     target = resolve(plan.url)
     exchanges = _exchanges(plan, target, plan.key_offset, CALIBRATION_REQUESTS)
     async with Pool(target, _pool_limits(plan), seed=plan.seed) as pool:
-        return await measure_capacity(pool, exchanges, seconds=seconds, callers=callers)
+        return await measure_capacity(pool, exchanges, seconds=seconds, callers=callers, warm_seconds=warm_seconds)
 
 
 def _pool_limits(plan: LoadPlan) -> PoolLimits:
@@ -107,6 +112,7 @@ def _exchanges(plan: LoadPlan, target: Target, offset: int, count: int) -> list[
         keys = [offset + position for position in range(count)]
     else:
         keys = [recorded[(offset + position) % len(recorded)] for position in range(count)]
-    vocabulary = sentences(min(max(keys, default=0) + 1, len(set(recorded))))
+    needed = max(keys, default=0) + 1
+    vocabulary = sentences(min(math.ceil(needed / VOCABULARY_STEP) * VOCABULARY_STEP, LARGEST_VOCABULARY))
     requests = {text: request_bytes(target, plan.protocol, plan.model, text) for text in set(spoken(keys, vocabulary))}
     return [Exchange(text, requests[text]) for text in spoken(keys, vocabulary)]

@@ -62,13 +62,12 @@ class Replay:
         if len(exchanges) != len(schedule.arrivals_seconds):
             raise LoadError(f"{len(schedule.arrivals_seconds)} arrivals, but {len(exchanges)} requests")
         gc.freeze()
-        loop = asyncio.get_running_loop()
-        self._started = loop.time()
+        self._started = time.perf_counter()
         started_at_epoch = time.time()
         ticker = asyncio.create_task(self._tick(progress, every_seconds)) if progress is not None else None
         sending = [asyncio.create_task(self._ends(schedule.duration_seconds))]
         for at, exchange in zip(schedule.arrivals_seconds, exchanges, strict=True):
-            delay = self._started + at - loop.time()
+            delay = at - self._elapsed()
             if delay > 0:
                 await asyncio.sleep(delay)
             sending.append(asyncio.create_task(self._send(at, exchange)))
@@ -86,7 +85,7 @@ class Replay:
         self._open += 1
         sent = self._elapsed()
         try:
-            async with asyncio.timeout_at(self._started + scheduled + self._limits.timeout_seconds):
+            async with asyncio.timeout(scheduled + self._limits.timeout_seconds - sent):
                 answer = await self._pool.exchange(exchange.request)
         except TimeoutError:
             self._records.append(Record(scheduled, sent, None, Outcome.UNANSWERED))
@@ -113,4 +112,5 @@ class Replay:
         await asyncio.sleep(max(0.0, duration_seconds - self._elapsed()))
 
     def _elapsed(self) -> float:
-        return asyncio.get_running_loop().time() - self._started
+        # Not the loop's clock: uvloop's stands still within a turn and counts whole milliseconds.
+        return time.perf_counter() - self._started

@@ -19,7 +19,7 @@ from dev.load.requests import Protocol
 
 @pytest.mark.parametrize("protocol", list(Protocol))
 async def test_every_request_of_the_schedule_is_sent_and_answered(server, protocol: Protocol) -> None:
-    plan = LoadPlan(url=server.url, rate=200, duration_seconds=1, protocol=protocol)
+    plan = LoadPlan(url=server.url, rate=200, duration_seconds=0.4, protocol=protocol)
     run = await run_plan(plan)
     assert len(run.records) == len(schedule_of(plan).arrivals_seconds) == server.requests
     assert {record.outcome for record in run.records} == {Outcome.OK}
@@ -27,7 +27,7 @@ async def test_every_request_of_the_schedule_is_sent_and_answered(server, protoc
 
 async def test_a_slow_server_does_not_slow_the_schedule_and_latency_counts_from_it(server) -> None:
     server.delay_seconds = 0.3
-    run = await run_plan(LoadPlan(url=server.url, rate=100, duration_seconds=1, connections=4))
+    run = await run_plan(LoadPlan(url=server.url, rate=100, duration_seconds=0.7, connections=4))
     lateness = [record.sent_seconds - record.scheduled_seconds for record in run.records if record.sent_seconds]
     assert sorted(lateness)[len(lateness) // 2] < 0.1
     assert figures(run, 0.5).p50_latency_seconds == pytest.approx(0.3, abs=0.15)
@@ -42,7 +42,7 @@ async def test_an_answer_that_does_not_come_in_time_is_unanswered(server) -> Non
 @pytest.mark.parametrize(("status", "outcome"), [(429, Outcome.REJECTED), (503, Outcome.DRAINING)])
 async def test_refusals_are_counted_by_their_kind(server, status: int, outcome: Outcome) -> None:
     server.status = status
-    run = await run_plan(LoadPlan(url=server.url, rate=50, duration_seconds=0.5))
+    run = await run_plan(LoadPlan(url=server.url, rate=50, duration_seconds=0.2))
     assert counts(run.records)[outcome] == len(run.records) > 0
 
 
@@ -56,14 +56,14 @@ async def test_nobody_listening_is_an_outcome_not_a_crash() -> None:
 
 async def test_connections_are_reopened_so_that_new_pods_get_traffic(server) -> None:
     await run_plan(
-        LoadPlan(url=server.url, rate=50, duration_seconds=1.5, connections=4, connection_lifetime_seconds=0.3)
+        LoadPlan(url=server.url, rate=50, duration_seconds=0.9, connections=4, connection_lifetime_seconds=0.2)
     )
     assert server.connections >= 12
 
 
 async def test_a_reused_connection_that_was_closed_is_tried_once_more_and_counted(server) -> None:
     server.close_before_answer_on_reuse = True
-    run = await run_plan(LoadPlan(url=server.url, rate=50, duration_seconds=1, connections=1))
+    run = await run_plan(LoadPlan(url=server.url, rate=50, duration_seconds=0.5, connections=1))
     assert counts(run.records)[Outcome.OK] == len(run.records)
     assert run.retried > 0
 
@@ -81,22 +81,22 @@ async def test_verification_tells_own_answers_from_those_of_others(server, mixed
 
 async def test_calibration_finds_the_rate_of_a_saturated_server(server) -> None:
     server.delay_seconds = 0.1
-    capacity = await calibrate(LoadPlan(url=server.url), seconds=1.5, callers=8)
+    capacity = await calibrate(LoadPlan(url=server.url), seconds=1, callers=8, warm_seconds=0.2)
     assert capacity.per_second == pytest.approx(80, rel=0.25)
 
 
 async def test_calibration_of_a_server_that_refuses_says_why(server) -> None:
     server.status = 404
     with pytest.raises(LoadError, match="status 404"):
-        await calibrate(LoadPlan(url=server.url), seconds=0.3)
+        await calibrate(LoadPlan(url=server.url), seconds=0.2, warm_seconds=0.1)
 
 
 def test_the_process_reports_progress_and_then_every_request(server) -> None:
-    plan = LoadPlan(url=server.url, mode=Mode.TRACE, rate=100, duration_seconds=2, objective_seconds=0.25)
+    plan = LoadPlan(url=server.url, mode=Mode.TRACE, rate=100, duration_seconds=1, objective_seconds=0.25)
     seen: list[Stretch] = []
     with LoadProcess(plan, progress_seconds=0.5) as process:
         run = process.wait(seen.append)
-    assert len(run.records) == 200
+    assert len(run.records) == 100
     assert sum(step.answered for step in seen) > 0
     assert not process.running
 

@@ -1,0 +1,1 @@
+"""Every published figure, one command each: `make bench-<name>`."""
