@@ -128,10 +128,6 @@ class Binaries:
     helm: Path
     coredns: Path
 
-    @property
-    def kubectl(self) -> Path:
-        return self.kubernetes / "kubectl"
-
 
 def build_all(paths: Paths) -> Binaries:
     """Build what is missing; the first time takes about twenty minutes on two cores."""
@@ -145,7 +141,7 @@ def build_all(paths: Paths) -> Binaries:
 
 def _link_tools(paths: Paths, done: dict[str, Path]) -> None:
     """Keep one directory for PATH with kubectl and helm, whatever their keys are at present."""
-    tools = paths.cache / "tools"
+    tools = paths.tools
     tools.mkdir(parents=True, exist_ok=True)
     for module, name in (("kubernetes", "kubectl"), ("helm", "helm")):
         temporary = tools / f".{name}.{os.getpid()}"

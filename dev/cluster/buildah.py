@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dev.cluster.paths import Paths
+from dev.cluster.errors import ClusterError
+from dev.cluster.paths import REGISTRY, Paths
 from dev.cluster.shell import run_with_progress
 
 # Pulling is only ever from our own registry, by tags that are content hashes.
@@ -28,7 +30,9 @@ def build(
     volumes: Sequence[str] = (),
 ) -> None:
     """Build one target of a Dockerfile and tag it; unchanged steps come from earlier builds."""
-    command = ["build", "--isolation", "chroot", "--layers", "--tls-verify=false", "--format", "oci"]
+    command = ["build", "--isolation", "chroot", "--layers", "--format", "oci"]
+    local_base = (arguments or {}).get("BASE", "").startswith(REGISTRY)
+    command += ["--tls-verify=false"] if local_base else []
     command += ["--tag", tag, "--file", str(dockerfile)]
     command += ["--target", target] if target else []
     for name, value in (arguments or {}).items():
@@ -39,13 +43,24 @@ def build(
 
 
 def push(paths: Paths, tag: str, reference: str) -> None:
-    """Push a local tag; uncompressed, because packing gigabytes costs more than the loopback interface."""
-    command = ["push", "--tls-verify=false", "--disable-compression", tag, f"docker://{reference}"]
+    """Push a local tag to a registry; what it has already is neither packed nor sent again.
+
+    Registries on the loopback interface are spoken to without TLS.
+    """
+    loopback = reference.startswith(("127.0.0.1:", "localhost:"))
+    command = ["push", f"--tls-verify={str(not loopback).lower()}"]
+    # zstd packs and unpacks the gigabytes of torch in less time than gzip, which every other cluster knows.
+    command += ["--compression-format", "zstd", "--compression-level", "1"] if loopback else []
+    command += [tag, f"docker://{reference}"]
     _buildah(paths, command, what=f"pushing {reference}")
 
 
 def _buildah(paths: Paths, command: Sequence[str], *, what: str) -> None:
     """Run buildah in a mount namespace of its own where its built-in system directories are private ones."""
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        raise ClusterError(
+            "images are built with `buildah` as root: install it, or push images that you built yourself"
+        )
     home = paths.buildah
     for name in ("storage", "run", "tmp", "networks"):
         (home / name).mkdir(parents=True, exist_ok=True)

@@ -138,9 +138,9 @@ def write_configuration(path: Path, document: object) -> None:
     temporary.replace(path)
 
 
-def api_ready(paths: Paths, kubernetes: Path) -> bool:
-    """Whether the API server says that it is ready; `kubernetes` is the directory with kubectl."""
-    command = [kubernetes / "kubectl", "--kubeconfig", paths.kubeconfig, "get", "--raw", "/readyz"]
+def api_ready(paths: Paths) -> bool:
+    """Whether the API server says that it is ready."""
+    command = [paths.kubectl, "--kubeconfig", paths.kubeconfig, "get", "--raw", "/readyz"]
     return succeeds(command, timeout_seconds=10)
 
 
@@ -150,7 +150,7 @@ def start(paths: Paths, binaries: Binaries) -> None:
     paths.etcd.mkdir(parents=True, exist_ok=True, mode=0o700)
     ensure_running(paths, etcd(paths, binaries))
     ensure_running(paths, apiserver(paths, binaries))
-    wait_ready(paths, "apiserver", lambda: api_ready(paths, binaries.kubernetes), timeout_seconds=90)
+    wait_ready(paths, "apiserver", lambda: api_ready(paths), timeout_seconds=90)
     ensure_running(paths, controllers(paths, binaries))
     ensure_running(paths, scheduler(paths, binaries))
 

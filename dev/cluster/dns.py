@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 
-from dev.cluster.binaries import Binaries
 from dev.cluster.network import host_nameservers
 from dev.cluster.paths import CLUSTER_DOMAIN, DNS_ADDRESS, Paths
 from dev.cluster.shell import run
@@ -99,9 +98,9 @@ def _deployment(image: str, configuration: str) -> dict[str, object]:
     return {"replicas": 1, "selector": {"matchLabels": _LABELS}, "template": template}
 
 
-def start(paths: Paths, binaries: Binaries, image: str) -> None:
+def start(paths: Paths, image: str) -> None:
     """Apply the objects and wait until CoreDNS answers its readiness probe."""
-    kubectl = [binaries.kubectl, "--kubeconfig", paths.kubeconfig]
+    kubectl = [paths.kubectl, "--kubeconfig", paths.kubeconfig]
     document = {"apiVersion": "v1", "kind": "List", "items": objects(image, host_nameservers())}
     run([*kubectl, "apply", "--server-side", "--field-manager=trimtab-cluster", "-f", "-"], stdin=json.dumps(document))
     run([*kubectl, "-n", _NAMESPACE, "rollout", "status", "deployment/coredns", "--timeout=120s"], timeout_seconds=130)

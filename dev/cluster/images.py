@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dev.cluster import buildah, registry
 from dev.cluster.paths import REGISTRY, SOURCES, Paths
+from dev.cluster.shell import locked
 
 RECIPES = SOURCES / "images"
 
@@ -49,10 +50,13 @@ def reference(name: str, key: str) -> str:
 def ensure(paths: Paths, name: str, key: str, build: Callable[[str], None]) -> str:
     """Build and push the image unless the registry has it; `build` makes the local tag that it is given."""
     full = reference(name, key)
-    if not registry.has(full):
-        tag = f"localhost/trimtab/{name}:{key}"
-        build(tag)
-        buildah.push(paths, tag, full)
+    if registry.has(full):
+        return full
+    with locked(paths.cache / "images.lock"):
+        if not registry.has(full):
+            tag = f"localhost/trimtab/{name}:{key}"
+            build(tag)
+            buildah.push(paths, tag, full)
     return full
 
 

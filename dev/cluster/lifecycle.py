@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from dev.cluster import binaries, catalog, cgroups, control_plane, dns, namespace, network, node, packages, registry
@@ -16,7 +13,7 @@ from dev.cluster.certificates import ensure_certificates
 from dev.cluster.errors import ClusterError
 from dev.cluster.paths import NODE_NAME, REGISTRY, Paths
 from dev.cluster.processes import marked, running, stop
-from dev.cluster.shell import say
+from dev.cluster.shell import locked, say
 
 COMPONENTS = (registry.NAME, *control_plane.NAMES, *node.NAMES)
 # The order in which they end: nobody starts again what was just ended.
@@ -30,19 +27,6 @@ def require_host() -> None:
         raise ClusterError(f"the embedded cluster needs Linux, this is {platform.system()}{advice}")
     if os.geteuid() != 0:
         raise ClusterError(f"the embedded cluster needs root (bridge, cgroups, containers){advice}")
-
-
-@contextlib.contextmanager
-def locked(lock: Path) -> Iterator[None]:
-    """Hold an exclusive lock file; a process that is killed gives it up by itself."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another run that holds {lock}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def up(paths: Paths) -> None:
@@ -60,7 +44,7 @@ def up(paths: Paths) -> None:
         coredns = catalog.coredns(paths, programs)
         control_plane.start(paths, programs)
         node.start(paths, programs, pause)
-        dns.start(paths, programs, coredns)
+        dns.start(paths, coredns)
     say(f"cluster is up after {time.monotonic() - started:.0f} s: export KUBECONFIG={paths.kubeconfig}")
 
 
@@ -88,6 +72,16 @@ def _remove_state(paths: Paths) -> None:
     shutil.rmtree(paths.state, ignore_errors=False)
 
 
+def images(paths: Paths) -> dict[str, str]:
+    """Build and push what changed; returns name and reference of every image, kept in the state as well."""
+    require_host()
+    if not registry.answers():
+        raise ClusterError("the cluster's image registry does not answer: bring the cluster up first")
+    references = catalog.everything(paths, binaries.build_all(paths))
+    control_plane.write_configuration(paths.images, references)
+    return references
+
+
 def is_absent(paths: Paths) -> bool:
     """Whether nothing of the cluster exists."""
     return not paths.state.exists() and not marked(paths)
@@ -97,8 +91,6 @@ def status(paths: Paths) -> tuple[bool, list[str]]:
     """Whether all is well, and a line for each component."""
     if is_absent(paths):
         return True, ["absent"]
-    compiler = binaries.go_version()
-    kubernetes = binaries.directory_of(binaries.KUBERNETES, paths, compiler)
     checks: dict[str, tuple[bool, str]] = {}
     for name in COMPONENTS:
         record = running(paths, name)
@@ -108,9 +100,9 @@ def status(paths: Paths) -> tuple[bool, list[str]]:
         )
     checks["network"] = (network.is_there(), "bridge and packet filter")
     checks["images"] = (registry.answers(), f"registry at {REGISTRY}")
-    api = control_plane.api_ready(paths, kubernetes)
+    api = control_plane.api_ready(paths)
     checks["api"] = (api, control_plane.api_words(api))
-    checks["node"] = (api and node.is_ready(paths, kubernetes), f"{NODE_NAME} {node.versions(paths, kubernetes)}")
+    checks["node"] = (api and node.is_ready(paths), f"{NODE_NAME} {node.versions(paths)}")
     healthy = all(good for good, _ in checks.values())
     width = max(map(len, checks))
     lines = [

@@ -194,7 +194,7 @@ def start(paths: Paths, binaries: Binaries, pause: str) -> None:
             inputs=(proxy, kubeconfig(paths, "proxy")),
         ),
     )
-    wait_until(lambda: is_ready(paths, binaries.kubernetes), what=f"node {NODE_NAME} Ready", timeout_seconds=120)
+    wait_until(lambda: is_ready(paths), what=f"node {NODE_NAME} Ready", timeout_seconds=120)
 
 
 def _start_containerd(paths: Paths) -> None:
@@ -224,20 +224,20 @@ def ctr(paths: Paths) -> list[str]:
     return ["ctr", "--address", str(paths.containerd_socket), "--namespace", "k8s.io"]
 
 
-def _get_node(paths: Paths, kubernetes: Path, query: str) -> str:
+def _get_node(paths: Paths, query: str) -> str:
     """One JSON path of the node; empty when the API server does not give it."""
-    command = [kubernetes / "kubectl", "--kubeconfig", paths.kubeconfig, "get", "node", NODE_NAME]
+    command = [paths.kubectl, "--kubeconfig", paths.kubeconfig, "get", "node", NODE_NAME]
     try:
         return run([*command, "-o", f"jsonpath={query}"], timeout_seconds=10).strip()
     except ClusterError:
         return ""
 
 
-def is_ready(paths: Paths, kubernetes: Path) -> bool:
+def is_ready(paths: Paths) -> bool:
     """Whether the node reports Ready."""
-    return _get_node(paths, kubernetes, '{.status.conditions[?(@.type=="Ready")].status}') == "True"
+    return _get_node(paths, '{.status.conditions[?(@.type=="Ready")].status}') == "True"
 
 
-def versions(paths: Paths, kubernetes: Path) -> str:
+def versions(paths: Paths) -> str:
     """Versions of kubelet and container runtime as the node reports them."""
-    return _get_node(paths, kubernetes, "{.status.nodeInfo.kubeletVersion} {.status.nodeInfo.containerRuntimeVersion}")
+    return _get_node(paths, "{.status.nodeInfo.kubeletVersion} {.status.nodeInfo.containerRuntimeVersion}")

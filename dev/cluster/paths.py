@@ -107,6 +107,15 @@ class Paths:
         return self.state / "images.json"
 
     @property
+    def tools(self) -> Path:
+        """A directory for PATH: kubectl and helm as built last."""
+        return self.cache / "tools"
+
+    @property
+    def kubectl(self) -> Path:
+        return self.tools / "kubectl"
+
+    @property
     def registry_storage(self) -> Path:
         return self.cache / "registry"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dev.cluster.errors import ClusterError
@@ -121,3 +123,16 @@ def wait_until(
         if time.monotonic() > deadline:
             raise ClusterError(f"{what}: not within {timeout_seconds:g} s")
         time.sleep(interval_seconds)
+
+
+@contextlib.contextmanager
+def locked(lock: Path) -> Iterator[None]:
+    """Hold an exclusive lock file; a process that is killed gives it up by itself."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another run that holds {lock}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
