@@ -52,14 +52,14 @@ class KeyedQueue(Generic[K]):
     async def get(self) -> K:
         """Return the next key that is due; it belongs to the caller until done() or retry()."""
         while True:
-            self._drop_outdated()
-            if self._heap and self._heap[0][0] <= self._clock.monotonic():
+            due = self.next_due
+            if due is not None and due <= self._clock.monotonic():
                 _, _, key = heapq.heappop(self._heap)
                 entry = self._entries[key]
                 entry.due, entry.started = None, self._clock.monotonic()
                 return key
             self._changed.clear()
-            await self._wait()
+            await self._wait(due)
 
     def done(self, key: K, delay_seconds: float) -> None:
         """Note that the work succeeded; again after `delay_seconds`, or earlier if that was asked for meanwhile."""
@@ -84,6 +84,12 @@ class KeyedQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Drop a key that is gone; work under way on it ends without being queued again."""
         self._entries.pop(key, None)
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next key is due; None when none waits."""
+        self._drop_outdated()
+        return self._heap[0][0] if self._heap else None
 
     @property
     def depth(self) -> int:
@@ -119,11 +125,11 @@ class KeyedQueue(Generic[K]):
                 return
             heapq.heappop(self._heap)
 
-    async def _wait(self) -> None:
-        if not self._heap:
+    async def _wait(self, due: float | None) -> None:
+        if due is None:
             await self._changed.wait()
             return
-        sleep = asyncio.ensure_future(self._clock.sleep(self._heap[0][0] - self._clock.monotonic()))
+        sleep = asyncio.ensure_future(self._clock.sleep(due - self._clock.monotonic()))
         woken = asyncio.ensure_future(self._changed.wait())
         try:
             await asyncio.wait({sleep, woken}, return_when=asyncio.FIRST_COMPLETED)

@@ -45,14 +45,14 @@ class Ticks:
         while True:
             key = await self._queue.get()
             try:
-                outcome = await self._run(key)
+                outcome = await self.run(key)
             except LeadershipLost:
                 self._queue.retry(key)
                 raise
             self._world.telemetry.tick(outcome)
 
-    async def _run(self, key: PolicyKey) -> str:
-        """One tick with its consequences for the queue; answers the outcome's name."""
+    async def run(self, key: PolicyKey) -> str:
+        """Do one tick with its consequences for the queue; answers the outcome's name."""
         namespace, name = key
         try:
             body = await self._world.kube.get(POLICIES, namespace, name)

@@ -20,6 +20,7 @@ from trimtab_operator.observation.feeds import DEFAULT_SCRAPE_SECONDS, Feed, Fee
 from trimtab_operator.observation.history import step_for
 from trimtab_operator.observation.readings import Scope, distribution, reading, series
 from trimtab_operator.observation.rivals import older_policy
+from trimtab_operator.observation.slots import slot_time
 from trimtab_operator.observation.target import TargetReader
 from trimtab_operator.runtimes.select import history_queries_for, queries_for
 from trimtab_operator.runtimes.table import Query
@@ -50,15 +51,18 @@ class _Sources:
 
 
 async def observe(eyes: Eyes, body: Json, policy: OptimizationPolicy, now: float) -> Snapshot:
-    """Read the world of one policy (stored as `body`) at `now`, unix seconds.
+    """Read the world of one policy (stored as `body`) as it was at the start of the time slot that holds `now`.
+
+    The snapshot's `now` is that start: the time at which every query is evaluated, whichever policy asked first.
 
     Raises:
         KubeUnavailable: the API server did not answer. What Prometheus fails to say is in the snapshot.
     """
+    now = slot_time(now)
     namespace = str(body["metadata"]["namespace"])
-    scaled_before = any(entry.what is LedgerEvent.SCALED for entry in policy.status.history)
+    scaled = [entry.at.timestamp() for entry in policy.status.history if entry.what is LedgerEvent.SCALED]
     target, ceiling, taken_by = await asyncio.gather(
-        eyes.targets.read(namespace, policy.spec.target_ref, now, scaled_before=scaled_before),
+        eyes.targets.read(namespace, policy.spec.target_ref, now, scaled_at=max(scaled, default=None)),
         eyes.switch.ceiling(),
         _taken_by(eyes, body),
     )

@@ -7,7 +7,7 @@ server-side) write. So:
 * Apply with f:replicas                         they sent it
 * kubectl's client-side apply                   its last-applied annotation says whether they sent it
 * another ordinary writer (Helm 3, Argo CD)     they sent it if the number is not the default, or if we had scaled
-                                                before (then they took the field back)
+                                                this object before (then they took the field back)
 * `kubectl create|edit|patch|scale` by a person is one edit, not a manifest
 """
 
@@ -20,6 +20,7 @@ from typing import Any, Final
 from trimtab_operator.kube.port import Json
 from trimtab_operator.kube.resources import FIELD_MANAGER
 from trimtab_operator.model.snapshot import ReplicasOwner
+from trimtab_operator.observation.pods import unix_seconds
 
 CLIENT_SIDE_APPLY: Final = "kubectl-client-side-apply"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -28,8 +29,10 @@ ONE_EDIT: Final = ("kubectl-", "kubectl")  # kubectl-edit, kubectl-patch, kubect
 CLUSTER: Final = frozenset({"kube-controller-manager", "horizontal-pod-autoscaler"})
 
 
-def manifest_owners(deployment: Json, *, scaled_before: bool) -> tuple[ReplicasOwner, ...]:
-    """Return managers whose manifest carries spec.replicas."""
+def manifest_owners(deployment: Json, *, scaled_at: float | None) -> tuple[ReplicasOwner, ...]:
+    """Return managers whose manifest carries spec.replicas; `scaled_at`: when we last scaled, unix seconds."""
+    created = unix_seconds((deployment.get("metadata") or {}).get("creationTimestamp")) or 0.0
+    scaled_before = scaled_at is not None and scaled_at >= created
     replicas = (deployment.get("spec") or {}).get("replicas", DEFAULT_REPLICAS)
     names: dict[str, None] = {}
     if _last_applied_has_replicas(deployment):

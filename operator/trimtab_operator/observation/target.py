@@ -27,7 +27,7 @@ class TargetReader:
         self._slots = SlotCache()
         self._served = SlotCache()
 
-    async def read(self, namespace: str, ref: TargetRef, now: float, *, scaled_before: bool) -> Target | TargetProblem:
+    async def read(self, namespace: str, ref: TargetRef, now: float, *, scaled_at: float | None) -> Target | TargetProblem:
         """Return the target, or why there is none.
 
         Raises:
@@ -52,7 +52,7 @@ class TargetReader:
             return container
         owners = (
             autoscaler_owners(ref.name, horizontal, scaled)
-            + manifest_owners(deployment, scaled_before=scaled_before)
+            + manifest_owners(deployment, scaled_at=scaled_at)
             + scale_owners(deployment)
         )
         return Target(

@@ -1,0 +1,293 @@
+"""Many ticks through the whole loop; what is asserted is the state of the world."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.kube import FakeKube
+from fakes.world import NAMESPACE, Stage
+
+from trimtab_operator.errors import KubeConflict, KubeUnavailable
+from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, HORIZONTAL_POD_AUTOSCALERS, POLICIES
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage()
+    stage.deploy()
+    return stage
+
+
+async def test_more_load_than_one_replica_carries_scales_up_and_the_ledger_says_why(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(120)
+    assert stage.replicas() == 1
+    stage.load.requests_per_second = 25.0
+    await stage.run(180)
+    assert 3 <= stage.replicas() <= 5
+    history = stage.status()["history"]
+    assert [entry["what"] for entry in history] == ["Scaled"] * len(stage.scalings())
+    assert history[-1]["to"] == str(stage.replicas())
+    assert "intent" not in stage.status()
+    assert {event["reason"] for event in stage.kube.all(EVENTS)} >= {"Scaled"}
+    assert set(stage.outcomes) == {"ok"}
+
+
+async def test_less_load_scales_down_only_after_the_stabilisation_time(stage: Stage) -> None:
+    stage.load.requests_per_second = 25.0
+    stage.apply_policy()
+    await stage.run(400)
+    high = stage.replicas()
+    stage.load.requests_per_second = 4.0
+    await stage.run(100)
+    assert stage.replicas() == high
+    await stage.run(900)
+    assert stage.replicas() < high
+
+
+async def test_recommend_publishes_the_number_and_writes_nothing_to_the_target(stage: Stage) -> None:
+    stage.apply_policy(mode="Recommend")
+    stage.load.requests_per_second = 25.0
+    await stage.run(600)
+    assert stage.scalings() == []
+    assert stage.status()["replicas"]["desired"] >= 2
+    assert "intent" not in stage.status()
+
+
+async def test_the_kill_switch_stops_writes_within_one_tick(stage: Stage) -> None:
+    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Recommend"}})
+    stage.load.requests_per_second = 25.0
+    stage.apply_policy()
+    await stage.run(300)
+    assert stage.scalings() == []
+    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Apply"}})
+    await stage.run(60)
+    assert stage.scalings() != []
+
+
+async def test_no_act_follows_a_failed_status_write(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.load.requests_per_second = 25.0
+    stage.kube.fail("patch", "OptimizationPolicy", KubeUnavailable, times=1000)
+    await stage.run(300)
+    assert stage.scalings() == []
+    stage.kube.faults.clear()
+    await stage.run(120)
+    assert stage.replicas() >= 3
+
+
+async def test_a_status_write_whose_answer_was_lost_still_leads_to_one_scaling(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.load.requests_per_second = 25.0
+    stage.kube.fail("patch", "OptimizationPolicy", KubeUnavailable, after=True)
+    await stage.run(60)
+    writes = stage.scalings()
+    assert len(writes) == len([entry for entry in stage.status()["history"] if entry["what"] == "Scaled"]) >= 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write took effect", "after it took effect"])
+async def test_a_crash_between_intent_and_act_ends_with_the_same_world(stage: Stage, after: bool) -> None:
+    undisturbed = Stage()
+    undisturbed.deploy()
+    for each in (undisturbed, stage):
+        each.apply_policy()
+        await each.run(60)
+        each.load.requests_per_second = 25.0
+    stage.kube.fail("patch", "Deployment/scale", KubeUnavailable, after=after)
+    while not stage.scalings() and not any(fault.times == 0 for fault in stage.kube.faults):
+        await stage.run(1)
+    assert "intent" in stage.status()
+    stage.start()
+    await stage.run(240)
+    await undisturbed.run(240)
+    assert stage.replicas() == undisturbed.replicas()
+    assert "intent" not in stage.status()
+    scaled = [(entry["from"], entry["to"]) for entry in stage.status()["history"] if entry["what"] == "Scaled"]
+    expected = [(entry["from"], entry["to"]) for entry in undisturbed.status()["history"] if entry["what"] == "Scaled"]
+    assert scaled == expected
+
+
+async def test_prometheus_down_holds_says_so_and_recovers(stage: Stage) -> None:
+    stage.load.requests_per_second = 25.0
+    stage.apply_policy()
+    await stage.run(400)
+    held = stage.replicas()
+    stage.prometheus.down = True
+    stage.load.requests_per_second = 0.1
+    await stage.run(900)
+    assert stage.replicas() == held
+    assert stage.condition("MetricsTrusted") == ("False", "QueryFailed")
+    stage.prometheus.down = False
+    await stage.run(60)
+    assert stage.condition("MetricsTrusted")[0] == "True"
+
+
+async def test_samples_that_are_old_are_not_trusted(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.prometheus.sample_age_seconds = 200
+    await stage.run(60)
+    assert stage.condition("MetricsTrusted") == ("False", "Stale")
+
+
+async def test_labels_that_name_other_pods_are_told_apart_from_no_data(stage: Stage) -> None:
+    stage.prometheus.pods = lambda: [(NAMESPACE, "stranger-1")]
+    stage.apply_policy()
+    await stage.run(60)
+    assert stage.condition("MetricsTrusted") == ("False", "LabelMismatch")
+
+
+async def test_exported_labels_are_found_by_the_pods_that_they_join_to(stage: Stage) -> None:
+    from trimtab_operator.observation.labels import EXPORTED
+
+    stage.prometheus.labels = EXPORTED
+    stage.apply_policy()
+    await stage.run(120)
+    assert stage.condition("MetricsTrusted")[0] == "True"
+
+
+async def test_a_conflict_at_the_scaling_is_looked_at_again_and_ends_well(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.kube.fail("patch", "Deployment/scale", KubeConflict, times=2)
+    stage.load.requests_per_second = 25.0
+    await stage.run(120)
+    assert stage.replicas() >= 3
+    assert stage.outcomes["KubeConflict"] == 2
+
+
+async def test_a_foreign_edit_stands_in_the_ledger(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"replicas": 2}})
+    await stage.run(30)
+    assert stage.status()["history"][-1]["what"] == "ForeignEdit"
+
+
+async def test_replicas_in_the_manifest_are_a_conflict_and_nothing_is_written() -> None:
+    stage = Stage()
+    stage.deploy(replicas=1, manager="helm", operation="Apply")
+    stage.load.requests_per_second = 25.0
+    stage.apply_policy()
+    await stage.run(300)
+    assert stage.scalings() == []
+    assert stage.condition("Conflict") == ("True", "ReplicasInManifest")
+
+
+async def test_an_autoscaler_on_the_target_is_a_conflict_and_nothing_is_written(stage: Stage) -> None:
+    reference = {"kind": "Deployment", "name": "llama"}
+    body = {"metadata": {"namespace": NAMESPACE, "name": "hpa"}, "spec": {"scaleTargetRef": reference}}
+    stage.kube.seed(HORIZONTAL_POD_AUTOSCALERS, body)
+    stage.load.requests_per_second = 25.0
+    stage.apply_policy()
+    await stage.run(300)
+    assert stage.scalings() == []
+    assert stage.condition("Conflict") == ("True", "HorizontalPodAutoscaler")
+
+
+async def test_of_two_policies_on_one_target_the_older_acts(stage: Stage) -> None:
+    stage.apply_policy("older")
+    stage.clock.tick(10)
+    stage.kube.now = stage.clock.now()
+    stage.apply_policy("younger")
+    stage.load.requests_per_second = 25.0
+    await stage.run(300)
+    assert stage.replicas() >= 3
+    assert stage.condition("Conflict", "younger") == ("True", "TargetTaken")
+    assert stage.condition("Conflict", "older")[0] == "False"
+    assert "history" not in stage.status("younger") or stage.status("younger")["history"] == []
+
+
+async def test_the_younger_policy_takes_over_when_the_older_is_gone(stage: Stage) -> None:
+    stage.apply_policy("older")
+    stage.clock.tick(10)
+    stage.kube.now = stage.clock.now()
+    stage.apply_policy("younger")
+    await stage.run(60)
+    stage.kube.delete(POLICIES, NAMESPACE, "older")
+    await stage.run(60)
+    assert stage.condition("Conflict", "younger")[0] == "False"
+    assert stage.outcomes["gone"] == 1
+
+
+async def test_a_deleted_target_is_reported_and_found_again(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.kube.delete(DEPLOYMENTS, NAMESPACE, "llama")
+    await stage.run(30)
+    assert stage.condition("TargetResolved") == ("False", "NotFound")
+    stage.deploy()
+    await stage.run(60)
+    assert stage.condition("TargetResolved") == ("True", "Found")
+
+
+async def test_ten_steady_minutes_write_nothing(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(1500)
+    written = len(stage.kube.writes)
+    await stage.run(600)
+    assert stage.kube.writes[written:] == []
+
+
+async def test_the_api_server_away_for_a_while_costs_nothing_but_time(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    for verb, kind in (("get", "OptimizationPolicy"), ("get", "Deployment"), ("list", "Pod")):
+        stage.kube.fail(verb, kind, KubeUnavailable, times=7)
+    stage.load.requests_per_second = 25.0
+    await stage.run(400)
+    assert stage.replicas() >= 3
+    assert stage.outcomes["KubeUnavailable"] >= 7
+
+
+async def test_an_invalid_policy_says_so_and_another_is_not_touched(stage: Stage) -> None:
+    stage.apply_policy("good")
+    stage.apply_policy("bad", scaling={"minReplicas": "many", "maxReplicas": 3})
+    await stage.run(120)
+    assert stage.condition("Ready", "bad") == ("False", "InvalidSpec")
+    message = stage.status("bad")["conditions"][0]["message"]
+    assert "spec.scaling.minReplicas" in message
+    assert "'many'" in message
+    assert stage.status("good")["phase"] != "Unknown"
+
+
+async def test_fifty_policies_of_one_interval_share_their_queries() -> None:
+    stage = Stage()
+    for number in range(50):
+        stage.deploy(f"model-{number}")
+        stage.apply_policy(f"tune-{number}", f"model-{number}", mode="Recommend")
+    await stage.run(60)
+    stage.prometheus.queries.clear()
+    start = stage.outcomes["ok"]
+    await stage.run(30)
+    assert stage.outcomes["ok"] - start >= 100
+    assert len(stage.prometheus.queries) == 2 * len(set(stage.prometheus.queries))
+
+
+async def test_a_restarted_operator_sees_the_history_that_the_living_one_saw(stage: Stage) -> None:
+    from trimtab_operator.controllers.refusals import parse_policy
+    from trimtab_operator.observation.observe import observe
+
+    stage.apply_policy()
+    for load in (3.0, 6.0, 9.0, 4.0):
+        stage.load.requests_per_second = load
+        await stage.run(97)
+    body = stage.kube.stored(POLICIES, NAMESPACE, "tune")
+    living = await observe(stage.world.eyes, body, parse_policy(body), stage.clock.now())
+    stage.start()
+    restarted = await observe(stage.world.eyes, body, parse_policy(body), stage.clock.now())
+    assert {name: [point.at for point in series.points] for name, series in living.history.items()} == {
+        name: [point.at for point in series.points] for name, series in restarted.history.items()
+    }
+
+
+async def test_a_closed_gate_lets_no_write_through(stage: Stage) -> None:
+    from trimtab_operator.errors import LeadershipLost
+
+    stage.apply_policy()
+    stage.gate.close()
+    with pytest.raises(LeadershipLost):
+        await stage.run(60)
+    assert stage.kube.writes == []
+    assert isinstance(stage.kube, FakeKube)
