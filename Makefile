@@ -45,7 +45,7 @@ check: setup ## format, lint, types, import contracts, unit tests (under a minut
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES)) -p dev -p bench
-	@$(BIN)/lint-imports --no-timings >/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
 test: setup ## everything that runs on one machine; installs what it needs
