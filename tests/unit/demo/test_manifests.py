@@ -61,7 +61,7 @@ def test_prometheus_may_look_for_pods_and_nothing_else() -> None:
 
 def test_the_agents_labels_are_kept_and_those_of_other_pods_are_set() -> None:
     documents = yaml.safe_load_all(prometheus("registry/prometheus:1"))
-    (configuration,) = [each for each in documents if each["kind"] == "ConfigMap"]
+    (configuration,) = [each for each in documents if "prometheus.yml" in each.get("data", {})]
     jobs = {job["job_name"]: job for job in yaml.safe_load(configuration["data"]["prometheus.yml"])["scrape_configs"]}
     assert jobs["trimtab-agent"]["honor_labels"] is True
     assert "honor_labels" not in jobs["pods"]
