@@ -97,6 +97,9 @@ class FakeKube:
     def all(self, resource: Resource) -> list[Json]:
         return [copy.deepcopy(body) for (kind, _, _), body in self._objects.items() if kind == resource]
 
+    def names(self, resource: Resource) -> list[tuple[str, str]]:
+        return [(str(namespace), name) for kind, namespace, name in self._objects if kind is resource]
+
     def settle(self, namespace: str, name: str, *, ready: bool = True, node: str | None = "node") -> None:
         """The Deployment's controllers at work: pods as replicas say, each ready at once."""
         deployment = self._objects[DEPLOYMENTS, namespace, name]
@@ -127,8 +130,8 @@ class FakeKube:
         self._before("list", resource.kind, namespace, "")
         return [
             copy.deepcopy(body)
-            for (kind, where, _), body in sorted(self._objects.items(), key=lambda item: str(item[0][1:]))
-            if kind == resource and namespace in {None, where} and selects(label_selector, body)
+            for (kind, where, _), body in self._objects.items()
+            if kind is resource and namespace in {None, where} and selects(label_selector, body)
         ]
 
     async def serves(self, resource: Resource) -> bool:

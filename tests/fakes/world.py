@@ -102,8 +102,8 @@ class Stage:
         self.kube.now = self.clock.now()
 
     def _settle(self) -> None:
-        for body in self.kube.all(DEPLOYMENTS):
-            self.kube.settle(NAMESPACE, body["metadata"]["name"])
+        for namespace, name in self.kube.names(DEPLOYMENTS):
+            self.kube.settle(namespace, name)
 
     def status(self, name: str = "tune") -> dict[str, Any]:
         found: dict[str, Any] = self.kube.stored(POLICIES, NAMESPACE, name).get("status") or {}
@@ -122,7 +122,7 @@ class Stage:
     # What Prometheus says
 
     def _pods(self) -> list[tuple[str, str]]:
-        return [(body["metadata"]["namespace"], body["metadata"]["name"]) for body in self.kube.all(PODS)]
+        return self.kube.names(PODS)
 
     def _share(self, _: float) -> float:
         return self.load.requests_per_second / max(1, len(self._pods()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from fakes.kube import FakeKube
 from fakes.world import NAMESPACE, Stage
@@ -96,7 +98,7 @@ async def test_a_crash_between_intent_and_act_ends_with_the_same_world(stage: St
         each.load.requests_per_second = 25.0
     stage.kube.fail("patch", "Deployment/scale", KubeUnavailable, after=after)
     while not stage.scalings() and not any(fault.times == 0 for fault in stage.kube.faults):
-        await stage.run(1)
+        await stage.run(0.1)
     assert "intent" in stage.status()
     stage.start()
     await stage.run(240)
@@ -196,7 +198,7 @@ async def test_of_two_policies_on_one_target_the_older_acts(stage: Stage) -> Non
     assert stage.replicas() >= 3
     assert stage.condition("Conflict", "younger") == ("True", "TargetTaken")
     assert stage.condition("Conflict", "older")[0] == "False"
-    assert "history" not in stage.status("younger") or stage.status("younger")["history"] == []
+    assert "Scaled" not in {entry["what"] for entry in stage.status("younger").get("history", [])}
 
 
 async def test_the_younger_policy_takes_over_when_the_older_is_gone(stage: Stage) -> None:
@@ -252,17 +254,17 @@ async def test_an_invalid_policy_says_so_and_another_is_not_touched(stage: Stage
     assert stage.status("good")["phase"] != "Unknown"
 
 
-async def test_fifty_policies_of_one_interval_share_their_queries() -> None:
+async def test_thirty_policies_of_one_interval_share_their_queries() -> None:
     stage = Stage()
-    for number in range(50):
+    for number in range(30):
         stage.deploy(f"model-{number}")
         stage.apply_policy(f"tune-{number}", f"model-{number}", mode="Recommend")
     await stage.run(60)
     stage.prometheus.queries.clear()
     start = stage.outcomes["ok"]
     await stage.run(30)
-    assert stage.outcomes["ok"] - start >= 100
-    assert len(stage.prometheus.queries) == 2 * len(set(stage.prometheus.queries))
+    assert stage.outcomes["ok"] - start >= 60
+    assert max(Counter(stage.prometheus.queries).values()) == 2
 
 
 async def test_a_restarted_operator_sees_the_history_that_the_living_one_saw(stage: Stage) -> None:

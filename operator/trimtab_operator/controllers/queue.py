@@ -30,7 +30,7 @@ class _Entry:
 class KeyedQueue(Generic[K]):
     """Times are monotonic seconds of the clock."""
 
-    def __init__(self, clock: Clock, *, backoff_seconds: float = 0.5, backoff_limit_seconds: float = 60.0) -> None:
+    def __init__(self, clock: Clock, *, backoff_seconds: float = 0.5, backoff_limit_seconds: float = 15.0) -> None:
         self._clock = clock
         self._backoff = backoff_seconds
         self._backoff_limit = backoff_limit_seconds

@@ -83,13 +83,9 @@ class Feeds:
         """Dcgm where it knows the pods, else our agent where it knows their GPUs, else none."""
         if dcgm.newest:
             return GpuFeed("dcgm")
-        names = set(pods)
         answer = await self._batch.instant(self._batch.text(AGENT_GPUS, agent.labels, 60, namespace), now)
-        rows = [
-            row
-            for row in answer.rows
-            if row.labels.get(agent.labels.namespace) == namespace and row.labels.get(agent.labels.pod) in names
-        ]
+        by_pod = answer.by_pod(agent.labels)
+        rows = [row for name in pods for row in by_pod.get((namespace, name), ())]
         if not rows:
             return GpuFeed("none")
         return GpuFeed("agent", simulated=any(row.labels.get("simulated") == "true" for row in rows))
@@ -135,11 +131,8 @@ class Feeds:
 
     async def _look(self, template: str, labels: PodLabels, namespace: str, names: set[str], now: float) -> Feed:
         answer = await self._batch.instant(self._batch.text(template, labels, 60, namespace), now)
-        newest = {
-            row.labels[labels.pod]: row.points[-1][1]
-            for row in answer.rows
-            if row.points and row.labels.get(labels.namespace) == namespace and row.labels.get(labels.pod) in names
-        }
+        by_pod = answer.by_pod(labels)
+        newest = {name: rows[0].points[-1][1] for name in names if (rows := by_pod.get((namespace, name)))}
         state = SignalState.NO_DATA if answer.state is SignalState.OK and not newest else answer.state
         return Feed(labels, state, newest, answer.message or _explain(answer, newest))
 

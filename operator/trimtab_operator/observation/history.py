@@ -7,6 +7,7 @@ seconds old, when the scrapes that it rests on have been stored.
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ MAX_POINTS: Final = 120
 STEPS_SECONDS: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900)
 REMEMBERED: Final = 256
 MISSING: Final = math.nan
+
+# Names of pods of a Deployment: <deployment>-<template hash>-<five>, of letters that spell nothing.
+_POD_NAME = re.compile(r"(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
 
 def step_for(lookback_seconds: float, scrape_interval_seconds: float) -> int:
@@ -37,6 +41,11 @@ class Grid:
     rows: dict[PodKey, array[float]] = field(default_factory=dict)
     state: SignalState = SignalState.NO_DATA
     message: str = ""
+    owners: dict[PodKey, set[PodKey]] = field(default_factory=dict)  # pods by (namespace, Deployment)
+
+    def of_deployment(self, namespace: str, name: str) -> list[array[float]]:
+        """Return the values of every pod of a Deployment, also of those that are gone: their names still tell."""
+        return [self.rows[key] for key in sorted(self.owners.get((namespace, name), ())) if key in self.rows]
 
     def append(self, times: list[int], answer: Answer, labels: PodLabels) -> None:
         """Add newer points."""
@@ -44,6 +53,8 @@ class Grid:
         self.times.extend(times)
         for row in answer.rows:
             key = (row.labels.get(labels.namespace, ""), row.labels.get(labels.pod, ""))
+            if key not in self.rows:
+                self._adopt(key)
             values = self.rows.setdefault(key, array("d", [MISSING]) * offset)
             values.extend([MISSING] * (len(self.times) - len(values)))
             for at, value in row.points:
@@ -51,6 +62,11 @@ class Grid:
                     values[offset + place] = value
         for values in self.rows.values():
             values.extend([MISSING] * (len(self.times) - len(values)))
+
+    def _adopt(self, key: PodKey) -> None:
+        namespace, pod = key
+        if match := _POD_NAME.fullmatch(pod):
+            self.owners.setdefault((namespace, match[1]), set()).add(key)
 
     def drop_before(self, start: int) -> None:
         """Forget points older than `start`, and pods that have none left."""
@@ -61,6 +77,9 @@ class Grid:
                 del values[:keep_from]
                 if all(map(math.isnan, values)):
                     del self.rows[key]
+            self.owners = {}
+            for key in self.rows:
+                self._adopt(key)
 
 
 class HistoryStore:

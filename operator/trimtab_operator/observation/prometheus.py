@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from trimtab_operator.clock import Clock
 from trimtab_operator.errors import PrometheusError
 from trimtab_operator.model.signals import SignalState
+from trimtab_operator.observation.labels import PodKey, PodLabels
 from trimtab_operator.observation.session import POOL_SIZE, BoundedSession, bounded_retry
 from trimtab_operator.settings import PrometheusSettings
 from trimtab_operator.telemetry import Telemetry
@@ -49,6 +50,16 @@ class Answer:
     state: SignalState
     rows: tuple[Row, ...] = ()
     message: str = ""
+    _by_pod: dict[PodLabels, dict[PodKey, list[Row]]] = field(default_factory=dict, compare=False, repr=False)
+
+    def by_pod(self, labels: PodLabels) -> Mapping[PodKey, list[Row]]:
+        """Return the rows of each pod; made once for all the policies that share the answer."""
+        if labels not in self._by_pod:
+            index = self._by_pod[labels] = {}
+            for row in self.rows:
+                if row.points and labels.namespace in row.labels and labels.pod in row.labels:
+                    index.setdefault((row.labels[labels.namespace], row.labels[labels.pod]), []).append(row)
+        return self._by_pod[labels]
 
 
 class Prometheus(Protocol):

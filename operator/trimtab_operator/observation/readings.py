@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -16,9 +15,6 @@ from trimtab_operator.runtimes.table import Query
 
 OPTIONAL_SIGNALS = frozenset({"cpu_limit_cores", "memory_limit_bytes"})
 """No row means no limit, not a missing pod."""
-
-# Names of pods of a Deployment: <deployment>-<template hash>-<five>, of letters that spell nothing.
-_SUFFIX = r"-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}"
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,7 @@ def distribution(
 
 def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
     """Return the target as one series: pods combined as the signal's nature says; pods that are gone count, too."""
-    ours = re.compile(re.escape(scope.target) + _SUFFIX)
-    columns = [
-        values for (namespace, pod), values in grid.rows.items() if namespace == scope.namespace and ours.fullmatch(pod)
-    ]
+    columns = grid.of_deployment(scope.namespace, scope.target)
     points = []
     for place, at in enumerate(grid.times):
         present = [values[place] for values in columns if not math.isnan(values[place])]
@@ -108,13 +101,8 @@ def _split(query: Query, window_seconds: float, answer: Answer, feed: Feed, scop
     """Rows of the target's pods; a pod whose newest sample is old, or unknown, did not answer."""
     if answer.state is SignalState.ERROR:
         return _Split(SignalState.ERROR, (), None, answer.message)
-    names = {pod.name for pod in scope.pods}
-    labels = feed.labels
-    ours = tuple(
-        (row.labels[labels.pod], row)
-        for row in answer.rows
-        if row.points and row.labels.get(labels.namespace) == scope.namespace and row.labels.get(labels.pod) in names
-    )
+    by_pod = answer.by_pod(feed.labels)
+    ours = tuple((pod.name, row) for pod in scope.pods for row in by_pod.get((scope.namespace, pod.name), ()))
     if not ours:
         return _Split(SignalState.NO_DATA, (), None, _no_data(query, answer, feed))
     fresh_since = scope.now - scope.stale_after_seconds

@@ -1,0 +1,240 @@
+"""What the operator relies on of an API server, as checks that run on the fake and on a real one alike.
+
+Each check gets the port, a namespace of its own, and `create`, which makes an object as another client would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from trimtab_operator.errors import KubeConflict, KubeInvalid, KubeNotFound
+from trimtab_operator.kube.port import Kube
+from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, SCALED_OBJECTS, Resource
+
+Json = dict[str, Any]
+Create = Callable[[Resource, Json], None]
+Check = Callable[[Kube, str, Create], Awaitable[None]]
+
+
+def deployment_body(namespace: str, name: str, *, replicas: int | None = None) -> Json:
+    """A Deployment whose pods no node takes."""
+    spec: Json = {
+        "selector": {"matchLabels": {"app": name}},
+        "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {
+                "nodeSelector": {"trimtab.dev/no-such-node": "true"},
+                "containers": [{"name": "server", "image": "registry.invalid/trimtab/engine:1"}],
+            },
+        },
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    metadata = {"namespace": namespace, "name": name}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+
+
+def policy_body(namespace: str, name: str) -> Json:
+    return {
+        "apiVersion": POLICIES.api_version,
+        "kind": POLICIES.kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}},
+    }
+
+
+def replica_owners(body: Json) -> set[tuple[str, str, str | None]]:
+    return {
+        (entry["manager"], entry["operation"], entry.get("subresource"))
+        for entry in body["metadata"]["managedFields"]
+        if "f:replicas" in entry["fieldsV1"].get("f:spec", {})
+    }
+
+
+async def what_does_not_exist_is_not_found(kube: Kube, namespace: str, _: Create) -> None:
+    for call in (
+        kube.get(DEPLOYMENTS, namespace, "nobody"),
+        kube.get_scale(namespace, "nobody"),
+        kube.patch_scale(namespace, "nobody", 1, "1"),
+        kube.patch_status(POLICIES, namespace, "nobody", {"phase": "Discovery"}, "1"),
+        kube.patch_event(namespace, "nobody", {"count": 2}),
+        kube.get_lease(namespace, "nobody"),
+    ):
+        with pytest.raises(KubeNotFound):
+            await call
+
+
+async def a_namespace_without_pods_lists_none(kube: Kube, namespace: str, _: Create) -> None:
+    assert await kube.list_all(PODS, namespace, "app=none") == []
+
+
+async def lists_obey_their_label_selector(kube: Kube, namespace: str, create: Create) -> None:
+    for name, labels in (("x", {"app": "x", "tier": "one"}), ("y", {"app": "y"})):
+        metadata = {"namespace": namespace, "name": name, "labels": labels}
+        create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+
+    async def names(selector: str) -> set[str]:
+        found = await kube.list_all(CONFIG_MAPS, namespace, selector)
+        return {body["metadata"]["name"] for body in found} & {"x", "y"}
+
+    assert await names("app=x") == {"x"}
+    assert await names("app in (x,y),tier") == {"x"}
+    assert await names("app in (x,y),!tier") == {"y"}
+    assert await names("app notin (y)") == {"x"}
+
+
+async def served_kinds_are_told_from_others(kube: Kube, _: str, __: Create) -> None:
+    assert await kube.serves(POLICIES)
+    assert not await kube.serves(SCALED_OBJECTS)
+
+
+async def an_absent_replica_count_is_one(kube: Kube, namespace: str, create: Create) -> None:
+    create(DEPLOYMENTS, deployment_body(namespace, "a"))
+    assert (await kube.get(DEPLOYMENTS, namespace, "a"))["spec"]["replicas"] == 1
+
+
+async def scale_changes_replicas_and_carries_the_deployments_identity(
+    kube: Kube, namespace: str, create: Create
+) -> None:
+    create(DEPLOYMENTS, deployment_body(namespace, "a", replicas=1))
+    before = await kube.get(DEPLOYMENTS, namespace, "a")
+    for _ in range(5):
+        scale = await kube.get_scale(namespace, "a")
+        try:
+            await kube.patch_scale(namespace, "a", 3, scale["metadata"]["resourceVersion"])
+            break
+        except KubeConflict:  # the Deployment's own controller wrote its status meanwhile
+            continue
+    after = await kube.get(DEPLOYMENTS, namespace, "a")
+    assert scale["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"]["replicas"] == 3
+    assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+    assert replica_owners(after) == {("trimtab", "Update", "scale")}
+
+
+async def replicas_that_nobody_sent_get_no_owner_by_scaling(kube: Kube, namespace: str, create: Create) -> None:
+    create(DEPLOYMENTS, deployment_body(namespace, "a"))
+    assert replica_owners(await kube.get(DEPLOYMENTS, namespace, "a")) == set()
+    for _ in range(5):
+        scale = await kube.get_scale(namespace, "a")
+        try:
+            await kube.patch_scale(namespace, "a", 2, scale["metadata"]["resourceVersion"])
+            break
+        except KubeConflict:
+            continue
+    assert replica_owners(await kube.get(DEPLOYMENTS, namespace, "a")) == set()
+
+
+async def a_stale_version_on_scale_is_a_conflict(kube: Kube, namespace: str, create: Create) -> None:
+    create(DEPLOYMENTS, deployment_body(namespace, "a"))
+    with pytest.raises(KubeConflict):
+        await kube.patch_scale(namespace, "a", 2, "1")
+
+
+async def negative_replicas_are_refused(kube: Kube, namespace: str, create: Create) -> None:
+    create(DEPLOYMENTS, deployment_body(namespace, "a"))
+    for _ in range(5):
+        scale = await kube.get_scale(namespace, "a")
+        try:
+            with pytest.raises(KubeInvalid):
+                await kube.patch_scale(namespace, "a", -1, scale["metadata"]["resourceVersion"])
+            return
+        except KubeConflict:
+            continue
+
+
+async def a_status_patch_merges_removes_and_leaves_the_spec(kube: Kube, namespace: str, create: Create) -> None:
+    create(POLICIES, policy_body(namespace, "p"))
+    body = await kube.get(POLICIES, namespace, "p")
+    body = await kube.patch_status(
+        POLICIES,
+        namespace,
+        "p",
+        {"phase": "Discovery", "replicas": {"current": 1, "desired": 2}},
+        body["metadata"]["resourceVersion"],
+    )
+    body = await kube.patch_status(
+        POLICIES,
+        namespace,
+        "p",
+        {"phase": "Analysis", "replicas": {"desired": None}},
+        body["metadata"]["resourceVersion"],
+    )
+    assert body["status"]["phase"] == "Analysis"
+    assert body["status"]["replicas"]["current"] == 1
+    assert "desired" not in body["status"]["replicas"]
+    assert body["metadata"]["generation"] == 1
+
+
+async def a_status_patch_that_changes_nothing_makes_no_version(kube: Kube, namespace: str, create: Create) -> None:
+    create(POLICIES, policy_body(namespace, "p"))
+    body = await kube.get(POLICIES, namespace, "p")
+    first = await kube.patch_status(POLICIES, namespace, "p", {"phase": "Analysis"}, body["metadata"]["resourceVersion"])
+    again = await kube.patch_status(
+        POLICIES, namespace, "p", {"phase": "Analysis"}, first["metadata"]["resourceVersion"]
+    )
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+async def a_stale_version_on_status_is_a_conflict(kube: Kube, namespace: str, create: Create) -> None:
+    create(POLICIES, policy_body(namespace, "p"))
+    stale = (await kube.get(POLICIES, namespace, "p"))["metadata"]["resourceVersion"]
+    await kube.patch_status(POLICIES, namespace, "p", {"phase": "Discovery"}, stale)
+    with pytest.raises(KubeConflict):
+        await kube.patch_status(POLICIES, namespace, "p", {"phase": "Analysis"}, stale)
+
+
+async def events_are_made_once_and_counted(kube: Kube, namespace: str, _: Create) -> None:
+    involved = {"kind": "OptimizationPolicy", "namespace": namespace, "name": "p"}
+    body = {
+        "metadata": {"name": "p.1", "namespace": namespace},
+        "involvedObject": involved,
+        "reason": "Scaled",
+        "message": "from 1 to 2",
+        "type": "Normal",
+        "count": 1,
+    }
+    await kube.create_event(namespace, body)
+    with pytest.raises(KubeConflict):
+        await kube.create_event(namespace, body)
+    assert (await kube.patch_event(namespace, "p.1", {"count": 2}))["count"] == 2
+
+
+async def a_lease_is_won_once_and_renewed_by_version(kube: Kube, namespace: str, _: Create) -> None:
+    def lease(holder: str, version: str | None = None) -> Json:
+        metadata: Json = {"name": "l", "namespace": namespace}
+        if version is not None:
+            metadata["resourceVersion"] = version
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:00.000000Z"}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+    created = await kube.create_lease(namespace, lease("a"))
+    with pytest.raises(KubeConflict):
+        await kube.create_lease(namespace, lease("b"))
+    version = created["metadata"]["resourceVersion"]
+    taken = await kube.replace_lease(namespace, "l", lease("b", version))
+    with pytest.raises(KubeConflict):
+        await kube.replace_lease(namespace, "l", lease("a", version))
+    assert (await kube.get_lease(namespace, "l"))["spec"]["holderIdentity"] == "b"
+    assert taken["metadata"]["resourceVersion"] != version
+
+
+CHECKS: tuple[Check, ...] = (
+    what_does_not_exist_is_not_found,
+    a_namespace_without_pods_lists_none,
+    lists_obey_their_label_selector,
+    served_kinds_are_told_from_others,
+    an_absent_replica_count_is_one,
+    scale_changes_replicas_and_carries_the_deployments_identity,
+    replicas_that_nobody_sent_get_no_owner_by_scaling,
+    a_stale_version_on_scale_is_a_conflict,
+    negative_replicas_are_refused,
+    a_status_patch_merges_removes_and_leaves_the_spec,
+    a_status_patch_that_changes_nothing_makes_no_version,
+    a_stale_version_on_status_is_a_conflict,
+    events_are_made_once_and_counted,
+    a_lease_is_won_once_and_renewed_by_version,
+)

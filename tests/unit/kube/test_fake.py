@@ -1,0 +1,15 @@
+"""The fake API server keeps the promises that the real one keeps (the same checks run there as contract tests)."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.kube import FakeKube
+from fakes.kube_conformance import CHECKS, Check
+
+from trimtab_operator.kube.resources import POLICIES
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_the_fake_behaves_like_an_api_server(check: Check) -> None:
+    kube = FakeKube(served={POLICIES})
+    await check(kube, "here", lambda resource, body: None if kube.seed(resource, body) else None)
