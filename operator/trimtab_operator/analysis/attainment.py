@@ -79,7 +79,8 @@ def missing(seen: Seen, signal: Signal) -> str:
     """Say why a signal gave nothing, naming the metric to look for."""
     source = seen.distributions.get(signal) or seen.snapshot.readings.get(signal)
     if source is None:
-        return f"{signal} is not known of this runtime"
+        sources = "dcgm-exporter nor the node agent" if signal.startswith("gpu_") else "the runtime nor the node agent"
+        return f"{signal} was not read: neither {sources} reports it for these pods"
     needs = pods.QUERIES[signal].needs[0]
     return source.message or f"{needs} has no samples of the target's pods ({source.state})"
 

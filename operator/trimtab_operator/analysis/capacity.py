@@ -2,8 +2,8 @@
 
 * utilization = the fullest of: busy share of the device's worker, GPU utilization, and CPU used over its limit where
   the pods have no GPU; means over the seasoned serving pods, each at most 1.
-* demand = offered requests per second (refused ones too) + backlog / 10 s. The backlog is the smaller of the last two
-  looks at the queue, so that one burst between two scrapes is no demand.
+* demand = offered requests per second (refused ones too) + backlog / 10 s. While no device is 0.8 busy the backlog is
+  the smaller of the last two looks at the queue, so that one burst between two scrapes is no demand.
 * capacity of a replica = good answers per second / (replicas x utilization): learned online, from every tick in which
   utilization is at least 0.1 and at least 20 requests were answered. Below that it is not known.
 """
@@ -22,6 +22,7 @@ from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
 DRAIN_SECONDS = 10.0
 MIN_UTILIZATION = 0.1
+BUSY_UTILIZATION = 0.8
 
 
 def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
@@ -70,10 +71,11 @@ def _on_gpu(snapshot: Snapshot) -> bool:
 
 
 def backlog_requests(snapshot: Snapshot) -> float | None:
-    """Return the requests that wait, as the smaller of the last two looks; None where the queue is not known."""
+    """Return the requests that wait for a device, leaving out a lone burst; None where the queue is not known."""
     now = pods.total(snapshot, Signal.QUEUE_REQUESTS)
     reading = snapshot.readings.get(Signal.QUEUE_REQUESTS)
-    if now is None or reading is None or reading.at is None:
+    busy = max(utilizations(snapshot).values(), default=0.0) >= BUSY_UTILIZATION
+    if now is None or reading is None or reading.at is None or busy:
         return now
     earlier = [
         point.value

@@ -1,6 +1,7 @@
 """May this snapshot be acted upon? Each signal that the scaling law rests on must be fresh, complete and plausible.
 
-The first check that fails gives the reason. Pods that have served for less than three scrape intervals are excused.
+The first check that fails gives the reason. A pod that has served for less than three scrape intervals, or than one
+window of a rate, is excused.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from trimtab_operator.runtimes.select import RUNTIMES
 
 DEFAULT_SCRAPE_SECONDS = 15.0  # the usual interval, until the spacing of samples is known
 FRESH_INTERVALS = 3.0
+SLOT_SECONDS = 5.0  # answers are shared by all policies within a slot, so a sample may be that much older
+LEAST_FRESH_SECONDS = 20.0
 WINDOW_INTERVALS = 4.0
 INERT_LOAD_RATIO = 2.0
 INERT_MOVE_RATIO = 1.1
@@ -109,19 +112,20 @@ def _unanswered(source: Reading | Distribution, target: Target, interval: float,
             f"{source.signal} has samples, but none of the target's pods: {detail}; set labels.namespace, labels.pod",
         )
     if not source.by_pod and source.state is not SignalState.STALE:
-        if all(_young(pod, now, interval) for pod in target.ready_pods):
+        if all(_young(pod, source, now, interval) for pod in target.ready_pods):
             return Trust(False, Reason.COLLECTING, f"the pods are new: waiting for samples of {source.signal}")
         needs = pods.QUERIES[source.signal].needs[0]
         return Trust(False, Reason.NO_DATA, source.message or f"no samples of {needs} for the target's pods")
     return None
 
 
-def _young(pod: Pod, now: float, interval: float) -> bool:
-    return pod.ready_at is not None and now - pod.ready_at < FRESH_INTERVALS * interval
+def _young(pod: Pod, source: Reading | Distribution, now: float, interval: float) -> bool:
+    grace = max(FRESH_INTERVALS * interval, source.window_seconds + interval)
+    return pod.ready_at is not None and now - pod.ready_at < grace
 
 
 def _stale(source: Reading | Distribution, interval: float, now: float) -> Trust | None:
-    bound = FRESH_INTERVALS * interval
+    bound = max(FRESH_INTERVALS * interval + SLOT_SECONDS, LEAST_FRESH_SECONDS)
     old = source.at is not None and now - source.at > bound
     if source.state is not SignalState.STALE and not old:
         return None
@@ -131,7 +135,7 @@ def _stale(source: Reading | Distribution, interval: float, now: float) -> Trust
 
 def _incomplete(source: Reading | Distribution, target: Target, interval: float, now: float) -> Trust | None:
     absent = [pod for pod in target.ready_pods if pod.name not in source.by_pod]
-    missing = [pod.name for pod in absent if not _young(pod, now, interval)]
+    missing = [pod.name for pod in absent if not _young(pod, source, now, interval)]
     if missing:
         shown = ", ".join(sorted(missing)[:3])
         return Trust(False, Reason.PARTIAL, f"{source.signal} is missing for {len(missing)} ready pods: {shown}")

@@ -1,0 +1,37 @@
+"""One real Prometheus over exact samples for all PromQL tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from contract.promql.samples import TABLES
+from contract.promql.server import PODS, VARIANTS, Prometheus, add_case, namespace_of, start, stop
+from contract.promql.timeline import END, SCRAPES, STEP, OpenMetrics
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that holds the samples of every case, each in a namespace of its own."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    text = OpenMetrics()
+    for table, cases in TABLES.items():
+        for signal, case in cases.items():
+            for variant in VARIANTS:
+                add_case(text, namespace_of(table, signal, variant), case, variant)
+    for variant, shift in {"present": 0, "stale": 60}.items():
+        for pod in PODS:
+            times = [(END - shift - (SCRAPES - 1 - scrape) * STEP, 1.0) for scrape in range(SCRAPES)]
+            for name in ("trimtab_engine_ready", "vllm:num_requests_running"):
+                text.add(name, {"namespace": f"freshness-{variant}", "pod": pod}, times)
+    text.write(folder / "samples.txt")
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", f"{folder}/samples.txt", f"{folder}/data"],
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
+    server, process = start(folder, "global: {scrape_interval: 1h}\n")
+    yield server
+    stop(process)

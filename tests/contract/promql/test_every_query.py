@@ -1,0 +1,136 @@
+"""Every PromQL of the runtime tables, on a real Prometheus, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from contract.promql.samples import TABLES, Case, close
+from contract.promql.server import PODS, Prometheus, namespace_of
+from contract.promql.timeline import NOW, WINDOW
+
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
+from trimtab_operator.runtimes.gpu import GPU_QUERIES
+from trimtab_operator.runtimes.select import RUNTIMES
+from trimtab_operator.runtimes.table import Query
+
+QUERIES: dict[tuple[str, Signal], Query] = (
+    {(name, query.signal): query for name, runtime in RUNTIMES.items() for query in runtime.queries.values()}
+    | {("containers", query.signal): query for query in CONTAINER_QUERIES}
+    | {(source, query.signal): query for source, queries in GPU_QUERIES.items() for query in queries}
+)
+ALL = [pytest.param(table, signal, id=f"{table}-{signal}") for table, signal in QUERIES]
+Answer = dict[str, float] | dict[str, dict[str, float]]
+
+
+def ask(prometheus: Prometheus, table: str, signal: Signal, variant: str, at: float = NOW) -> Answer:
+    query = QUERIES[table, signal]
+    promql = query.render(
+        window=WINDOW,
+        selector=f'namespace=~"{namespace_of(table, signal, variant)}|another"',
+        namespace_label="namespace",
+        pod_label="pod",
+    )
+    rows = prometheus.query(promql, at)
+    keys = {"namespace", "pod", "le"} if query.kind == "histogram" else {"namespace", "pod"}
+    assert all(set(row["metric"]) == keys for row in rows), rows[:2]
+    if query.kind != "histogram":
+        assert len({row["metric"]["pod"] for row in rows}) == len(rows)
+        return {row["metric"]["pod"]: float(row["value"][1]) for row in rows}
+    histograms: dict[str, dict[str, float]] = {}
+    for row in rows:
+        histograms.setdefault(row["metric"]["pod"], {})[row["metric"]["le"]] = float(row["value"][1])
+    return histograms
+
+
+def check(found: Answer, expected: Mapping[str, float | Mapping[str, float] | None]) -> None:
+    wanted = {pod: value for pod, value in expected.items() if value is not None}
+    assert set(found) == set(wanted)
+    for pod, value in wanted.items():
+        got = found[pod]
+        if isinstance(value, Mapping):
+            assert isinstance(got, dict)
+            assert {float(le) for le in got} == {float(le) for le in value}
+            counts = {float(le): count for le, count in got.items()}
+            assert all(close(counts[float(le)], count) for le, count in value.items()), (got, value)
+        else:
+            assert isinstance(got, float)
+            assert close(got, value), (pod, got, value)
+
+
+def case_of(table: str, signal: Signal) -> Case:
+    assert signal in TABLES[table], f"{table} reads {signal}, and no case in samples.py says what it must answer"
+    return TABLES[table][signal]
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_known_increments_give_the_number_worked_out_by_hand(
+    prometheus: Prometheus, table: str, signal: Signal
+) -> None:
+    case = case_of(table, signal)
+    check(ask(prometheus, table, signal, "present"), {pod: case.expected(factor) for pod, factor in PODS.items()})
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_a_counter_reset_in_the_window_changes_nothing(prometheus: Prometheus, table: str, signal: Signal) -> None:
+    case = case_of(table, signal)
+    check(ask(prometheus, table, signal, "reset"), {pod: case.expected(factor) for pod, factor in PODS.items()})
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_series_that_may_be_absent_are_not_needed_and_never_make_a_wrong_number(
+    prometheus: Prometheus, table: str, signal: Signal
+) -> None:
+    case = case_of(table, signal)
+    rule = case.without_optional if any(feed.optional for feed in case.feeds) else case.expected
+    check(ask(prometheus, table, signal, "absent"), {pod: rule(factor) for pod, factor in PODS.items()})
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_a_pod_without_any_series_has_no_row(prometheus: Prometheus, table: str, signal: Signal) -> None:
+    assert ask(prometheus, table, signal, "of-nobody") == {}
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_samples_a_minute_old_give_no_rate_and_only_the_last_look_of_a_gauge(
+    prometheus: Prometheus, table: str, signal: Signal
+) -> None:
+    found = ask(prometheus, table, signal, "stale")
+    if "$window" in QUERIES[table, signal].promql:
+        assert found == {}
+    else:
+        case = case_of(table, signal)
+        check(found, {pod: case.expected(factor) for pod, factor in PODS.items()})
+
+
+@pytest.mark.parametrize(("table", "signal"), ALL)
+def test_samples_ten_minutes_old_give_nothing(prometheus: Prometheus, table: str, signal: Signal) -> None:
+    assert ask(prometheus, table, signal, "gone") == {}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_case_is_left_of_a_query_that_is_gone(table: str) -> None:
+    assert set(TABLES[table]) == {signal for name, signal in QUERIES if name == table}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("variant", "age"), [("present", 2.0), ("stale", 62.0)])
+def test_freshness_tells_the_age_of_the_newest_sample(
+    prometheus: Prometheus, runtime: str, variant: str, age: float
+) -> None:
+    found = companion(prometheus, RUNTIMES[runtime].freshness, variant)
+    assert {pod: NOW - at for pod, at in found.items()} == dict.fromkeys(PODS, age)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_spacing_of_samples_tells_the_scrape_interval(prometheus: Prometheus, runtime: str) -> None:
+    assert companion(prometheus, RUNTIMES[runtime].scrape_interval, "present") == dict.fromkeys(PODS, 5.0)
+
+
+def companion(prometheus: Prometheus, template: str, variant: str) -> dict[str, float]:
+    query = Query(Signal.QUEUE_REQUESTS, template, "gauge", "s", "max", ())
+    promql = query.render(
+        window=WINDOW, selector=f'namespace=~"freshness-{variant}"', namespace_label="namespace", pod_label="pod"
+    )
+    return {row["metric"]["pod"]: float(row["value"][1]) for row in prometheus.query(promql, NOW)}
