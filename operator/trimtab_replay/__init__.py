@@ -1,0 +1,1 @@
+"""The operator's decisions, offline: the same pure code over recorded ticks."""
