@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,10 +19,6 @@ from dev.load.verify import learn
 
 # Enough for a calibration of some seconds; a faster server sees them again from the beginning.
 CALIBRATION_REQUESTS = 2_000
-
-# Sentences are read in steps, so that plans of about one size share them; the recorded keys need 12549.
-VOCABULARY_STEP = 1_000
-LARGEST_VOCABULARY = 13_000
 
 
 class Mode(StrEnum):
@@ -112,7 +107,6 @@ def _exchanges(plan: LoadPlan, target: Target, offset: int, count: int) -> list[
         keys = [offset + position for position in range(count)]
     else:
         keys = [recorded[(offset + position) % len(recorded)] for position in range(count)]
-    needed = max(keys, default=0) + 1
-    vocabulary = sentences(min(math.ceil(needed / VOCABULARY_STEP) * VOCABULARY_STEP, LARGEST_VOCABULARY))
+    vocabulary = sentences()
     requests = {text: request_bytes(target, plan.protocol, plan.model, text) for text in set(spoken(keys, vocabulary))}
     return [Exchange(text, requests[text]) for text in spoken(keys, vocabulary)]

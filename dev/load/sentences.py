@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import importlib.metadata
 import importlib.util
+import json
+import os
+import platform
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-
-from dev.load.errors import LoadError
 
 SHORTEST_WORDS = 5
 LONGEST_WORDS = 30
@@ -19,23 +22,49 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 @cache
-def sentences(count: int) -> tuple[str, ...]:
-    """Return the first `count` distinct sentences of 5 to 30 words, in the order of the sorted source files.
+def sentences() -> tuple[str, ...]:
+    """Return every distinct sentence of 5 to 30 words, in the order of the sorted source files.
 
-    The same Python and numpy give the same sentences. Raises LoadError when there are fewer.
+    The same Python and numpy give the same sentences; they are read once and kept in the cache directory, since
+    reading them takes some seconds.
     """
-    return collect(count, _sources())
+    return kept_or_collected(_cache_file(), _sources())
 
 
-def collect(count: int, sources: Iterable[Path]) -> tuple[str, ...]:
-    """Read files in order until `count` distinct sentences are found; raises LoadError when there are fewer."""
+def kept_or_collected(kept: Path, sources: Iterable[Path]) -> tuple[str, ...]:
+    """Return the sentences in the file `kept`; where there is none, read the sources and keep what they hold."""
+    try:
+        found: list[str] = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        found = list(collect(sources))
+        _keep(kept, found)
+    return tuple(found)
+
+
+def collect(sources: Iterable[Path]) -> tuple[str, ...]:
+    """Read files in order and return their distinct sentences."""
     found: dict[str, None] = {}
     for source in sources:
         for sentence in sentences_in(source.read_bytes()):
             found.setdefault(sentence)
-        if len(found) >= count:
-            return tuple(found)[:count]
-    raise LoadError(f"{count} sentences were asked for, the installed docstrings hold {len(found)}")
+    return tuple(found)
+
+
+def _cache_file() -> Path:
+    folder = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
+    versions = f"{platform.python_version()}-{importlib.metadata.version('numpy')}"
+    rules = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    return folder / "sentences" / f"{versions}-{rules}.json"
+
+
+def _keep(path: Path, found: list[str]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(found))
+        partial.replace(path)
+    except OSError:
+        return  # a cache that cannot be written costs the next start some seconds, nothing else
 
 
 def sentences_in(source: bytes) -> Iterator[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-import pytest
-
-from dev.load.errors import LoadError
-from dev.load.sentences import collect, sentences, sentences_in, spoken
+from dev.load.recordings import recorded_keys
+from dev.load.sentences import collect, kept_or_collected, sentences, sentences_in, spoken
 
 SOURCE = b'''
 """Opens the gate of the garden. Too short. not a sentence that starts with a capital.
@@ -33,18 +32,33 @@ def test_a_file_that_does_not_parse_gives_no_sentence() -> None:
     assert list(sentences_in(b"def (")) == []
 
 
-def test_the_installed_docstrings_give_distinct_sentences_in_the_same_order_each_time() -> None:
-    found = sentences(300)
-    assert len(set(found)) == 300
-    assert found == sentences(300)
-    assert found[:100] == sentences(100)
+def test_the_installed_docstrings_give_enough_distinct_sentences_for_the_recorded_keys() -> None:
+    found = sentences()
+    assert len(set(found)) == len(found) > len(set(recorded_keys()))
 
 
-def test_more_sentences_than_there_are_is_refused_with_their_number(tmp_path: Path) -> None:
-    (tmp_path / "garden.py").write_bytes(SOURCE)
-    assert len(collect(2, [tmp_path / "garden.py"])) == 2
-    with pytest.raises(LoadError, match="docstrings hold 2"):
-        collect(3, [tmp_path / "garden.py"])
+def test_sentences_of_several_files_are_told_apart_and_kept_in_order(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('"""The first file has a sentence."""')
+    (tmp_path / "b.py").write_text('"""The first file has a sentence. The second file has another one."""')
+    assert collect([tmp_path / "a.py", tmp_path / "b.py"]) == (
+        "The first file has a sentence.",
+        "The second file has another one.",
+    )
+
+
+def test_kept_sentences_are_used_again_without_reading_the_sources(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('"""The first file has a sentence."""')
+    kept = tmp_path / "kept" / "sentences.json"
+    assert kept_or_collected(kept, [tmp_path / "a.py"]) == ("The first file has a sentence.",)
+    assert kept_or_collected(kept, []) == ("The first file has a sentence.",)
+
+
+def test_a_broken_cache_is_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text('"""The first file has a sentence."""')
+    kept = tmp_path / "sentences.json"
+    kept.write_text("[")
+    assert kept_or_collected(kept, [tmp_path / "a.py"]) == ("The first file has a sentence.",)
+    assert json.loads(kept.read_text()) == ["The first file has a sentence."]
 
 
 def test_a_key_is_always_the_same_sentence() -> None:
