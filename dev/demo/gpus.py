@@ -1,26 +1,25 @@
 """Starts the simulated GPUs of the embedded cluster: a library, its readings, and a device plugin that offers them.
 
 SIMULATED: no hardware is involved. The processes outlive the demo, since its pods hold these GPUs; `make cluster-down`
-ends them with the cluster.
+ends them with the cluster. What they run stands in tests/fakes, outside of the product, so it is run and not imported.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
-
-from fakes.nvml.build import SONAME, build
-from fakes.nvml.readings import write_readings
 
 from dev.cluster.paths import REPOSITORY, Paths
 from dev.cluster.processes import Program, ensure_running
 from dev.demo.errors import DemoError
-from dev.demo.readings import simulated
 
 # More than the largest arm needs: a pod that ends keeps its GPU for some seconds while its successor starts.
 SPARE = 3
-_SOURCES = REPOSITORY / "tests" / "fakes"
+_TESTS = REPOSITORY / "tests"
+_ENVIRONMENT = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{_TESTS}"}
 
 
 def folder(paths: Paths) -> Path:
@@ -35,41 +34,41 @@ def offer(paths: Paths, count: int) -> None:
     """
     place = folder(paths)
     place.mkdir(parents=True, exist_ok=True)
-    try:
-        library = build(paths.cache)
-    except (OSError, ValueError) as error:
-        raise DemoError(f"the simulated GPU library cannot be compiled (is gcc installed?): {error}") from error
-    if not (place / SONAME).exists() or (place / SONAME).read_bytes() != (library / SONAME).read_bytes():
-        shutil.copy2(library / SONAME, place / f".{SONAME}")
-        (place / f".{SONAME}").replace(place / SONAME)
-    if not (place / "readings").exists():
-        write_readings(place / "readings", simulated(count, {}))
-    _start(
-        paths,
-        "simulated-gpu-plugin",
-        "fakes.device_plugin",
-        f"--kubelet-dir={paths.kubelet}",
-        f"--readings={place / 'readings'}",
-    )
+    for library in Path(_run("fakes.nvml.build").strip()).iterdir():
+        target = place / library.name
+        if not target.exists() or target.read_bytes() != library.read_bytes():
+            shutil.copy2(library, place / f".{library.name}")
+            (place / f".{library.name}").replace(target)
+    _run("dev.demo.readings", "--once", f"--file={place / 'readings'}", f"--count={count}")
+    arguments = (f"--kubelet-dir={paths.kubelet}", f"--readings={place / 'readings'}")
+    _start(paths, "simulated-gpu-plugin", "fakes.device_plugin", *arguments)
 
 
 def follow(paths: Paths, prometheus_url: str, count: int) -> None:
     """Keep the readings in step with what Prometheus measures; idempotent."""
-    _start(
-        paths,
-        "simulated-gpu-readings",
-        "dev.demo.readings",
-        f"--prometheus={prometheus_url}",
-        f"--file={folder(paths) / 'readings'}",
-        f"--count={count}",
-    )
+    arguments = (f"--prometheus={prometheus_url}", f"--file={folder(paths) / 'readings'}", f"--count={count}")
+    _start(paths, "simulated-gpu-readings", "dev.demo.readings", *arguments)
+
+
+def _run(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    environment = {**os.environ, **_ENVIRONMENT}
+    try:
+        return subprocess.run(
+            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=90, check=True
+        ).stdout
+    except subprocess.CalledProcessError as error:
+        words = error.stderr.strip().splitlines()[-3:]
+        raise DemoError(f"the simulated GPUs cannot be made (is gcc installed?): {' '.join(words)}") from error
+    except subprocess.TimeoutExpired as error:
+        raise DemoError(f"`python -m {module}` did not end within 90 s") from error
 
 
 def _start(paths: Paths, name: str, module: str, *arguments: str) -> None:
     program = Program(
         name=name,
         command=(sys.executable, "-m", module, *arguments),
-        environment={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
-        inputs=(Path(__file__), Path(__file__).with_name("readings.py"), _SOURCES / "device_plugin.py"),
+        environment=_ENVIRONMENT,
+        inputs=(Path(__file__), Path(__file__).with_name("readings.py"), _TESTS / "fakes" / "device_plugin.py"),
     )
     ensure_running(paths, program)

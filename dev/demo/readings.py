@@ -64,10 +64,16 @@ def measured(prometheus_url: str) -> dict[str, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write readings until ended; what cannot be measured now is left as it was."""
     parser = argparse.ArgumentParser(prog="python -m dev.demo.readings", description=__doc__)
-    parser.add_argument("--prometheus", required=True, help="base URL")
+    parser.add_argument("--prometheus", help="base URL; needed unless --once")
     parser.add_argument("--file", required=True, type=Path)
     parser.add_argument("--count", required=True, type=int)
+    parser.add_argument("--once", action="store_true", help="write idle GPUs and end")
     options = parser.parse_args(arguments)
+    if options.once:
+        write_readings(options.file, simulated(options.count, {}))
+        return 0
+    if options.prometheus is None:
+        parser.error("--prometheus is needed unless --once")
     while True:
         try:
             busy = measured(options.prometheus)
