@@ -13,7 +13,7 @@ from trimtab_api.objectives import GUARDS, LatencyObjective, ObjectiveName, Obje
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import load, pods
-from trimtab_operator.analysis.judgement import counting_noise, judge_share, judge_value, wilson
+from trimtab_operator.analysis.judgement import NOISE_DEVIATIONS, counting_noise, judge_share, judge_value, wilson
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Attainment, Capacity, ObjectiveResult
 from trimtab_operator.model.signals import Buckets, Distribution, Signal
@@ -21,6 +21,7 @@ from trimtab_operator.model.snapshot import Snapshot
 
 GUARD_BAND = 0.02
 EFFICIENCY_BAND = 0.05
+ALIKE = 10.0
 
 LATENCIES: dict[ObjectiveName, Signal] = {
     ObjectiveName.LATENCY: Signal.LATENCY_SECONDS,
@@ -134,10 +135,13 @@ def _duration(seen: Seen, name: ObjectiveName, rule: LatencyObjective) -> Object
 
 
 def percentile_noise(buckets: Buckets, percent: float, found: histogram.Percentile) -> float:
-    """Return the relative half-width of a percentile: its bucket, and the interval of its rank."""
+    """Return the relative half-width of a percentile: its bucket, and the interval of its rank.
+
+    Waiting times of neighbours are alike, so that ten requests say as much about a tail as one independent request.
+    """
     if found.seconds is None:
         return 1.0
-    low, high = wilson(percent / 100.0, histogram.count(buckets), deviations=3.5)
+    low, high = wilson(percent / 100.0, histogram.count(buckets) / ALIKE, deviations=NOISE_DEVIATIONS)
     edges = [histogram.percentile(buckets, share * 100.0).seconds for share in (low, high)]
     spread = max(abs((edge or 2.0 * found.seconds) - found.seconds) for edge in edges)
     return min(1.0, found.half_width_ratio + spread / found.seconds)

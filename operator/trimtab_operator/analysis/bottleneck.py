@@ -11,8 +11,9 @@ Each kind has a score; 1 means that its rule holds. The first in this order wins
 4. Underused: the fullest device was below 0.3 on average over the last five minutes.
 5. None.
 
-The kind that stands in status needs only 3/4 of its rule (0.6 for Compute, 0.4 for Underused, ...), so that noise at a
-border writes nothing. Confidence is 0.5 at the border and 0.95 from half beyond it. The runner-up has the next score.
+The kind that stands in status stays while 3/4 of its rule holds (0.6 for Compute, 0.4 for Underused), unless an earlier
+one of the list holds by 4/3: noise at a border writes nothing. Confidence is 0.5 at the border and 0.95 from half beyond
+it. The runner-up has the next score.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PRESSURE_REFUSED = 0.01
 COMPUTE_UTILIZATION = 0.8
 UNDERUSED_UTILIZATION = 0.3
 MEMORY_LIMIT = 0.90
-STANDING = 4.0 / 3.0
+MARGIN = 4.0 / 3.0
 RUNNER_UP_SCORE = 0.5
 
 _ORDER = (BottleneckKind.GPU_MEMORY, BottleneckKind.QUEUE, BottleneckKind.COMPUTE, BottleneckKind.UNDERUSED)
@@ -52,10 +53,7 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
         BottleneckKind.COMPUTE: utilization / COMPUTE_UTILIZATION,
         BottleneckKind.UNDERUSED: UNDERUSED_UTILIZATION / max(_recent_utilization(snapshot, utilization), 0.01),
     }
-    standing = _standing(policy)
-    if standing in scores:
-        scores[standing] *= STANDING
-    kind = next((each for each in _ORDER if scores[each] >= 1.0), BottleneckKind.NONE)
+    kind = _winner(scores, _standing(policy))
     others = sorted((each for each in _ORDER if each is not kind), key=lambda each: -scores[each])
     return Bottleneck(
         kind=kind,
@@ -63,6 +61,13 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
         evidence=_evidence(snapshot, used, wait),
         runner_up=others[0] if scores[others[0]] >= RUNNER_UP_SCORE else None,
     )
+
+
+def _winner(scores: dict[BottleneckKind, float], standing: BottleneckKind | None) -> BottleneckKind:
+    if standing in scores and scores[standing] * MARGIN >= 1.0:
+        before = _ORDER[: _ORDER.index(standing)]
+        return next((each for each in before if scores[each] >= MARGIN), standing)
+    return next((each for each in _ORDER if scores[each] >= 1.0), BottleneckKind.NONE)
 
 
 def _standing(policy: OptimizationPolicy) -> BottleneckKind | None:

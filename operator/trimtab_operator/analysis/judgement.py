@@ -45,5 +45,5 @@ def judge_value(value: float, limit: float, *, at_most: bool, band: float, befor
 
 
 def counting_noise(samples: float | None) -> float:
-    """Return the relative noise of a number that rests on counting `samples` events (Poisson); 1 without any."""
-    return min(1.0, NOISE_DEVIATIONS / math.sqrt(samples)) if samples else 1.0
+    """Return the relative noise of the difference of two counts of `samples` events (Poisson), at most 1."""
+    return min(1.0, NOISE_DEVIATIONS * math.sqrt(2.0 / samples)) if samples else 1.0

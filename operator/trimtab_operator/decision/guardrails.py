@@ -18,6 +18,7 @@ from trimtab_operator.model.snapshot import Pod
 STARTUP_SECONDS = 600.0  # a pod that is not ready after ten minutes is not coming
 LOST_SHARE = 0.2
 BACKOFF_SECONDS = 300.0
+LONGEST_BACKOFF_SECONDS = 3600.0
 SETTLING_SHARE = 0.1
 SAME_DEMAND = 0.85
 
@@ -42,19 +43,24 @@ def dead_band(proposal: Proposal, tick: Tick) -> Proposal:
 
 
 def unschedulable(proposal: Proposal, tick: Tick) -> Proposal:
-    """Take back replicas that found no node for a minute, and ask for no more for five minutes."""
+    """Take back replicas that found no node for a minute; ask again, for one, after 5, 10, 20, 40, then 60 minutes."""
     stuck = [pod for pod in tick.target.pods if _stuck(pod, tick.now)]
     if stuck and not tick.target.rolling_out and tick.analysis.trust.trusted:
         schedulable = max(proposal.current - len(stuck), tick.scaling.min_replicas)
         message = f"{len(stuck)} of {proposal.current} replicas found no node: {stuck[0].unschedulable_message}"
         return proposal.limited(min(schedulable, proposal.current), "Unschedulable", message)
-    retracted = scaled(tick.policy.status, "Unschedulable")
+    retracted = [
+        entry
+        for entry in scaled(tick.policy.status, "Unschedulable")
+        if tick.now - entry.at.timestamp() < LONGEST_BACKOFF_SECONDS
+    ]
     if not proposal.up or not retracted:
         return proposal
-    wait = BACKOFF_SECONDS - (tick.now - retracted[-1].at.timestamp())
-    if wait <= 0.0:
-        return proposal
-    return proposal.held("Unschedulable", f"replicas found no node; asking again in {_coarse(wait)}")
+    backoff = min(BACKOFF_SECONDS * 2.0 ** (len(retracted) - 1), LONGEST_BACKOFF_SECONDS)
+    wait = backoff - (tick.now - retracted[-1].at.timestamp())
+    if wait > 0.0:
+        return proposal.held("Unschedulable", f"replicas found no node; asking again in {_coarse(wait)}")
+    return proposal.limited(proposal.current + 1, proposal.reason, f"one more, to see if it fits: {proposal.message}")
 
 
 def in_flight(proposal: Proposal, tick: Tick) -> Proposal:

@@ -16,6 +16,7 @@ from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.announce import announce
 from trimtab_operator.trial.conditions import Told
 from trimtab_operator.trial.intent import Outcome, intend, resolve
+from trimtab_operator.trial.ledger import extend
 from trimtab_operator.trial.materiality import due
 from trimtab_operator.trial.phases import next_phase
 from trimtab_operator.trial.status import compose
@@ -29,16 +30,19 @@ def advance(phase: Phase | None, snapshot: Snapshot, analysis: Analysis, policy:
     outcome = resolve(snapshot, decision, policy)
     if outcome.action is not None:
         return Step(status=None, actions=(outcome.action,), events=(), requeue_seconds=SOON_SECONDS)
-    intent = _intent(outcome, decision, snapshot, policy)
+    noted = _note(policy, outcome)
+    if outcome.entries:  # what this tick notes is known to the decision that it shows
+        decision = decide(snapshot, analysis, noted)
+    intent = _intent(outcome, decision, snapshot, noted)
     told = Told(
         phase=next_phase(phase, analysis, policy.status),
         snapshot=snapshot,
         analysis=analysis,
         decision=decision,
-        policy=policy,
+        policy=noted,
         intent=intent,
     )
-    status = compose(told, outcome.entries)
+    status = compose(told)
     interval = parse_duration_seconds(policy.spec.observation.interval)
     if not due(policy.status, status, analysis, snapshot.now):
         return Step(status=None, actions=(), events=(), requeue_seconds=interval)
@@ -48,6 +52,15 @@ def advance(phase: Phase | None, snapshot: Snapshot, analysis: Analysis, policy:
         events=(*outcome.events, *announce(policy.status, status)),
         requeue_seconds=_pause(intent, outcome, interval),
     )
+
+
+def _note(policy: OptimizationPolicy, outcome: Outcome) -> OptimizationPolicy:
+    """Return the policy with the new entries in its ledger."""
+    if not outcome.entries:
+        return policy
+    history, summary = extend(policy.status, outcome.entries)
+    status = policy.status.model_copy(update={"history": history, "history_summary": summary})
+    return policy.model_copy(update={"status": status})
 
 
 def _intent(outcome: Outcome, decision: Decision, snapshot: Snapshot, policy: OptimizationPolicy) -> Intent | None:

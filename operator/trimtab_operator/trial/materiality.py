@@ -11,6 +11,7 @@ from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.trial.texts import leading_number
 
 MIN_CHANGE = 0.05
+MOST_NOISE = 0.45  # a number that has doubled is news, however noisy
 NUMBERS_SECONDS = 60.0
 UNCAPPED_SHARE = 0.2
 
@@ -47,7 +48,7 @@ def _moved(before: PolicyStatus, after: PolicyStatus, analysis: Analysis) -> boo
     noise |= {result.name: result.uncertainty_ratio for result in analysis.objectives}
     numbers = _numbers(before)
     for name, value in _numbers(after).items():
-        if changed(numbers.get(name), value, max(MIN_CHANGE, noise.get(name, 0.0))):
+        if changed(numbers.get(name), value, max(MIN_CHANGE, min(MOST_NOISE, noise.get(name, 0.0)))):
             return True
     wished_before = before.replicas.uncapped if before.replicas else None
     wished = after.replicas.uncapped if after.replicas else None

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from trimtab_api.findings import ObjectiveState
-from trimtab_api.policy_status import HistoryEntry, PolicyStatus, ReplicasStatus
+from trimtab_api.policy_status import PolicyStatus, ReplicasStatus
 from trimtab_api.texts import UNKNOWN
 from trimtab_operator.model.ledger import why
 from trimtab_operator.model.snapshot import TargetProblem
-from trimtab_operator.trial import ledger, render, texts
+from trimtab_operator.trial import render, texts
 from trimtab_operator.trial.conditions import Told, conditions
 
 NO_OBJECTIVES = "None"
 
 
-def compose(told: Told, entries: tuple[HistoryEntry, ...]) -> PolicyStatus:
+def compose(told: Told) -> PolicyStatus:
     """Compose the status after this tick; what this version does not know of stays as it is."""
     before, now = told.policy.status, texts.when(told.snapshot.now)
     analysis = told.analysis
-    history, summary = ledger.extend(before, entries)
     baseline = before.baseline
     if baseline is None and analysis.baseline is not None:
         baseline = render.baseline(analysis.baseline, told.snapshot, told.policy)
@@ -35,8 +34,6 @@ def compose(told: Told, entries: tuple[HistoryEntry, ...]) -> PolicyStatus:
             "objectives": render.objectives(analysis.objectives, told.policy, now),
             "scorecard": render.scorecard(analysis.scorecard, told.policy, now),
             "saving": render.saving(told.snapshot, told.policy, now),
-            "history": history,
-            "history_summary": summary,
         }
     )
     return status.model_copy(update=_columns(status, told))
