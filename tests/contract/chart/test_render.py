@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from typing import Any, Protocol
 
 import kubernetes_validate
 import pytest
+import yaml
 from harness.chart import CHART, MONITORING, Chart, Rendered
 
 OPERATOR = "Deployment/trimtab-operator"
 AGENT = "DaemonSet/trimtab-agent"
 MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+
+class ApiServer(Protocol):
+    """What the shared fixture offers."""
+
+    def kubectl(self, *args: str, input: str | None = None) -> str: ...  # noqa: A002
+
 
 FULL: dict[str, Any] = {
     "image": {"registry": "registry.example:5000", "tag": "1.2.3"},
@@ -294,3 +303,14 @@ def test_the_notes_say_what_to_do_next(chart: Chart) -> None:
         "honor_labels: true",
     ):
         assert sentence in done.stdout
+
+
+def test_the_policy_in_the_notes_is_accepted_by_the_api_server(chart: Chart, api_server: ApiServer) -> None:
+    done = chart.run("install", "trimtab", str(CHART), "-n", "trimtab-system", "--dry-run=client")
+    shown = done.stdout.partition("<<'POLICY'\n")[2].partition("     POLICY\n")[0]
+    policy = yaml.safe_load(textwrap.dedent(shown))
+    policy["metadata"]["namespace"] = "default"
+    said = api_server.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", input=yaml.safe_dump(policy)
+    )
+    assert "serverside-applied" in said
