@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 
 from dev.cluster import catalog, current, lifecycle
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("command", choices=("up", "down", "status", "kubeconfig", "images"))
     command = parser.parse_args().command
     which = os.environ.get("CLUSTER", "embedded")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         if which not in {"embedded", "current"}:
             raise ClusterError(f"CLUSTER is {which!r}; `current` or `embedded` (the default) would be accepted")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dev.cluster.errors import ClusterError
 from dev.cluster.paths import SOURCES, Paths
-from dev.cluster.shell import run, run_with_progress, say
+from dev.cluster.shell import locked, run, run_with_progress, say
 
 KUBERNETES_VERSION = "v1.36.3"
 
@@ -21,19 +21,21 @@ KUBERNETES_VERSION = "v1.36.3"
 class Module:
     """One Go module whose `tool` block names the programs to build.
 
-    `programs` are the file names that the build must leave; `linked` are values set at link time;
+    `programs` are the file names that the build must leave; `linked` are values set at link time, `tags` build tags;
     `environment` is what the compiler sees beside the user's own settings.
     """
 
     name: str
     programs: tuple[str, ...]
     linked: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def flags(self) -> tuple[str, ...]:
         words = ["-s", "-w", *(f"-X {value}" for value in self.linked)]
-        return ("-trimpath", "-buildvcs=false", "-mod=readonly", "-ldflags", " ".join(words))
+        tags = ("-tags", ",".join(self.tags)) if self.tags else ()
+        return ("-trimpath", "-buildvcs=false", "-mod=readonly", *tags, "-ldflags", " ".join(words))
 
     @property
     def directory(self) -> Path:
@@ -52,11 +54,13 @@ KUBERNETES = Module(
         f"k8s.io/component-base/version.gitMinor={_MINOR}",
     ),
 )
-# Static: CoreDNS runs in an image that holds nothing else.
+# Static: CoreDNS and Prometheus run in images that hold nothing else.
 ETCD = Module("etcd", ("server",), environment=_STATIC)
 HELM = Module("helm", ("helm",), environment=_STATIC)
 COREDNS = Module("coredns", ("coredns",), environment=_STATIC)
-MODULES = (KUBERNETES, ETCD, COREDNS, HELM)
+# Without the service discoveries of thirty clouds, and without the web interface, which takes Node.js to build.
+PROMETHEUS = Module("prometheus", ("prometheus",), tags=("remove_all_sd", "enable_kubernetes_sd"), environment=_STATIC)
+MODULES = (KUBERNETES, ETCD, COREDNS, HELM, PROMETHEUS)
 
 
 def build_key(files: Sequence[bytes], flags: Sequence[str], environment: dict[str, str], go_version: str) -> str:
@@ -127,6 +131,7 @@ class Binaries:
     etcd: Path
     helm: Path
     coredns: Path
+    prometheus: Path
 
 
 def build_all(paths: Paths) -> Binaries:
@@ -134,7 +139,9 @@ def build_all(paths: Paths) -> Binaries:
     compiler = go_version()
     if not all(directory_of(module, paths, compiler).is_dir() for module in MODULES):
         say("building upstream programs from source; kept in the cache for the next time")
-    done = {module.name: build(module, paths, compiler) for module in MODULES}
+    # One build at a time: a second run waits for the first one's result instead of making the same.
+    with locked(paths.cache / "build.lock"):
+        done = {module.name: build(module, paths, compiler) for module in MODULES}
     _link_tools(paths, done)
     return Binaries(**done)
 

@@ -54,16 +54,12 @@ def _sleeping_base(paths: Paths) -> str:
     return images.ensure(paths, "pause", images.content_key([recipe, origin]), build)
 
 
-def prometheus(paths: Paths) -> str:
-    """Debian's Prometheus and promtool from the host, on the base image."""
-    programs = [Path("/usr/bin/prometheus"), Path("/usr/bin/promtool")]
-    origin = base(paths)
-    key = images.content_key([images.RECIPES / "prometheus", origin, *programs])
+def prometheus(paths: Paths, binaries: Binaries) -> str:
+    """Return Prometheus alone in an image."""
+    program = binaries.prometheus / "prometheus"
+    key = images.content_key([images.RECIPES / "prometheus", str(binaries.prometheus.parent.name)])
     return images.ensure(
-        paths,
-        "prometheus",
-        key,
-        lambda tag: images.build_with_files(paths, tag, "prometheus", programs, {"BASE": origin}),
+        paths, "prometheus", key, lambda tag: images.build_with_files(paths, tag, "prometheus", [program], {})
     )
 
 
@@ -109,7 +105,7 @@ def everything(paths: Paths, binaries: Binaries) -> dict[str, str]:
         "coredns": coredns(paths, binaries),
         "engine": _ours(paths, "engine"),
         "pause": pause(paths),
-        "prometheus": prometheus(paths),
+        "prometheus": prometheus(paths, binaries),
     }
 
 

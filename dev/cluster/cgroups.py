@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from dev.cluster.errors import ClusterError
-from dev.cluster.paths import CGROUP
 from dev.cluster.processes import Record, parse_stat, stop
 from dev.cluster.shell import wait_until
 
@@ -26,13 +25,13 @@ def hierarchies(root: Path = ROOT) -> list[Path]:
     return [folder for folder in folders if (folder / "cgroup.procs").exists()]
 
 
-def ensure_cgroup(root: Path = ROOT) -> None:
+def ensure_cgroup(name: str, root: Path = ROOT) -> None:
     """Create our cgroup; raises ClusterError where cgroups are mounted read-only or not at all."""
     try:
         if is_version_2(root):
             _delegate_controllers(root)
         for hierarchy in hierarchies(root):
-            group = hierarchy / CGROUP
+            group = hierarchy / name
             group.mkdir(exist_ok=True)
             _inherit_cpuset(group)
     except OSError as error:
@@ -49,17 +48,17 @@ def _delegate_controllers(root: Path) -> None:
 
 def _inherit_cpuset(group: Path) -> None:
     """In version 1 a new cpuset is empty, and nothing can run in it until it has processors and memory."""
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        file = group / name
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        file = group / setting
         if file.exists() and not is_version_2(group.parent) and not file.read_text().strip():
-            file.write_text((group.parent / name).read_text())
+            file.write_text((group.parent / setting).read_text())
 
 
-def members(root: Path = ROOT) -> list[Record]:
+def members(name: str, root: Path = ROOT) -> list[Record]:
     """Every live process in our cgroup, in whatever hierarchy."""
     pids: set[int] = set()
     for hierarchy in hierarchies(root):
-        for procs in (hierarchy / CGROUP).rglob("cgroup.procs"):
+        for procs in (hierarchy / name).rglob("cgroup.procs"):
             try:
                 pids.update(int(line) for line in procs.read_text().split())
             except OSError:
@@ -74,11 +73,11 @@ def members(root: Path = ROOT) -> list[Record]:
     return found
 
 
-def remove_cgroup(root: Path = ROOT) -> None:
+def remove_cgroup(name: str, root: Path = ROOT) -> None:
     """End every process of every pod and remove the cgroups, deepest first."""
-    stop(members(root), grace_seconds=0)
+    stop(members(name, root), grace_seconds=0)
     for hierarchy in hierarchies(root):
-        top = hierarchy / CGROUP
+        top = hierarchy / name
         if not top.is_dir():
             continue
         folders = [folder for folder in top.rglob("*") if folder.is_dir()]

@@ -56,7 +56,7 @@ def down(paths: Paths) -> None:
             say("cluster: nothing to remove")
             return
         stop(record for name in _ENDING if (record := running(paths, name)))
-        cgroups.remove_cgroup()
+        cgroups.remove_cgroup(paths.cgroup)
         stop(marked(paths))
         network.remove_network(paths)
         namespace.remove_mount_points(paths)

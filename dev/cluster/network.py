@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dev.cluster import packet_filter
 from dev.cluster.errors import ClusterError
-from dev.cluster.paths import BRIDGE, BRIDGE_ADDRESS, POD_CIDR, Paths
+from dev.cluster.paths import BRIDGE, BRIDGE_ADDRESS, POD_CIDR, SERVICE_CIDR, Paths
 from dev.cluster.shell import run, succeeds
 
 SYSCTL = Path("/proc/sys")
@@ -26,10 +26,12 @@ def ensure_network(paths: Paths) -> None:
     for name, value in SETTINGS.items():
         if (SYSCTL / name).read_text().strip() != value:
             (SYSCTL / name).write_text(value)
-    if not Path("/sys/class/net", BRIDGE).exists():
+    if not _bridge_exists():
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     run(["ip", "address", "replace", f"{BRIDGE_ADDRESS}/{POD_CIDR.rsplit('/', 1)[1]}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
+    # The host itself reaches Services also where it has no default route; the route goes when the bridge goes.
+    run(["ip", "route", "replace", SERVICE_CIDR, "dev", BRIDGE])
     packet_filter.apply_rules()
 
 
@@ -39,13 +41,11 @@ def _refuse_neighbours() -> None:
             "this host's packet filter holds KUBE- chains of another Kubernetes, which would fight with ours: "
             "use that cluster instead (CLUSTER=current), or remove it first"
         )
-    taken = [
-        route.get("dst", "")
-        for route in json.loads(run(["ip", "-j", "-4", "route", "show", "root", "10.244.0.0/16"]) or "[]")
-        if route.get("dev") != BRIDGE
-    ]
-    if taken:
-        raise ClusterError(f"the pod network {POD_CIDR} is in use on this host: route {', '.join(taken)}")
+    for network in (POD_CIDR, SERVICE_CIDR):
+        routes = json.loads(run(["ip", "-j", "-4", "route", "show", "root", network]) or "[]")
+        taken = [route["dst"] for route in routes if route.get("dev") != BRIDGE]
+        if taken:
+            raise ClusterError(f"the cluster's network {network} is in use on this host: route {', '.join(taken)}")
 
 
 def _remember(paths: Paths) -> None:
@@ -57,11 +57,13 @@ def _remember(paths: Paths) -> None:
     temporary.replace(paths.network)
 
 
+def _bridge_exists() -> bool:
+    return succeeds(["ip", "link", "show", "dev", BRIDGE])
+
+
 def is_there() -> bool:
     """Whether bridge and chains are in place."""
-    return Path("/sys/class/net", BRIDGE).exists() and "TRIMTAB-FORWARD" in packet_filter.chains(
-        packet_filter.saved_rules("iptables")
-    )
+    return _bridge_exists() and "TRIMTAB-FORWARD" in packet_filter.chains(packet_filter.saved_rules("iptables"))
 
 
 def remove_network(paths: Paths) -> None:
@@ -69,7 +71,7 @@ def remove_network(paths: Paths) -> None:
     if not paths.network.exists():
         return
     packet_filter.remove_rules()
-    if Path("/sys/class/net", BRIDGE).exists():
+    if _bridge_exists():
         for link in json.loads(run(["ip", "-j", "link", "show", "master", BRIDGE]) or "[]"):
             succeeds(["ip", "link", "delete", link["ifname"]])
         run(["ip", "link", "delete", BRIDGE])

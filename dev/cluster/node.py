@@ -14,7 +14,6 @@ from dev.cluster.network import host_nameservers
 from dev.cluster.paths import (
     BRIDGE,
     BRIDGE_ADDRESS,
-    CGROUP,
     CLUSTER_DOMAIN,
     DNS_ADDRESS,
     KUBELET_HEALTH_PORT,
@@ -113,7 +112,7 @@ def kubelet_configuration(paths: Paths) -> dict[str, object]:
         "tlsPrivateKeyFile": str(key(paths, "kubelet")),
         "containerRuntimeEndpoint": f"unix://{paths.containerd_socket}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{CGROUP}",
+        "cgroupRoot": f"/{paths.cgroup}",
         "cgroupsPerQOS": True,
         "enforceNodeAllocatable": ["pods"],
         "failCgroupV1": False,
@@ -178,7 +177,7 @@ def start(paths: Paths, binaries: Binaries, pause: str) -> None:
     _write_all(paths, pause)
     for directory in (paths.kubelet, paths.pod_logs):
         directory.mkdir(parents=True, exist_ok=True)
-    cgroups.ensure_cgroup()
+    cgroups.ensure_cgroup(paths.cgroup)
     namespace.ensure_namespace(paths)
     if running(paths, "containerd") is None and not namespace.shim_records(paths):
         # Nothing survived that this directory could speak of, for instance after a reboot.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 CLUSTER_DOMAIN = "cluster.local"
-CGROUP = "trimtab"
 
 # None of these is a Kubernetes default, so that they meet nothing that a user may run already,
 # and all are below 32768, where the kernel starts to hand out ports of its own.
@@ -42,6 +42,8 @@ class Paths:
 
     cache: Path
     state: Path
+    # The cgroup above every pod. A second cluster, in a network namespace of its own, has its own state and cgroup.
+    cgroup: str
 
     @property
     def lock(self) -> Path:
@@ -126,7 +128,8 @@ class Paths:
 
 def default_paths() -> Paths:
     """Read TRIMTAB_CACHE and TRIMTAB_STATE, with the places below the home directory as defaults."""
-    home = Path.home()
-    cache = Path(os.environ.get("TRIMTAB_CACHE") or home / ".cache" / "trimtab")
-    state = Path(os.environ.get("TRIMTAB_STATE") or home / ".local" / "state" / "trimtab" / "cluster")
-    return Paths(cache=cache.resolve(), state=state.resolve())
+    usual = Path.home() / ".local" / "state" / "trimtab" / "cluster"
+    cache = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
+    state = Path(os.environ.get("TRIMTAB_STATE") or usual).resolve()
+    suffix = "" if state == usual.resolve() else "-" + hashlib.sha256(str(state).encode()).hexdigest()[:8]
+    return Paths(cache=cache.resolve(), state=state, cgroup=f"trimtab{suffix}")

@@ -76,6 +76,8 @@ def run_with_progress(
 ) -> None:
     """Run a long program with its output in a log file, and say every ten seconds that it still runs.
 
+    The program ends with us, even when we are killed.
+
     Raises ClusterError with the end of the log when it fails or takes longer than the timeout.
     """
     words = [str(word) for word in command]
@@ -83,7 +85,7 @@ def run_with_progress(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            words,
+            ["setpriv", "--pdeathsig", "KILL", "--", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
