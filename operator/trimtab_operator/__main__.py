@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from prometheus_client import disable_created_metrics
+
 from trimtab_operator.actuation.events import EventLedger
 from trimtab_operator.clock import SystemClock
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey
@@ -165,6 +167,7 @@ def main() -> None:
     """Entry point `trimtab-operator`."""
     try:
         settings = Settings.from_environ(os.environ)
+        disable_created_metrics()
         configure(settings.log_level)
         code = asyncio.run(run(settings))
     except InvalidSettings as error:

@@ -135,7 +135,7 @@ def _duration(seen: Seen, name: ObjectiveName, rule: LatencyObjective) -> Object
 
 
 def percentile_noise(buckets: Buckets, percent: float, found: histogram.Percentile) -> float:
-    """Return the relative half-width of a percentile: its bucket, and the interval of its rank.
+    """Return the relative noise of the difference of two percentiles: both buckets, and the interval of the rank.
 
     Waiting times of neighbours are alike, so that ten requests say as much about a tail as one independent request.
     """
@@ -144,7 +144,7 @@ def percentile_noise(buckets: Buckets, percent: float, found: histogram.Percenti
     low, high = wilson(percent / 100.0, histogram.count(buckets) / ALIKE, deviations=NOISE_DEVIATIONS)
     edges = [histogram.percentile(buckets, share * 100.0).seconds for share in (low, high)]
     spread = max(abs((edge or 2.0 * found.seconds) - found.seconds) for edge in edges)
-    return min(1.0, found.half_width_ratio + spread / found.seconds)
+    return min(1.0, 2.0 * found.half_width_ratio + spread / found.seconds)
 
 
 def apdex(buckets: Buckets, satisfied_seconds: float) -> float:

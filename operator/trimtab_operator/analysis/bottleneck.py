@@ -11,9 +11,9 @@ Each kind has a score; 1 means that its rule holds. The first in this order wins
 4. Underused: the fullest device was below 0.3 on average over the last five minutes.
 5. None.
 
-The kind that stands in status stays while 3/4 of its rule holds (0.6 for Compute, 0.4 for Underused), unless an earlier
-one of the list holds by 4/3: noise at a border writes nothing. Confidence is 0.5 at the border and 0.95 from half beyond
-it. The runner-up has the next score.
+The kind that stands in status stays while 3/4 of its rule holds (0.6 for Compute, 0.4 for Underused), unless an
+earlier one of the list holds by 4/3: noise at a border writes nothing. Confidence is 0.5 at the border and 0.95 from
+half beyond it. The runner-up has the next score.
 """
 
 from __future__ import annotations

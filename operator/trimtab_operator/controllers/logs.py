@@ -25,7 +25,7 @@ class JsonLines(logging.Formatter):
             line.update(pairs)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return json.dumps(line, default=str, ensure_ascii=False)
 
 
 def configure(level: str, stream: TextIO = sys.stdout) -> None:
