@@ -19,7 +19,7 @@ _BAD_SETTINGS = 2
 
 
 def main() -> int:
-    """Run the engine; exit code 0 = drained, 1 = the worker never became ready, 2 = settings that cannot be used."""
+    """Run the engine; exit code 0 = drained, 1 = the model could not be loaded, 2 = settings that cannot be used."""
     # The tokenizer's own threads would fight the worker for the pod's CPU share.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     environ = dict(os.environ)

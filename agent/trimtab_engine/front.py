@@ -29,7 +29,7 @@ async def serve(context: Context) -> int:
     failed = asyncio.Event()
 
     def give_up() -> None:
-        log.event("worker_never_ready", advice="see the lines of the worker above")
+        log.event("model_not_loaded", advice="see the lines of the worker above; the process ends")
         failed.set()
         stop.set()
 
@@ -63,11 +63,11 @@ async def _drain(engine: Engine, server: HttpServer, context: Context) -> None:
     server.draining = True
     await asyncio.sleep(settings.drain_grace_seconds)
     engine.refuse_new()
-    server.stop_listening()
     while server.outstanding and time.monotonic() < end:  # noqa: ASYNC110  two conditions, once per process
         await asyncio.sleep(_POLL_SECONDS)
     abandoned = server.outstanding
     engine.abandon()
+    server.stop_listening()
     last = time.monotonic() + _LAST_ANSWERS_SECONDS
     while server.open_connections and time.monotonic() < last:
         server.stop_listening()  # closes what has become idle since

@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._exchanges: deque[Exchange] = deque()
         self._current: Exchange | None = None  # the request being read, once its headers are complete
         self._reading = False  # between the first byte of a request and its last
+        self._fresh = True  # no request has begun yet
         self._deaf = False  # an error or `close` ended this connection's input
         self._stalled = False
         self._paused = False
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = 0
         self._body = bytearray()
+        self._unparsed_bytes = 0  # body bytes of a request that offered an upgrade: the parser skips them
         self._began_at = 0.0
         self.deadline: float | None = time.monotonic() + server.read_timeout_seconds
 
@@ -88,11 +90,14 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what cannot be parsed is answered 400 and ends the connection."""
         while data and not self._deaf:
+            if self._unparsed_bytes:
+                data = self._read_unparsed(data)
+                continue
             try:
                 self._parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                # The request was answered as plain HTTP/1.1; the parser goes on with what follows it.
+                # An offer to upgrade is ignored; the parser stops after the headers and goes on with the next request.
                 data = data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 if not self._deaf:
@@ -116,7 +121,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._began_at = time.monotonic()
-        self._reading = True
+        self._reading, self._fresh = True, False
         self._target, self._headers, self._header_bytes = bytearray(), {}, 0
         self._body = bytearray()
         self.deadline = self._began_at + self._server.read_timeout_seconds
@@ -141,6 +146,8 @@ class Connection(asyncio.Protocol):
         if length.isdigit() and int(length) > self._server.max_body_bytes:
             self._refuse_body()
             return
+        if self._parser.should_upgrade() and length.isdigit():
+            self._unparsed_bytes = int(length)
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
             go_on = Exchange(self, keep_alive=True)
             go_on.data = _CONTINUE
@@ -159,7 +166,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Hand the request over."""
         exchange = self._current
-        if self._deaf or exchange is None:
+        if self._deaf or exchange is None or self._unparsed_bytes:
             return
         self._current, self._reading, self.deadline = None, False, None
         if not exchange.keep_alive:
@@ -176,6 +183,15 @@ class Connection(asyncio.Protocol):
         self._server.asked()
         self._server.application(request, exchange)
         self._pace()
+
+    def _read_unparsed(self, data: bytes) -> bytes:
+        """Collect the body of a request that offered an upgrade; return what follows it."""
+        body, rest = data[: self._unparsed_bytes], data[self._unparsed_bytes :]
+        self._unparsed_bytes -= len(body)
+        self.on_body(body)
+        if not self._unparsed_bytes:
+            self.on_message_complete()
+        return rest
 
     # --- answers
 
@@ -200,8 +216,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def close_if_idle(self) -> None:
-        """Close a keep-alive connection on which nothing is asked."""
-        if self._transport is not None and not self._exchanges and not self._reading:
+        """Close a keep-alive connection on which nothing is asked; on a fresh one the first request is on its way."""
+        if self._transport is not None and not self._exchanges and not self._reading and not self._fresh:
             self._transport.close()
 
     def _flush(self) -> None:

@@ -25,7 +25,6 @@ from trimtab_engine.slots import Slot, SlotLayout, create_memory
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a worker that lived this long starts the back-off anew
-_START_ATTEMPTS = 3  # a worker that never became ready is not started more often
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ class WorkerLink:
         process.kill()
         self._loop.run_in_executor(None, process.wait)  # a device driver may hold a dying process for a while
         self._log.event("worker_died", device=self.device, pid=process.pid, held_items=len(batch.items) if batch else 0)
-        if not self._ever_ready and self._failures >= _START_ATTEMPTS:
+        if not self._ever_ready:  # the model does not load, or does not fit: starting again would not help
             self._events.gave_up(self)
             return
         delay = min(_FIRST_BACK_OFF_SECONDS * 2 ** (self._failures - 1), _LONGEST_BACK_OFF_SECONDS)

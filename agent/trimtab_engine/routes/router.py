@@ -77,7 +77,8 @@ class Router:
         return error_response(path, error)
 
     def _unknown(self, path: str) -> EngineError:
-        if path.startswith(("/v2/models/", "/v1/models/")) and not path.startswith(self._model_paths):
+        of_another = path.startswith(("/v2/models/", "/v1/models/")) and not path.startswith(self._model_paths[0] + "/")
+        if of_another or path.startswith(f"{self._model_paths[0]}/versions/"):
             return UnknownModel(
                 f"{path[:200]} names no model or version served here; served is {self._engine.description.name!r}, "
                 f"version {self._engine.description.version}"

@@ -34,8 +34,12 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     control = socket.socket(fileno=config.control_descriptor)
     slot = Slot(config.layout, config.memory_descriptor)
     os.close(config.memory_descriptor)
-    model = load_model(config.description, config.device)
-    _warm_up(model, min(16, config.layout.tokens))
+    try:
+        model = load_model(config.description, config.device)
+        _warm_up(model, min(16, config.layout.tokens))
+    except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
+        log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
+        return 1
     device = str(model.device)
     control.send(wire.encode(wire.WorkerReady(device, str(torch.__version__), time.perf_counter() - began)))
     while packet := control.recv(wire.MAX_PACKET_BYTES):

@@ -1,0 +1,60 @@
+"""Engines for the tests of this folder, and what transformers itself computes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract.engine.running_engine import REFERENCE_PROGRAM, TEXTS, EngineProcess
+from numpy.typing import NDArray
+
+EngineFactory = Callable[..., EngineProcess]
+
+
+@pytest.fixture(scope="module")
+def start_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFactory]:
+    """Starts engines that end with the module."""
+    started: list[EngineProcess] = []
+
+    def start(**settings: str) -> EngineProcess:
+        started.append(EngineProcess(tmp_path_factory.mktemp("engine") / "log", **settings))
+        return started[-1]
+
+    yield start
+    for engine in started:
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """The engine that most tests share; cache off."""
+    process = EngineProcess(tmp_path_factory.mktemp("engine") / "log", TRIMTAB_QUEUE_LIMIT="32")
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def reference_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What transformers computes: vectors of TEXTS, a small DistilBERT and its vector."""
+    directory = tmp_path_factory.mktemp("reference")
+    subprocess.run(
+        [sys.executable, "-c", REFERENCE_PROGRAM, str(directory)],
+        input=json.dumps(TEXTS).encode(),
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=True,
+        timeout=200,
+        capture_output=True,
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def reference(reference_directory: Path) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of TEXTS, each text computed alone."""
+    return dict(zip(TEXTS, np.load(reference_directory / "vectors.npy"), strict=True))

@@ -1,0 +1,59 @@
+"""The metrics table: complete, exposed from the first scrape on, and documented."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from trimtab_engine.errors import Outcome
+from trimtab_engine.metrics import METRICS, SECONDS_BUCKETS, EngineMetrics
+
+REFERENCE = Path(__file__).parents[3] / "docs/reference/engine.md"
+
+
+def families(metrics: EngineMetrics) -> dict[str, object]:
+    text = metrics.exposition().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def test_every_row_of_the_table_is_exposed_with_its_type_and_help() -> None:
+    exposed = families(EngineMetrics("m"))
+    for spec in METRICS:
+        family = exposed[spec.name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (spec.type, spec.help)  # type: ignore[attr-defined]
+
+
+def test_series_that_can_be_known_are_zero_from_the_start() -> None:
+    metrics = EngineMetrics("m")
+    metrics.worker_known("1.0", "2.13", "cpu")
+    text = metrics.exposition().decode()
+    for outcome in Outcome:
+        assert f'trimtab_engine_requests_total{{model="m",outcome="{outcome.value}"}} 0.0' in text
+    assert 'trimtab_engine_worker_busy_seconds_total{device="cpu",model="m"} 0.0' in text
+    assert 'trimtab_engine_worker_restarts_total{device="cpu"} 0.0' in text
+    assert 'trimtab_engine_build{device="cpu",torch="2.13",version="1.0"} 1.0' in text
+    assert "_created" not in text
+
+
+def test_the_series_have_the_labels_of_the_table() -> None:
+    metrics = EngineMetrics("m")
+    metrics.worker_known("1.0", "2.13", "cpu")
+    metrics.settings_in_force([("max_batch_size", 8)])
+    exposed = families(metrics)
+    for spec in METRICS:
+        samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]
+        assert samples
+        assert all(set(sample.labels) - {"le"} == set(spec.labels) for sample in samples)
+
+
+def test_bucket_edges_of_seconds_are_at_most_a_quarter_apart_and_reach_a_minute() -> None:
+    assert SECONDS_BUCKETS[0] == 0.001
+    assert SECONDS_BUCKETS[-1] >= 60
+    assert all(high / low <= 1.2500001 for low, high in itertools.pairwise(SECONDS_BUCKETS))
+
+
+def test_the_reference_page_names_every_metric() -> None:
+    page = REFERENCE.read_text()
+    assert [spec.name for spec in METRICS if f"`{spec.name}`" not in page] == []
