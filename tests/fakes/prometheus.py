@@ -33,10 +33,12 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(text, re.DOTALL)
 
 
+# Longest first: the text of one template may begin that of another.
 SIGNAL_PATTERNS = [
     (_pattern(query.promql), query)
-    for query in dict.fromkeys(
-        [*queries_for("trimtab", "agent"), *queries_for("vllm", "dcgm"), *queries_for("trimtab", "dcgm")]
+    for query in sorted(
+        {*queries_for("trimtab", "agent"), *queries_for("vllm", "dcgm"), *queries_for("trimtab", "dcgm")},
+        key=lambda query: (-len(query.promql), query.promql),
     )
 ]
 FRESHNESS = [(_pattern(runtime.freshness), "engine") for runtime in RUNTIMES.values()] + [

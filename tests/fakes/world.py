@@ -156,4 +156,4 @@ class Stage:
             slow = 0.5 if self._share(at) > self.load.capacity else 0.01
             return {"0.05": count * (1 - slow) / 2, "0.1": count * (1 - slow), "1.0": count, "+Inf": count}
 
-        return {signal: latency for signal in (Signal.LATENCY_SECONDS, Signal.QUEUE_SECONDS, Signal.SERVICE_SECONDS)}
+        return dict.fromkeys((Signal.LATENCY_SECONDS, Signal.QUEUE_SECONDS, Signal.SERVICE_SECONDS), latency)
