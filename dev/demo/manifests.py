@@ -14,7 +14,6 @@ from dev.demo.errors import DemoError
 from dev.demo.plan import DemoPlan
 
 FOLDER = Path(__file__).resolve().parent / "manifests"
-DISCOVERY = Path(__file__).resolve().with_name("discovery.py")
 GPU_RESOURCE = "nvidia.com/gpu"
 SIMULATED_GPU_MOUNT = "/simulated-gpus"
 
@@ -53,22 +52,14 @@ def policy(plan: DemoPlan) -> str:
 
 
 def prometheus(image: str) -> str:
-    """Return a Prometheus that scrapes annotated pods; it restarts when its configuration or its discovery changes."""
-    script = DISCOVERY.read_text()
-    digest = hashlib.sha256((FOLDER / "prometheus.yaml").read_bytes() + script.encode()).hexdigest()[:16]
-    text = _filled(
+    """Return a Prometheus that scrapes annotated pods; it restarts when its configuration changes."""
+    digest = hashlib.sha256((FOLDER / "prometheus.yaml").read_bytes()).hexdigest()[:16]
+    return _filled(
         "prometheus.yaml",
         PROMETHEUS_IMAGE=image,
         SCRAPE_SECONDS=str(names.SCRAPE_SECONDS),
         CONFIGURATION_HASH=f'"{digest}"',
     )
-    discovery = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "discovery", "namespace": names.MONITORING_NAMESPACE},
-        "data": {DISCOVERY.name: script},
-    }
-    return yaml.safe_dump_all([*yaml.safe_load_all(text), discovery], sort_keys=False)
 
 
 def chart_values(control_image: str, kubelet: Json, gpu_folder: Path | None) -> Json:
