@@ -44,8 +44,8 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is served."""
-        return int(self._runner.addresses[0][1])
+        """The port that is served on IPv4 (0 as the wanted port gives each protocol its own)."""
+        return next(int(address[1]) for address in self._runner.addresses if len(address) == 2)
 
     async def stop(self) -> None:
         """Stop serving."""
