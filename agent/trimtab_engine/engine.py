@@ -31,8 +31,8 @@ class Engine:
         self.description = context.description
         self.metrics = EngineMetrics(context.description.name)
         self._settings = context.settings
-        self._live = context.settings.live
-        self._cache = ResponseCache(self._live.cache_limit_bytes)
+        self._live = LiveSettings()
+        self._cache = ResponseCache(limit_bytes=0)
         self._tokenizer = TextTokenizer(context.description)
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
@@ -55,6 +55,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the workers; `ready` turns true when the first has loaded."""
+        self.apply(self._settings.live)
         self._dispatcher.start()
 
     def close(self) -> None:

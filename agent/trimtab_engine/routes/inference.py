@@ -41,6 +41,7 @@ class InferenceEndpoint:
         """Answer the exchange, now or when the model is done. Raises nothing."""
         try:
             parsed = self._parse(request)
+            request.body = b""  # a request may wait long; its inputs live on in the job
             job = self._engine.infer(
                 parsed.inputs,
                 request.began_at,
