@@ -22,6 +22,9 @@ CHUNK_SIZE: Final = 500
 SERVER_TIMEOUT_SECONDS: Final = 300
 STOP_SECONDS: Final = 8.0
 
+# We are alone: without an identity kopf asks the system for the name of a user that no image has.
+NO_PEER: Final[Any] = "trimtab-operator"
+
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[str | None, Json], None]
@@ -64,6 +67,7 @@ class PolicyWatch:
                     registry=self._registry(loop),
                     settings=watch_settings(),
                     standalone=True,
+                    identity=NO_PEER,
                     clusterwide=not self._namespaces,
                     namespaces=self._namespaces,
                     stop_flag=self._stop,
