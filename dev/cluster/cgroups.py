@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -58,9 +59,9 @@ def members(name: str, root: Path = ROOT) -> list[Record]:
     """Every live process in our cgroup, in whatever hierarchy."""
     pids: set[int] = set()
     for hierarchy in hierarchies(root):
-        for procs in (hierarchy / name).rglob("cgroup.procs"):
+        for group in groups_below(hierarchy / name):
             try:
-                pids.update(int(line) for line in procs.read_text().split())
+                pids.update(int(line) for line in (group / "cgroup.procs").read_text().split())
             except OSError:
                 continue
     found = []
@@ -77,12 +78,13 @@ def remove_cgroup(name: str, root: Path = ROOT) -> None:
     """End every process of every pod and remove the cgroups, deepest first."""
     stop(members(name, root), grace_seconds=0)
     for hierarchy in hierarchies(root):
-        top = hierarchy / name
-        if not top.is_dir():
-            continue
-        folders = [folder for folder in top.rglob("*") if folder.is_dir()]
-        for folder in [*sorted(folders, key=lambda folder: len(folder.parts), reverse=True), top]:
-            wait_until(partial(_removed, folder), what=f"removal of cgroup {folder}", timeout_seconds=10)
+        for group in groups_below(hierarchy / name):
+            wait_until(partial(_removed, group), what=f"removal of cgroup {group}", timeout_seconds=10)
+
+
+def groups_below(top: Path) -> list[Path]:
+    """List a cgroup and those below it, deepest first; groups that vanish meanwhile do not matter."""
+    return [Path(folder) for folder, _, _ in os.walk(top, topdown=False)]
 
 
 def _removed(folder: Path) -> bool:

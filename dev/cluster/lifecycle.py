@@ -55,9 +55,11 @@ def down(paths: Paths) -> None:
         if not paths.state.exists() and not marked(paths):
             say("cluster: nothing to remove")
             return
-        stop(record for name in _ENDING if (record := running(paths, name)))
+        # Nothing of what they would write on a long goodbye is kept.
+        stop((record for name in _ENDING if (record := running(paths, name))), grace_seconds=1)
+        # containerd and its shims go before the pods: they would tidy up the same cgroups meanwhile.
+        stop(marked(paths), grace_seconds=1)
         cgroups.remove_cgroup(paths.cgroup)
-        stop(marked(paths))
         network.remove_network(paths)
         namespace.remove_mount_points(paths)
         _remove_state(paths)

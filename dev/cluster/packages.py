@@ -52,13 +52,13 @@ def is_installed(package: str) -> bool:
 def install_missing(paths: Paths) -> None:
     """Install what is missing with apt, and start none of the daemons that come with it.
 
-    Raises ClusterError where apt is absent, where Docker's containerd stands in the way, or when apt fails.
+    Raises ClusterError where apt is absent, where Docker's own containerd is installed, or when apt fails.
     """
+    if is_installed("containerd.io"):
+        raise ClusterError(DOCKER_ADVICE)
     missing = missing_packages()
     if not missing:
         return
-    if is_installed("containerd.io"):
-        raise ClusterError(DOCKER_ADVICE)
     if shutil.which("apt-get") is None:
         raise ClusterError(f"install these Debian packages or their equivalents first: {' '.join(missing)}")
     say(f"installing Debian packages: {' '.join(missing)}")
