@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,14 @@ class Release:
             "delete", "namespace", self.namespace, self.watched, "--ignore-not-found", "--timeout=120s", timeout=150
         )
 
-    def pod_uids(self) -> set[str]:
-        """Identities of the release's pods, without the pod of `helm test`."""
+    def pods(self) -> Sequence[dict[str, Any]]:
+        """The release's pods, also those that are on their way out, without the pod of `helm test`."""
         selector = "app.kubernetes.io/component in (operator,agent)"
-        return {pod["metadata"]["uid"] for pod in self.cluster.list("pods", self.namespace, "-l", selector)}
+        return self.cluster.list("pods", self.namespace, "-l", selector)
+
+    def pod_uids(self) -> set[str]:
+        """Identities of the pods that are there to stay."""
+        return {pod["metadata"]["uid"] for pod in self.pods() if "deletionTimestamp" not in pod["metadata"]}
 
     def may(self, *question: str) -> bool:
         """Answer of `kubectl auth can-i` for the operator's account."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -112,9 +113,9 @@ def test_the_operator_is_admitted_where_pods_are_restricted_and_resources_are_un
     """The pod of the Deployment as a dry run in a namespace with both; the API server runs the whole admission."""
     found = cluster.get("deployment", "trimtab-operator", release.namespace)
     assert found
-    name = f"{release.watched}-restricted"
+    name = f"{release.watched}-{secrets.token_hex(3)}"
     level = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest"}
-    quota = dict.fromkeys(("requests.cpu", "requests.memory", "limits.cpu", "limits.memory"), "10")
+    quota = {"requests.cpu": "4", "limits.cpu": "8", "requests.memory": "4Gi", "limits.memory": "8Gi"}
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "trimtab-operator"}}
     template = found["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator"}, "spec": template["spec"]}
@@ -157,7 +158,7 @@ def test_uninstalling_leaves_the_workload_as_it_is_and_a_new_pod_of_it_becomes_r
     before = cluster.get("deployment", "chat", release.watched)
     wished = cluster.get("optimizationpolicy", "chat", release.watched)
     release.uninstall()
-    assert cluster.list("pods", release.namespace, "-l", "app.kubernetes.io/component in (operator,agent)") == []
+    eventually(lambda: not release.pods(), "operator and agent are gone", 60)
     after = cluster.get("deployment", "chat", release.watched)
     left = cluster.get("optimizationpolicy", "chat", release.watched)
     assert before
@@ -168,4 +169,7 @@ def test_uninstalling_leaves_the_workload_as_it_is_and_a_new_pod_of_it_becomes_r
     assert left
     assert left["spec"] == wished["spec"]
     cluster.kubectl("-n", release.watched, "scale", "deployment", "chat", "--replicas=2")
-    eventually(lambda: ready(2), "a new pod of the workload is ready", 120)
+    try:
+        eventually(lambda: ready(2), "a new pod of the workload is ready", 150)
+    finally:
+        print(cluster.kubectl("-n", release.watched, "get", "pods,events", "-o", "wide"))
