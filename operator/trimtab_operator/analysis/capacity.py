@@ -129,11 +129,8 @@ def _utilization_peak(snapshot: Snapshot, policy: OptimizationPolicy, used: dict
         highest = series.peak(series.points_since(snapshot.history.get(signal), start))
         if highest is None or not series.covers(snapshot.history.get(signal), start, snapshot.now):
             return None
-        then = highest.value
-        if signal is Signal.CPU_USED_CORES:  # cores: scaled by what the same cores mean now
-            now_cores = pods.total(snapshot, signal)
-            then = value * then / now_cores if now_cores else value
-        peaks.append(min(1.0, max(value, then)))
+        whole = sum(load.cpu_limits(snapshot).values()) if signal is Signal.CPU_USED_CORES else 1.0
+        peaks.append(min(1.0, max(value, highest.value / whole)))
     return max(peaks)
 
 

@@ -74,18 +74,17 @@ def ownership(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) ->
 
 def _owner(owner: ReplicasOwner, target: Target) -> Constraint | None:
     name = f"{target.kind} {target.namespace}/{target.name}"
-    match owner.kind:
-        case "Manifest":
-            message = (
-                f"field manager {owner.name!r} applies spec.replicas of {name}: its next apply would undo a change; "
-                f"remove the line `replicas: {target.replicas}` from the manifest and apply it once more"
-            )
-            return Constraint("ReplicasInManifest", message)
-        case "HorizontalPodAutoscaler" | "ScaledObject":
-            message = f"{owner.kind} {owner.name!r} scales {name}: delete it, or remove spec.scaling of this policy"
-            return Constraint(owner.kind, message)
-        case "Scale":  # somebody once set the number by hand: that is noted in the ledger, and no claim to it
-            return None
+    if owner.kind == "Manifest":
+        message = (
+            f"field manager {owner.name!r} applies spec.replicas of {name}: its next apply would undo a change; "
+            f"remove the line `replicas: {target.replicas}` from the manifest and apply it once more"
+        )
+        return Constraint("ReplicasInManifest", message)
+    if owner.kind == "Scale":  # somebody once set the number by hand: noted in the ledger, no claim to it
+        return None
+    return Constraint(
+        owner.kind, f"{owner.kind} {owner.name!r} scales {name}: delete it, or remove spec.scaling of this policy"
+    )
 
 
 def _cluster(snapshot: Snapshot, target: Target) -> Iterator[Constraint]:

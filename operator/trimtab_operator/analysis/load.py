@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_decimal
-from trimtab_operator.analysis.pods import recent, total, values
+from trimtab_operator.analysis.pods import recent, serving, total, values
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Pod, Snapshot, TargetProblem
 
@@ -65,30 +65,30 @@ def joules_per_request(snapshot: Snapshot) -> float | None:
     return watts / served
 
 
+def cpu_limits(snapshot: Snapshot) -> dict[str, float]:
+    """Return the CPU limit in cores of each serving pod that has one; the pod's own where no agent tells."""
+    return _limits(snapshot, Signal.CPU_LIMIT_CORES, lambda pod: pod.cpu_limit_cores)
+
+
 def cpu_ratio(snapshot: Snapshot) -> float | None:
-    """Return CPU in use over the CPU limit of the pods where both are known; the pod's own limit without an agent."""
-    return _used_over_limit(snapshot, Signal.CPU_USED_CORES, Signal.CPU_LIMIT_CORES, lambda pod: pod.cpu_limit_cores)
+    """Return CPU in use over the CPU limit of the pods where both are known."""
+    return _used_over(values(snapshot, Signal.CPU_USED_CORES), cpu_limits(snapshot))
 
 
 def memory_ratio(snapshot: Snapshot) -> float | None:
     """Return memory in use over the memory limit, as `cpu_ratio` does."""
-    return _used_over_limit(
-        snapshot, Signal.MEMORY_USED_BYTES, Signal.MEMORY_LIMIT_BYTES, lambda pod: pod.memory_limit_bytes
-    )
+    limits = _limits(snapshot, Signal.MEMORY_LIMIT_BYTES, lambda pod: pod.memory_limit_bytes)
+    return _used_over(values(snapshot, Signal.MEMORY_USED_BYTES), limits)
 
 
-def _used_over_limit(
-    snapshot: Snapshot, used: Signal, limit: Signal, declared: Callable[[Pod], float | None]
-) -> float | None:
-    if isinstance(snapshot.target, TargetProblem):
-        return None
-    limits: dict[str, float] = {}
+def _limits(snapshot: Snapshot, limit: Signal, declared: Callable[[Pod], float | None]) -> dict[str, float]:
     measured = values(snapshot, limit)
-    for pod in snapshot.target.ready_pods:
-        bound = measured.get(pod.name, declared(pod))
-        if bound:
-            limits[pod.name] = bound
-    in_use = {name: value for name, value in values(snapshot, used).items() if name in limits}
-    if not in_use:
+    known = {pod.name: measured.get(pod.name, declared(pod)) for pod in serving(snapshot)}
+    return {name: bound for name, bound in known.items() if bound}
+
+
+def _used_over(used: dict[str, float], limits: dict[str, float]) -> float | None:
+    known = used.keys() & limits.keys()
+    if not known:
         return None
-    return sum(in_use.values()) / sum(limits[name] for name in in_use)
+    return sum(used[name] for name in known) / sum(limits[name] for name in known)

@@ -1,11 +1,12 @@
 """From readings by pod to one value for the target, with its evidence.
 
-Only pods that serve count. A pod that has served for less than one window is left out where others have served longer:
-its rates still hold its start-up.
+Only pods that serve count, and only numbers: what is not finite counts as not answered (trust names it). A pod that has
+served for less than one window is left out where others have served longer: its rates still hold its start-up.
 """
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 
 from trimtab_operator.model.analysis import Evidence
@@ -50,7 +51,7 @@ def values(snapshot: Snapshot, signal: Signal) -> dict[str, float]:
     if reading is None or reading.state not in _USABLE or isinstance(snapshot.target, TargetProblem):
         return {}
     names = {pod.name for pod in seasoned(snapshot.target, snapshot.now, reading.window_seconds)}
-    return {name: value for name, value in reading.by_pod.items() if name in names}
+    return {name: value for name, value in reading.by_pod.items() if name in names and math.isfinite(value)}
 
 
 def total(snapshot: Snapshot, signal: Signal) -> float | None:
@@ -59,7 +60,7 @@ def total(snapshot: Snapshot, signal: Signal) -> float | None:
     if reading is None or reading.state not in _USABLE:
         return None
     names = {pod.name for pod in serving(snapshot)}
-    found = [value for name, value in reading.by_pod.items() if name in names]
+    found = [value for name, value in reading.by_pod.items() if name in names and math.isfinite(value)]
     if not found:
         return None
     how = QUERIES[signal].how
@@ -90,5 +91,9 @@ def requests(distribution: Distribution | None, snapshot: Snapshot) -> Buckets |
     if distribution is None or distribution.state not in _USABLE:
         return None
     names = {pod.name for pod in serving(snapshot)}
-    merged = merge(buckets for name, buckets in distribution.by_pod.items() if name in names)
+    merged = merge(
+        buckets
+        for name, buckets in distribution.by_pod.items()
+        if name in names and all(map(math.isfinite, buckets.cumulative))
+    )
     return merged if merged is not None and count(merged) > 0 else None

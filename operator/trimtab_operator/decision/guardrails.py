@@ -15,8 +15,8 @@ from trimtab_operator.model.analysis import Attainment
 from trimtab_operator.model.ledger import last_change_at, scaled
 from trimtab_operator.model.snapshot import Pod
 
-STARTUP_SECONDS = 600.0  # a pod that is not ready after ten minutes is not coming
-LOST_SHARE = 0.2
+STARTUP_SECONDS = 600.0  # a pod that is not ready ten minutes after it was made is not starting any more
+BROKEN_SHARE = 0.5
 BACKOFF_SECONDS = 300.0
 LONGEST_BACKOFF_SECONDS = 3600.0
 SETTLING_SHARE = 0.1
@@ -64,18 +64,21 @@ def unschedulable(proposal: Proposal, tick: Tick) -> Proposal:
 
 
 def in_flight(proposal: Proposal, tick: Tick) -> Proposal:
-    """Credit replicas that are on their way, and those whose effect is not yet in the measurements."""
+    """Credit replicas that are on their way, and those whose effect is not yet in the measurements.
+
+    A pod that lost its readiness under load is no reason to wait, unless half of the replicas are such: then something
+    is broken that more replicas do not mend.
+    """
     if not proposal.up:
         return proposal
-    missing = proposal.current - len(tick.target.ready_pods)
-    starting = [pod for pod in tick.target.pods if not pod.ready and not pod.deleting]
-    lost = [pod for pod in starting if tick.now - pod.created_at > STARTUP_SECONDS]
-    if missing > len(lost) or len(lost) > LOST_SHARE * proposal.current:
-        return proposal.held("InFlight", f"{missing} of {proposal.current} replicas are not ready yet")
     ready = tick.target.ready_pods
-    young = [pod for pod in ready if pod.ready_at is not None and tick.now - pod.ready_at < tick.readings_seconds]
-    if len(young) > SETTLING_SHARE * len(ready):
-        return proposal.held("InFlight", f"{len(young)} replicas have just become ready: their effect is not seen yet")
+    broken = [pod for pod in tick.target.pods if not pod.ready and not pod.deleting and not _new(pod, tick.now)]
+    missing = proposal.current - len(ready)
+    if missing > len(broken) or len(broken) > BROKEN_SHARE * proposal.current:
+        return proposal.held("InFlight", f"{missing} of {proposal.current} replicas are not ready")
+    settling = [pod for pod in ready if _new(pod, tick.now) and tick.now - _since(pod) < tick.readings_seconds]
+    if len(settling) > SETTLING_SHARE * len(ready):
+        return proposal.held("InFlight", f"{len(settling)} replicas have just become ready: not measured yet")
     return proposal
 
 
@@ -170,6 +173,14 @@ GUARDRAILS: tuple[Guardrail, ...] = (
 def _stuck(pod: Pod, now: float) -> bool:
     since = pod.unschedulable_since
     return not pod.deleting and since is not None and now - since > UNSCHEDULABLE_SECONDS
+
+
+def _new(pod: Pod, now: float) -> bool:
+    return now - pod.created_at <= STARTUP_SECONDS
+
+
+def _since(pod: Pod) -> float:
+    return pod.created_at if pod.ready_at is None else pod.ready_at
 
 
 def _coarse(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from statistics import median
 
@@ -14,7 +15,7 @@ def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
     """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
     if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
         return ()
-    return tuple(point for point in series.points if point.at >= start)
+    return tuple(point for point in series.points if point.at >= start and math.isfinite(point.value))
 
 
 def spacing_seconds(points: tuple[Point, ...]) -> float | None:

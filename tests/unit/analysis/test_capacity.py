@@ -1,0 +1,155 @@
+"""Load, use, and what one replica carries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
+
+from trimtab_operator.analysis.capacity import backlog_requests, capacity, utilizations
+from trimtab_operator.model.analysis import Capacity
+from trimtab_operator.model.signals import Point, Signal
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+
+RPS, BUSY, QUEUE, GPU = (
+    Signal.REQUESTS_PER_SECOND,
+    Signal.BUSY_RATIO,
+    Signal.QUEUE_REQUESTS,
+    Signal.GPU_UTILIZATION_RATIO,
+)
+CPU = Signal.CPU_USED_CORES
+
+
+def each(signal: Signal, value: float) -> dict[Signal, Any]:
+    return {signal: a_reading(signal, {"chat-0": value, "chat-1": value})}
+
+
+def found(snapshot: Snapshot, **spec: Any) -> Capacity:
+    carried = capacity(snapshot, a_policy(**spec))
+    assert carried is not None
+    return carried
+
+
+def test_capacity_is_good_answers_over_replicas_and_their_use() -> None:
+    carried = found(a_snapshot(rps=40.0, errors=4.0, busy=0.5))
+    assert carried.demand_rps == 40.0
+    assert carried.per_replica_rps == pytest.approx(36.0 / (2 * 0.5))
+    assert (carried.utilization_ratio, carried.binding) == (0.5, BUSY)
+    assert [fact.signal for fact in carried.evidence] == [BUSY, RPS, QUEUE]
+
+
+def test_the_fullest_device_binds() -> None:
+    assert utilizations(a_snapshot(busy=0.4, readings=each(GPU, 0.7))) == {BUSY: 0.4, GPU: 0.7}
+    assert found(a_snapshot(busy=0.4, readings=each(GPU, 0.7))).binding is GPU
+    assert found(a_snapshot(busy=0.4, readings=each(CPU, 0.9))).binding is CPU
+
+
+def test_the_cpu_of_a_pod_with_a_gpu_is_no_measure_of_its_use() -> None:
+    target = a_target(pods=(a_pod("chat-0", gpus=1), a_pod("chat-1", gpus=1)))
+    assert utilizations(a_snapshot(target=target, busy=0.4, readings=each(CPU, 0.9))) == {BUSY: 0.4}
+
+
+def test_no_device_is_more_than_full() -> None:
+    assert found(a_snapshot(busy=1.3, readings=each(CPU, 1.2))).utilization_ratio == 1.0
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        pytest.param(a_snapshot(readings={BUSY: a_reading(BUSY, {})}), id="use-not-known"),
+        pytest.param(Snapshot(now=NOW, target=TargetProblem("NotFound", "")), id="no-target"),
+    ],
+)
+def test_without_the_use_of_the_pods_there_is_no_capacity(snapshot: Snapshot) -> None:
+    assert capacity(snapshot, a_policy()) is None
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        pytest.param(a_snapshot(busy=0.09), id="hardly-used"),
+        pytest.param(a_snapshot(rps=0.5, busy=0.5), id="ten-requests"),
+        pytest.param(a_snapshot(readings={RPS: a_reading(RPS, {})}), id="requests-not-counted"),
+    ],
+)
+def test_the_capacity_of_a_replica_is_not_guessed(snapshot: Snapshot) -> None:
+    assert found(snapshot).per_replica_rps is None
+
+
+def test_without_counted_requests_demand_is_none() -> None:
+    carried = found(a_snapshot(readings={RPS: a_reading(RPS, {})}))
+    assert (carried.demand_rps, carried.demand_peak_rps) == (None, None)
+    assert carried.utilization_ratio == 0.5
+
+
+def queue_then(value: float) -> dict[Signal, Any]:
+    series = a_series(QUEUE, 0.0)
+    points = (*series.points[:-2], Point(NOW - 15.0, value), Point(NOW, 999.0))
+    return {QUEUE: replace(series, points=points)}
+
+
+def test_a_burst_between_two_scrapes_is_no_demand_while_the_device_has_room() -> None:
+    snapshot = a_snapshot(busy=0.5, queue=100.0, history=queue_then(2.0))
+    assert backlog_requests(snapshot) == 2.0
+    assert found(snapshot).demand_rps == pytest.approx(40.2)
+
+
+def test_a_backlog_at_a_busy_device_is_demand_at_once() -> None:
+    assert backlog_requests(a_snapshot(busy=0.95, queue=100.0, history=queue_then(2.0))) == 100.0
+
+
+def test_without_an_earlier_look_the_queue_is_what_it_is() -> None:
+    assert backlog_requests(a_snapshot(queue=100.0, history={QUEUE: a_series(QUEUE, 0.0, seconds=0.0)})) == 100.0
+    unknown = a_snapshot(readings={QUEUE: a_reading(QUEUE, {})})
+    assert backlog_requests(unknown) is None
+    assert found(unknown).demand_rps == 40.0
+    timeless = a_snapshot(readings={QUEUE: a_reading(QUEUE, {"chat-0": 7.0, "chat-1": 0.0}, at=None)})
+    assert backlog_requests(timeless) == 7.0
+
+
+def test_the_peak_of_demand_adds_the_peaks_of_rate_and_queue() -> None:
+    carried = found(a_snapshot(history={RPS: a_series(RPS, 60.0), QUEUE: a_series(QUEUE, 50.0)}))
+    assert carried.demand_peak_rps == pytest.approx(65.0)
+    without_queue = found(a_snapshot(history={RPS: a_series(RPS, 60.0), QUEUE: a_series(QUEUE, 0.0, seconds=-15.0)}))
+    assert without_queue.demand_peak_rps == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize("seconds", [150.0, -15.0], ids=["half-of-the-stabilisation", "nothing"])
+def test_peaks_are_none_unless_data_covers_the_stabilisation_time(seconds: float) -> None:
+    short = {signal: a_series(signal, 0.5, seconds=seconds) for signal in (RPS, BUSY)}
+    carried = found(a_snapshot(history=short))
+    assert (carried.demand_peak_rps, carried.utilization_peak_ratio) == (None, None)
+
+
+def test_the_peak_of_use_is_the_largest_of_any_device() -> None:
+    assert found(a_snapshot(busy=0.3, history={BUSY: a_series(BUSY, 0.6)})).utilization_peak_ratio == 0.6
+
+
+@pytest.mark.parametrize("now", [0.5, 0.0], ids=["in-use-now", "idle-now"])
+def test_the_peak_of_cpu_is_cores_over_the_limits_of_the_pods(now: float) -> None:
+    history = {CPU: a_series(CPU, 1.5)}  # of two limits of one core
+    carried = found(a_snapshot(busy=0.1, readings=each(CPU, now), history=history))
+    assert carried.utilization_peak_ratio == pytest.approx(0.75)
+
+
+LIMIT = {"gpuMemoryRatio": {"max": "0.90"}}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "runtime", "pressure"),
+    [
+        (LIMIT, "trimtab", 0.5),
+        (LIMIT, "vllm", None),
+        ({"gpuMemoryRatio": {"max": "0"}}, "trimtab", None),
+        ({"latency": {"max": "1s"}}, "trimtab", None),
+        (None, "trimtab", None),
+    ],
+    ids=["own-limit", "preallocated", "limit-of-nothing", "other-objective", "no-objectives"],
+)
+def test_memory_pressure_needs_a_limit_and_a_runtime_whose_memory_follows_load(
+    objectives: Any, runtime: str, pressure: float | None
+) -> None:
+    snapshot = a_snapshot(target=a_target(runtime=runtime), readings=each(Signal.GPU_MEMORY_USED_RATIO, 0.45))
+    assert found(snapshot, objectives=objectives).memory_pressure_ratio == pressure

@@ -1,0 +1,48 @@
+"""What part of a time a series covers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fakes.builders import NOW, a_series
+
+from trimtab_operator.model.series import covered_seconds, covers, mean, peak, points_since, spacing_seconds
+from trimtab_operator.model.signals import Point, Series, Signal, SignalState
+
+FULL = a_series(Signal.REQUESTS_PER_SECOND, 5.0, seconds=600.0)
+HOLE = replace(FULL, points=tuple(point for point in FULL.points if not NOW - 400 < point.at < NOW - 200))
+
+
+@pytest.mark.parametrize(
+    ("series", "covered"),
+    [
+        pytest.param(FULL, 600.0, id="full"),
+        pytest.param(HOLE, 390.0, id="a-hole-of-210-seconds"),
+        pytest.param(None, 0.0, id="absent"),
+        pytest.param(replace(FULL, state=SignalState.ERROR), 0.0, id="failed"),
+        pytest.param(replace(FULL, points=FULL.points[:1]), 0.0, id="one-point"),
+        pytest.param(replace(FULL, points=FULL.points[20:]), 315.0, id="younger-than-the-time"),
+    ],
+)
+def test_covered_seconds_leaves_holes_out(series: Series | None, covered: float) -> None:
+    assert covered_seconds(series, NOW - 600.0, NOW) == pytest.approx(covered)
+
+
+def test_a_series_covers_a_time_up_to_a_spacing_at_each_end() -> None:
+    assert covers(FULL, NOW - 630.0, NOW)
+    assert not covers(FULL, NOW - 700.0, NOW)
+    assert not covers(HOLE, NOW - 600.0, NOW)
+    assert not covers(None, NOW - 600.0, NOW)
+
+
+def test_points_since_and_their_mean_and_peak() -> None:
+    rising = replace(FULL, points=(Point(1.0, 1.0), Point(2.0, 5.0), Point(3.0, 5.0)))
+    assert points_since(rising, 2.0) == (Point(2.0, 5.0), Point(3.0, 5.0))
+    assert mean(points_since(rising, 0.0)) == pytest.approx(11.0 / 3.0)
+    assert peak(points_since(rising, 0.0)) == Point(2.0, 5.0)
+    assert spacing_seconds(rising.points) == 1.0
+
+
+def test_without_points_there_is_neither_mean_nor_peak_nor_spacing() -> None:
+    assert (mean(()), peak(()), spacing_seconds(())) == (None, None, None)
