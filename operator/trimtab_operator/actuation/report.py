@@ -31,17 +31,19 @@ async def report(kube: Kube, events: EventLedger, body: Json, step: Step) -> Non
 
 def merge_patch(old: Json, new: Json) -> Json:
     """Return the JSON merge patch (RFC 7386) from `old` to `new`; empty when they are equal. None counts as absent."""
-    patch: Json = {key: None for key in old if new.get(key) is None}
+    return _difference(old, _without_nulls(new))
+
+
+def _difference(old: Json, new: Json) -> Json:
+    patch: Json = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)
-        if value is None or value == before:
-            continue
         if isinstance(value, dict) and isinstance(before, dict):
-            nested = merge_patch(before, value)
+            nested = _difference(before, value)
             if nested:
                 patch[key] = nested
-        else:
-            patch[key] = _without_nulls(value)
+        elif value != before:
+            patch[key] = value
     return patch
 
 

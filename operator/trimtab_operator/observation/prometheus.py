@@ -134,12 +134,12 @@ class PrometheusAdapter:
             result = call()
         except PrometheusApiClientException as error:
             return Answer(SignalState.ERROR, message=_refusal(error))
-        except (requests.RequestException, OSError) as error:
-            raise PrometheusError(query, f"Prometheus did not answer: {_short(error)}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (requests.JSONDecodeError, KeyError, TypeError) as error:
             raise PrometheusError(
                 query, "the answer is not Prometheus JSON: is the URL right, is a login in the way?"
             ) from error
+        except (requests.RequestException, OSError) as error:
+            raise PrometheusError(query, f"Prometheus did not answer: {_short(error)}") from error
         return _answer(result, self._session.take_warnings())
 
 
