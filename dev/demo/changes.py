@@ -9,6 +9,8 @@ from typing import Any
 from dev.demo.sightings import Sighting
 
 Json = dict[str, Any]
+# What the API server fills in before the operator has looked at a policy: nothing to tell.
+NOT_YET = "Unknown"
 _SUMMARIES = {
     "phase": "phase",
     "bottleneckSummary": "bottleneck",

@@ -34,8 +34,8 @@ class DemoPlan:
     """CPU limit of a replica: three of them, the control plane and the load generator share two cores."""
     objective_seconds: float = 0.5
     """Latency that an answer must keep to count as goodput, and the policy's p95 objective."""
-    mean_load: float = 1.1
-    """Mean offered rate as a multiple of one replica's capacity; the recording then swings between 0.75 and 1.7."""
+    mean_load: float = 0.95
+    """Mean offered rate as a multiple of one replica's capacity; the recording then swings between 0.7 and 1.45."""
     calibration_seconds: float = 10.0
     calibration_callers: int = 16
     stabilization: str = "30s"

@@ -53,6 +53,12 @@ def test_a_policy_without_status_says_nothing_yet() -> None:
     assert texts(Seen(), seen(1, policy={"spec": {}})) == []
 
 
+def test_what_is_not_known_yet_is_not_told_but_losing_what_was_known_is() -> None:
+    unknown, known = seen(1, policy={"status": {"phase": "Unknown"}}), seen(1, policy={"status": {"phase": "Analysis"}})
+    assert texts(seen(1), unknown) == []
+    assert texts(known, unknown) == ["policy: phase Unknown"]
+
+
 def test_an_event_of_a_policy_is_told_once() -> None:
     event = {
         "metadata": {"uid": "1"},
