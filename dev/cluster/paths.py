@@ -128,8 +128,17 @@ class Paths:
 
 def default_paths() -> Paths:
     """Read TRIMTAB_CACHE and TRIMTAB_STATE, with the places below the home directory as defaults."""
-    usual = Path.home() / ".local" / "state" / "trimtab" / "cluster"
     cache = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
-    state = Path(os.environ.get("TRIMTAB_STATE") or usual).resolve()
-    suffix = "" if state == usual.resolve() else "-" + hashlib.sha256(str(state).encode()).hexdigest()[:8]
-    return Paths(cache=cache.resolve(), state=state, cgroup=f"trimtab{suffix}")
+    state = Path(os.environ.get("TRIMTAB_STATE") or _usual_state()).resolve()
+    return Paths(cache=cache.resolve(), state=state, cgroup=cgroup_of(state))
+
+
+def cgroup_of(state: Path) -> str:
+    """Name the cgroup of the cluster with this state directory: clusters beside each other share none."""
+    if state == _usual_state().resolve():
+        return "trimtab"
+    return "trimtab-" + hashlib.sha256(str(state).encode()).hexdigest()[:8]
+
+
+def _usual_state() -> Path:
+    return Path.home() / ".local" / "state" / "trimtab" / "cluster"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ MARK = "TRIMTAB_CLUSTER_STATE"
 # The child records itself before it becomes the program: when `up` is killed at any moment there is
 # either no process or a process with a record. exec keeps pid and start time.
 _RECORD_AND_EXEC = (
-    'boot=$(cat /proc/sys/kernel/random/boot_id) && { cat /proc/$$/stat; echo "$boot"; echo "$2"; } > "$1.new" '
+    'cd / && boot=$(cat /proc/sys/kernel/random/boot_id) && { cat /proc/$$/stat; echo "$boot"; echo "$2"; } > "$1.new" '
     '&& mv "$1.new" "$1" && shift 2 && exec "$@"'
 )
 
@@ -120,18 +119,24 @@ def ensure_running(paths: Paths, program: Program) -> bool:
     paths.logs.mkdir(parents=True, exist_ok=True)
     record_file = paths.processes / program.name
     record_file.unlink(missing_ok=True)
-    with (paths.logs / f"{program.name}.log").open("ab") as log:
-        subprocess.Popen(
-            ["sh", "-c", _RECORD_AND_EXEC, "sh", str(record_file), fingerprint, *program.command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
-            env={**os.environ, **program.environment, MARK: str(paths.state)},
-        )
+    _spawn(
+        ["sh", "-c", _RECORD_AND_EXEC, "sh", str(record_file), fingerprint, *program.command],
+        paths.logs / f"{program.name}.log",
+        {**os.environ, **program.environment, MARK: str(paths.state)},
+    )
     wait_until(record_file.exists, what=f"start of {program.name}", timeout_seconds=10, interval_seconds=0.01)
     return True
+
+
+def _spawn(command: list[str], log: Path, environment: dict[str, str]) -> None:
+    """Start a program in a session of its own; nobody waits for it, so no object stands for it here."""
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    os.posix_spawnp(command[0], command, environment, file_actions=files, setsid=True)
 
 
 def wait_ready(paths: Paths, name: str, ready: Callable[[], bool], timeout_seconds: float) -> None:
