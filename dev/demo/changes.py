@@ -60,7 +60,9 @@ def changes(before: Seen, now: Seen) -> list[Change]:
     if before.ready is not None and before.ready != now.ready:
         told.append(Change(f"pods that serve: {before.ready} → {now.ready}"))
     told += [
-        Change(f"policy: {name} {value}") for name, value in now.policy.items() if before.policy.get(name) != value
+        Change(f"policy: {name} {value}")
+        for name, value in now.policy.items()
+        if before.policy.get(name, NOT_YET) != value
     ]
     for kind, state in now.conditions.items():
         if before.conditions.get(kind) != state:
