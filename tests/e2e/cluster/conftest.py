@@ -16,8 +16,8 @@ import pytest
 
 from dev.cluster.paths import REPOSITORY, cgroup_of, default_paths
 
-# The holder says that the namespace is laid out; the loopback interface is down in a new one.
-_HOLD = "ip link set lo up && echo ready && exec sleep infinity"
+# The holder says that the namespace is laid out. Forwarding is off, so that a test sees it come and go.
+_HOLD = "ip link set lo up && echo 0 > /proc/sys/net/ipv4/ip_forward && echo ready && exec sleep infinity"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Elsewhere:
         return {
             "chains": [line for line in rules.splitlines() if line.startswith((":KUBE", ":CNI", ":TRIMTAB", "-A"))],
             "links": [line for line in self.run("ip", "-br", "link").splitlines() if not line.startswith("lo ")],
+            "forwarding": [line for line in self.run("cat", "/proc/sys/net/ipv4/ip_forward").split() if line != "0"],
             "routes": self.run("ip", "route").splitlines(),
             "mounts": [
                 line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.state) in line
