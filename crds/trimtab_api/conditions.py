@@ -163,6 +163,6 @@ class Condition(ApiModel):
         default="", description="Why, as a sentence that says what can be done about it."
     )
     last_transition_time: AwareDatetime = Field(description="When status last changed.")
-    observed_generation: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+    observed_generation: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = Field(
         default=None, description="The generation of the policy that this condition speaks about."
     )

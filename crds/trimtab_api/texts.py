@@ -47,7 +47,7 @@ ObjectName = Annotated[
 ]
 """A DNS subdomain: Deployments, pods, nodes."""
 
-Count = Annotated[int, Field(ge=0, le=2**53)]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """How many."""
 
 Replicas = Annotated[int, Field(ge=0, le=100_000)]

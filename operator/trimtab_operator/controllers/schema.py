@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Final
 
 from trimtab_api import SCHEMA_REVISION
@@ -15,7 +18,7 @@ from trimtab_operator.kube.resources import CUSTOM_RESOURCE_DEFINITIONS
 COMMAND: Final = "kubectl apply --server-side -f crds/"
 CHECK_SECONDS: Final = 10.0
 STEADY_CHECK_SECONDS: Final = 60.0
-UNREACHABLE_SECONDS: Final = 60.0
+CHART_VERSION_ANNOTATION: Final = "trimtab.dev/chart-version"
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +66,25 @@ class SchemaCheck:
                 return f"the service account may not read CRD {kind.crd_name}: {error.message}"
             except KubeError as error:
                 return f"the API server does not answer: {error.message}"
-            annotations = crd["metadata"].get("annotations") or {}
-            if annotations.get(REVISION_ANNOTATION) != SCHEMA_REVISION:
+            if not serves(crd["metadata"].get("annotations") or {}, version("trimtab")):
                 stale.append(kind.crd_name)
         self._installed = True
         if stale:
             return f"CRD {', '.join(stale)}: not of schema revision {SCHEMA_REVISION}: run {COMMAND}"
         return None
+
+
+def serves(annotations: Mapping[str, str], own_version: str) -> bool:
+    """Say whether definitions with these annotations serve an operator of `own_version`.
+
+    Those of a newer release do: fields are only ever added, and a rollback of the chart leaves them on purpose.
+    """
+    if annotations.get(REVISION_ANNOTATION) == SCHEMA_REVISION:
+        return True
+    return _numbers(annotations.get(CHART_VERSION_ANNOTATION, "")) > _numbers(own_version)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return major, minor and patch of a version; nothing, which is older than all, where there is none."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+    return tuple(int(part) for part in found.groups()) if found else ()
