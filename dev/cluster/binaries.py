@@ -123,6 +123,12 @@ def build(module: Module, paths: Paths, compiler: str) -> Path:
     return final
 
 
+def build_one(module: Module, paths: Paths) -> Path:
+    """Build one module where only its programs are needed; returns the directory with them."""
+    with locked(paths.cache / "build.lock"):
+        return build(module, paths, go_version())
+
+
 @dataclass(frozen=True)
 class Binaries:
     """Directories of the built programs."""

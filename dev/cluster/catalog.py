@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dev.cluster import buildah, images
 from dev.cluster.base import base
-from dev.cluster.binaries import Binaries
+from dev.cluster.binaries import PROMETHEUS, Binaries, build_one
 from dev.cluster.paths import REPOSITORY, Paths
 from dev.cluster.shell import locked, run, succeeds
 
@@ -57,10 +57,17 @@ def _sleeping_base(paths: Paths) -> str:
 def prometheus(paths: Paths, binaries: Binaries) -> str:
     """Return Prometheus alone in an image."""
     program = binaries.prometheus / "prometheus"
-    key = images.content_key([images.RECIPES / "prometheus", str(binaries.prometheus.parent.name)])
     return images.ensure(
-        paths, "prometheus", key, lambda tag: images.build_with_files(paths, tag, "prometheus", [program], {})
+        paths,
+        "prometheus",
+        _prometheus_key(program),
+        lambda tag: images.build_with_files(paths, tag, "prometheus", [program], {}),
     )
+
+
+def _prometheus_key(program: Path) -> str:
+    """Hash the recipe and the key of the build, which is the name of a directory above the program."""
+    return images.content_key([images.RECIPES / "prometheus", program.parent.parent.name])
 
 
 def _ours(paths: Paths, target: str) -> str:
@@ -110,7 +117,7 @@ def everything(paths: Paths, binaries: Binaries) -> dict[str, str]:
 
 
 def elsewhere(paths: Paths, registry: str) -> dict[str, str]:
-    """Build operator, agent and engine on the public base image and push them to somebody's own registry."""
+    """Build operator, agent and engine on the public base image, and Prometheus; push them to a registry."""
     origin = os.environ.get("TRIMTAB_BASE_IMAGE") or _PUBLIC_BASE
     references = {"base": origin}
     for target in ("control", "engine"):
@@ -119,4 +126,9 @@ def elsewhere(paths: Paths, registry: str) -> dict[str, str]:
             _build_ours(paths, target, origin, full)
             buildah.push(paths, full, full)
         references[target] = full
-    return references
+    program = build_one(PROMETHEUS, paths) / "prometheus"
+    full = f"{registry}/trimtab/prometheus:{_prometheus_key(program)}"
+    with locked(paths.cache / "images.lock"):
+        images.build_with_files(paths, full, "prometheus", [program], {})
+        buildah.push(paths, full, full)
+    return {**references, "prometheus": full}
