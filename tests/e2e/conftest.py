@@ -24,7 +24,7 @@ from harness.room import Room
 from harness.traffic import Traffic
 from harness.workload import deployment, policy
 
-from dev.cluster.paths import Paths, default_paths
+from dev.cluster.paths import REPOSITORY, Paths, default_paths
 from dev.cluster.processes import running, stop
 from dev.demo import gpus as demo_gpus
 from dev.demo import manifests
@@ -73,6 +73,7 @@ def prometheus(cluster: Cluster) -> Prometheus:
 def platform(cluster: Cluster, paths: Paths, ground: Ground, prometheus: Prometheus) -> Platform:
     """The chart's release, with an empty start: what an earlier run left in the way is removed."""
     _remove_leftovers(cluster, paths)
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
     folder = _offer_gpus(paths)
     audit = AuditLog(paths.audit_log)
     mark = audit.mark()
@@ -88,7 +89,7 @@ def platform(cluster: Cluster, paths: Paths, ground: Ground, prometheus: Prometh
 
 @pytest.fixture(scope="session")
 def gpus(cluster: Cluster, paths: Paths, platform: Platform) -> Iterator[SimulatedGpus]:
-    (agent,) = cluster.list("pods", SYSTEM_NAMESPACE, "-l", "app.kubernetes.io/component=agent")
+    (agent,) = cluster.objects("pods", SYSTEM_NAMESPACE, "-l", "app.kubernetes.io/component=agent")
     file = demo_gpus.folder(paths) / "readings"
     simulation = SimulatedGpus(f"http://{agent['status']['podIP']}:9101/metrics", lambda load: _write(file, load))
     simulation.start()

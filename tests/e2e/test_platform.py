@@ -19,7 +19,7 @@ def test_the_server_is_the_pinned_kubernetes(cluster: Cluster) -> None:
 def test_an_engine_pod_runs_in_containerd_as_nobody_on_a_read_only_root(room: Room, engine_image: str) -> None:
     room.apply(deployment(engine_image, gpus=0))
     room.wait_ready(1)
-    (pod,) = room.cluster.list("pods", room.namespace)
+    (pod,) = room.cluster.objects("pods", room.namespace)
     assert pod["status"]["containerStatuses"][0]["containerID"].startswith("containerd://")
     (node,) = json.loads(room.cluster.kubectl("get", "nodes", "-o", "json"))["items"]
     assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
@@ -32,7 +32,7 @@ def test_an_engine_pod_runs_in_containerd_as_nobody_on_a_read_only_root(room: Ro
 def test_cluster_dns_resolves_a_service_from_a_pod(room: Room, engine_image: str) -> None:
     room.apply(deployment(engine_image, gpus=0))
     room.wait_ready(1)
-    (pod,) = room.cluster.list("pods", room.namespace)
+    (pod,) = room.cluster.objects("pods", room.namespace)
     probe = "import socket; print(socket.gethostbyname('kubernetes.default.svc.cluster.local'))"
     command = ("exec", pod["metadata"]["name"], "--", "/opt/trimtab/bin/python", "-c", probe)
     answer = eventually(lambda: room.kubectl(*command, check=False).strip(), "DNS answers", 30)

@@ -47,7 +47,7 @@ class Cluster:
         text = self.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
-    def list(self, kind: str, namespace: str, *selector: str) -> list[dict[str, Any]]:
+    def objects(self, kind: str, namespace: str, *selector: str) -> list[dict[str, Any]]:
         """Objects of one kind in a namespace."""
         items: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *selector))[
             "items"

@@ -57,7 +57,7 @@ class Platform:
 
     def operator_pods(self) -> list[str]:
         """Names of the operator's pods."""
-        pods = self.cluster.list("pods", NAMESPACE, "-l", "app.kubernetes.io/component=operator")
+        pods = self.cluster.objects("pods", NAMESPACE, "-l", "app.kubernetes.io/component=operator")
         return [pod["metadata"]["name"] for pod in pods]
 
     def seconds_since_failover(self) -> float:

@@ -31,7 +31,7 @@ class Prometheus:
         eventually(lambda: self._ready() == replicas, f"{replicas} Prometheus", 60)
 
     def _ready(self) -> int:
-        pods = self.cluster.list("pods", self.namespace, "-l", f"app.kubernetes.io/name={self.name}")
+        pods = self.cluster.objects("pods", self.namespace, "-l", f"app.kubernetes.io/name={self.name}")
         return len(pods) if not pods else sum(_is_ready(pod) for pod in pods)
 
 

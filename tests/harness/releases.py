@@ -58,7 +58,7 @@ class Release:
     def pods(self) -> Sequence[dict[str, Any]]:
         """The release's pods, also those that are on their way out, without the pod of `helm test`."""
         selector = "app.kubernetes.io/component in (operator,agent)"
-        return self.cluster.list("pods", self.namespace, "-l", selector)
+        return self.cluster.objects("pods", self.namespace, "-l", selector)
 
     def pod_uids(self) -> set[str]:
         """Identities of the pods that are there to stay."""

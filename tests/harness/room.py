@@ -83,6 +83,6 @@ class Room:
         """Messages of the Events with this reason."""
         return [
             event.get("message") or event.get("note", "")
-            for event in self.cluster.list("events", self.namespace)
+            for event in self.cluster.objects("events", self.namespace)
             if event["reason"] == reason
         ]
