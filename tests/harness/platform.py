@@ -66,12 +66,14 @@ class Platform:
 
     def renewed_after(self, moment: float) -> bool:
         """Whether a leader took or renewed the Lease after `moment` (unix seconds)."""
-        renewed = self.lease().get("renewTime")
+        renewed = str(self.lease().get("renewTime") or "")
         return bool(renewed) and datetime.fromisoformat(renewed.replace("Z", "+00:00")).timestamp() > moment
 
     def process_of(self, pod: str) -> int:
         """Process id on this host of the operator in that pod."""
-        return eventually(lambda: _process(pod), f"a process of {pod} on this host", 30)
+        found = eventually(lambda: _process(pod), f"a process of {pod} on this host", 30)
+        assert found is not None
+        return found
 
     def restarted(self, pod: str, process: int) -> bool:
         """Whether that process of the pod is gone."""
