@@ -302,7 +302,9 @@ def _term(term: str, labels: dict[str, str]) -> bool:
 # Bodies
 
 
-def deployment(namespace: str, name: str, *, replicas: int | None = 1, image: str = "registry/trimtab/engine:1") -> Json:
+def deployment(
+    namespace: str, name: str, *, replicas: int | None = 1, image: str = "registry/trimtab/engine:1"
+) -> Json:
     resources = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1"}}
     spec: Json = {
         "selector": {"matchLabels": {"app": name}},

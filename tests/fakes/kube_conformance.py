@@ -172,7 +172,9 @@ async def a_status_patch_merges_removes_and_leaves_the_spec(kube: Kube, namespac
 async def a_status_patch_that_changes_nothing_makes_no_version(kube: Kube, namespace: str, create: Create) -> None:
     create(POLICIES, policy_body(namespace, "p"))
     body = await kube.get(POLICIES, namespace, "p")
-    first = await kube.patch_status(POLICIES, namespace, "p", {"phase": "Analysis"}, body["metadata"]["resourceVersion"])
+    first = await kube.patch_status(
+        POLICIES, namespace, "p", {"phase": "Analysis"}, body["metadata"]["resourceVersion"]
+    )
     again = await kube.patch_status(
         POLICIES, namespace, "p", {"phase": "Analysis"}, first["metadata"]["resourceVersion"]
     )

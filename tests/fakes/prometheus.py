@@ -21,6 +21,7 @@ from trimtab_operator.observation.feeds import AGENT_FRESHNESS, AGENT_GPUS, DCGM
 from trimtab_operator.observation.labels import PLAIN, PodLabels
 from trimtab_operator.observation.prometheus import Answer, Row
 from trimtab_operator.runtimes.select import RUNTIMES, queries_for
+from trimtab_operator.runtimes.table import Query
 
 Value = float | Callable[[float], float | None]
 """Of each pod: a number, or a function of the time (unix seconds)."""
@@ -91,15 +92,16 @@ class FakePrometheus:
             return self._each("engine", times, lambda _: self.scrape_interval_seconds)
         if _pattern(AGENT_GPUS).fullmatch(query):
             return self._gpus(times)
-        for pattern, known in SIGNAL_PATTERNS:
-            if pattern.fullmatch(query):
-                if known.signal in self.histograms:
-                    return self._buckets(known.source, times, self.histograms[known.signal])
-                value = self.values.get(known.signal)
-                if value is None:
-                    return []
-                return self._each(known.source, times, value if callable(value) else lambda _: value)
-        return []
+        known = next((known for pattern, known in SIGNAL_PATTERNS if pattern.fullmatch(query)), None)
+        return [] if known is None else self._signal(known, times)
+
+    def _signal(self, known: Query, times: list[float]) -> list[Row]:
+        if known.signal in self.histograms:
+            return self._buckets(known.source, times, self.histograms[known.signal])
+        value = self.values.get(known.signal)
+        if value is None:
+            return []
+        return self._each(known.source, times, value if callable(value) else lambda _: value)
 
     def _each(self, source: str, times: list[float], value: Callable[[float], float | None]) -> list[Row]:
         if source not in self.sources:
@@ -121,7 +123,9 @@ class FakePrometheus:
         if self.simulated_gpus is None:
             return []
         simulated = str(self.simulated_gpus).lower()
-        return [Row({**row.labels, "simulated": simulated}, row.points) for row in self._each("agent", times, lambda _: 1)]
+        return [
+            Row({**row.labels, "simulated": simulated}, row.points) for row in self._each("agent", times, lambda _: 1)
+        ]
 
     def _labels(self, namespace: str, pod: str) -> dict[str, str]:
         return {self.labels.namespace: namespace, self.labels.pod: pod}

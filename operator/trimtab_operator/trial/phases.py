@@ -22,5 +22,4 @@ def next_phase(phase: Phase | None, analysis: Analysis, status: PolicyStatus) ->
             return Phase.ANALYSIS if known else Phase.DISCOVERY
         case Phase.ANALYSIS:
             return Phase.VALIDATION if analysis.bottleneck is not None else Phase.ANALYSIS
-        case Phase.STRATEGY | Phase.IMPLEMENTATION | Phase.ROLLING_BACK | Phase.VALIDATION:
-            return Phase.VALIDATION
+    return Phase.VALIDATION

@@ -1,4 +1,4 @@
-"""Acting: only on a stored intent, on the very object it was written for, and twice is once. Reporting: one small patch."""
+"""Acting: only on a stored intent, on the very object it was written for, twice is once. Reporting: one small patch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fakes.clock import FakeClock
 from fakes.kube import FakeKube, deployment, mode_configmap, policy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trimtab_api import OptimizationPolicy
 
+from trimtab_api import OptimizationPolicy
 from trimtab_operator.actuation.events import QUIET_SECONDS, EventLedger
 from trimtab_operator.actuation.execute import execute
 from trimtab_operator.actuation.report import merge_patch, report
@@ -112,11 +112,9 @@ async def test_a_pulled_kill_switch_withholds_the_act(kube: FakeKube) -> None:
 
 @pytest.mark.parametrize("case", ["another object", "another number"])
 async def test_a_changed_world_is_a_conflict(kube: FakeKube, case: str) -> None:
+    other_object = case == "another object"
     with pytest.raises(KubeConflict):
-        if case == "another object":
-            await scale(kube, ACTION, uid="old", expected_replicas=1)
-        else:
-            await scale(kube, ACTION, uid=uid(kube), expected_replicas=2)
+        await scale(kube, ACTION, uid="old" if other_object else uid(kube), expected_replicas=1 if other_object else 2)
     assert kube.writes == []
 
 

@@ -14,9 +14,9 @@ import pytest
 from fakes.clock import FakeClock, settle
 from fakes.kube import FakeKube
 from fakes.world import NAMESPACE, Stage
+
 from trimtab_api import SCHEMA_REVISION
 from trimtab_api.kinds import KINDS
-
 from trimtab_operator.controllers.controller import Controller
 from trimtab_operator.controllers.health import HealthServer, loop_problem
 from trimtab_operator.controllers.logs import JsonLines, configure

@@ -126,6 +126,25 @@ class Candidate:
             self.running = None
 
 
+def happen(candidate: Candidate, chance: random.Random) -> None:
+    """One thing that a process does, or that happens to it."""
+    things = ("one call", "an attempt", "failure", "lost answer", "release", "restart")
+    match chance.choices(things, (30, 30, 2, 2, 1, 1))[0]:
+        case "one call":
+            candidate.go_on()
+        case "an attempt":
+            for _ in range(5):
+                candidate.go_on()
+        case "failure":
+            candidate.leases.fail_before = True
+        case "lost answer":
+            candidate.leases.lose_answer = True
+        case "release":
+            candidate.release()
+        case _:
+            candidate.start()
+
+
 def play(seed: int, steps: int) -> tuple[int, int]:
     """A random election; answers how often a gate opened and how often leadership moved.
 
@@ -135,24 +154,10 @@ def play(seed: int, steps: int) -> tuple[int, int]:
     candidates = [Candidate(number, clock, kube, chance.choice((0.98, 1.0, 1.02))) for number in range(2)]
     opened, moved, last = 0, 0, -1
     for _ in range(steps):
-        candidate = chance.choice(candidates)
-        match chance.choices(("one call", "an attempt", "time", "failure", "lost answer", "release", "restart"),
-                             (30, 30, 30, 2, 2, 1, 1))[0]:  # fmt: skip
-            case "one call":
-                candidate.go_on()
-            case "an attempt":
-                for _ in range(5):
-                    candidate.go_on()
-            case "time":
-                clock.tick(chance.choice((0.1, 1.0, 2.0, 4.0, 7.0, 9.0)))
-            case "failure":
-                candidate.leases.fail_before = True
-            case "lost answer":
-                candidate.leases.lose_answer = True
-            case "release":
-                candidate.release()
-            case "restart":
-                candidate.start()
+        if chance.random() < 0.3:
+            clock.tick(chance.choice((0.1, 1.0, 2.0, 4.0, 7.0, 9.0)))
+        else:
+            happen(chance.choice(candidates), chance)
         leaders = [each.number for each in candidates if each.gate.is_open]
         assert len(leaders) <= 1, f"two open gates, seed {seed}"
         opened += len(leaders)

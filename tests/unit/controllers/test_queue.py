@@ -83,9 +83,7 @@ async def test_failures_back_off_up_to_a_limit_and_success_forgets_them(
     assert queue.retry("a") <= 1
 
 
-async def test_an_event_does_not_skip_the_back_off_of_work_that_fails(
-    queue: KeyedQueue[str], clock: FakeClock
-) -> None:
+async def test_an_event_does_not_skip_the_back_off_of_work_that_fails(queue: KeyedQueue[str], clock: FakeClock) -> None:
     queue.add("a")
     await queue.get()
     queue.add("a")
@@ -105,9 +103,7 @@ async def test_a_forgotten_key_does_not_come_back(queue: KeyedQueue[str], clock:
     assert await drain(queue, clock) == []
 
 
-async def test_a_waiting_worker_wakes_for_a_new_key_and_for_a_due_one(
-    queue: KeyedQueue[str], clock: FakeClock
-) -> None:
+async def test_a_waiting_worker_wakes_for_a_new_key_and_for_a_due_one(queue: KeyedQueue[str], clock: FakeClock) -> None:
     task = asyncio.ensure_future(queue.get())
     await settle()
     assert not task.done()

@@ -19,7 +19,9 @@ def test_the_address_of_prometheus_is_all_that_must_be_set() -> None:
     assert settings.label_namespace is None
     assert settings.mode_configmap is None
     assert settings.lease.enabled
-    assert settings.lease.write_timeout_seconds < settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
+    assert (
+        settings.lease.write_timeout_seconds < settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
+    )
 
 
 def test_everything_that_can_be_set_is_read() -> None:

@@ -44,7 +44,10 @@ async def test_a_flipped_switch_is_seen_within_five_seconds_and_read_no_more_oft
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [({"maxMode": "apply"}, "'apply' is not accepted; set Recommend or Apply"), ({"maxMode": None}, "None is not accepted")],
+    [
+        ({"maxMode": "apply"}, "'apply' is not accepted; set Recommend or Apply"),
+        ({"maxMode": None}, "None is not accepted"),
+    ],
     ids=["a misspelt value", "no key"],
 )
 async def test_in_doubt_it_is_recommend_and_says_why(

@@ -49,9 +49,7 @@ async def test_rows_come_with_labels_and_numbers_that_are_numbers() -> None:
     assert ("prod", "b") not in by_pod
     assert server.requests[0][1]["time"] == "12.000"
     assert "timeout" in server.requests[0][1]
-    assert (
-        telemetry.registry.get_sample_value("trimtab_operator_prometheus_queries_total", {"outcome": "Ok"}) == 1
-    )
+    assert telemetry.registry.get_sample_value("trimtab_operator_prometheus_queries_total", {"outcome": "Ok"}) == 1
 
 
 async def test_a_range_asks_for_exactly_its_points() -> None:
@@ -93,7 +91,9 @@ async def test_a_warning_of_one_answer_does_not_stick_to_the_next() -> None:
         pytest.param((200, "application/json", b'{"status":"success"}'), "not Prometheus JSON", id="other JSON"),
         pytest.param((503, "text/plain", b"overloaded"), "refused the query", id="503"),
         pytest.param(
-            (400, "application/json", b'{"status":"error","error":"parse error: no"}'), "parse error: no", id="bad query"
+            (400, "application/json", b'{"status":"error","error":"parse error: no"}'),
+            "parse error: no",
+            id="bad query",
         ),
         pytest.param(
             (200, "application/json", b'{"status":"success","data":{"resultType":"scalar","result":[1,"5"]}}'),

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from fakes.kube import FakeKube, deployment, owner_entry, pod, policy
-from trimtab_api.policy_spec import TargetRef
 
+from trimtab_api.policy_spec import TargetRef
 from trimtab_operator.errors import KubeForbidden, KubeUnavailable
 from trimtab_operator.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, SCALED_OBJECTS
 from trimtab_operator.model.snapshot import ReplicasOwner, Target, TargetProblem
@@ -162,6 +162,7 @@ def owned(replicas: int, *entries: dict[str, Any], last_applied: dict[str, Any] 
 
 
 CLIENT_SIDE = owner_entry("kubectl-client-side-apply", "Update", replicas=True)
+OURS = owner_entry("trimtab", "Update", replicas=True, subresource="scale")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ CLIENT_SIDE = owner_entry("kubectl-client-side-apply", "Update", replicas=True)
             id="kubectl apply with",
         ),
         pytest.param(
-            owned(4, owner_entry("trimtab", "Update", replicas=True, subresource="scale"), last_applied={"replicas": 1}),
+            owned(4, OURS, last_applied={"replicas": 1}),
             CREATED_AT + 60,
             ["kubectl-client-side-apply"],
             id="kubectl apply with, and we scaled",
