@@ -167,7 +167,7 @@ def main() -> None:
     """Entry point `trimtab-operator`."""
     try:
         settings = Settings.from_environ(os.environ)
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         configure(settings.log_level)
         code = asyncio.run(run(settings))
     except InvalidSettings as error:
