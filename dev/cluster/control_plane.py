@@ -70,13 +70,7 @@ def apiserver(paths: Paths, binaries: Binaries) -> Program:
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={public_key(paths)}",
         f"--service-account-signing-key-file={key(paths, 'service-accounts')}",
-        f"--requestheader-client-ca-file={authority}",
-        "--requestheader-allowed-names=front",
-        "--requestheader-username-headers=X-Remote-User",
-        "--requestheader-group-headers=X-Remote-Group",
-        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
-        f"--proxy-client-cert-file={certificate(paths, 'front')}",
-        f"--proxy-client-key-file={key(paths, 'front')}",
+        *_front_proxy(paths),
         f"--kubelet-certificate-authority={authority}",
         f"--kubelet-client-certificate={certificate(paths, 'apiserver-kubelet-client')}",
         f"--kubelet-client-key={key(paths, 'apiserver-kubelet-client')}",
@@ -92,6 +86,19 @@ def apiserver(paths: Paths, binaries: Binaries) -> Program:
         (str(binaries.kubernetes / "kube-apiserver"), *flags),
         inputs=(policy, certificate(paths, "apiserver")),
     )
+
+
+def _front_proxy(paths: Paths) -> list[str]:
+    """Flags by which aggregated API servers know who asks."""
+    return [
+        f"--requestheader-client-ca-file={certificate(paths, 'ca')}",
+        "--requestheader-allowed-names=front",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={certificate(paths, 'front')}",
+        f"--proxy-client-key-file={key(paths, 'front')}",
+    ]
 
 
 def controllers(paths: Paths, binaries: Binaries) -> Program:

@@ -26,31 +26,13 @@ def corefile(upstream: list[str]) -> str:
 def objects(image: str, upstream: list[str]) -> list[dict[str, object]]:
     """Every object of the cluster's DNS, in an order in which they can be applied."""
     meta = {"name": "coredns", "namespace": _NAMESPACE}
-    rules = [
-        {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
-    ]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "trimtab-cluster:coredns"}
-    subject = {"kind": "ServiceAccount", **meta}
     ports = [
         {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 10053},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 10053},
     ]
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": role["name"]},
-            "rules": rules,
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": role["name"]},
-            "roleRef": role,
-            "subjects": [subject],
-        },
+        *_rights(meta),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"Corefile": corefile(upstream)}},
         {
             "apiVersion": "v1",
@@ -64,6 +46,21 @@ def objects(image: str, upstream: list[str]) -> list[dict[str, object]]:
             "metadata": meta,
             "spec": _deployment(image, corefile(upstream)),
         },
+    ]
+
+
+def _rights(meta: dict[str, str]) -> list[dict[str, object]]:
+    """What CoreDNS may read, and that its account may."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "trimtab-cluster:coredns"}
+    common = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": role["name"]}}
+    rules = [
+        {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+    ]
+    subjects = [{"kind": "ServiceAccount", **meta}]
+    return [
+        {**common, "kind": "ClusterRole", "rules": rules},
+        {**common, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": subjects},
     ]
 
 

@@ -102,14 +102,7 @@ def kubelet_configuration(paths: Paths) -> dict[str, object]:
         "readOnlyPort": 0,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": KUBELET_HEALTH_PORT,
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(certificate(paths, "ca"))},
-        },
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(certificate(paths, "kubelet")),
-        "tlsPrivateKeyFile": str(key(paths, "kubelet")),
+        **_kubelet_access(paths),
         "containerRuntimeEndpoint": f"unix://{paths.containerd_socket}",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{paths.cgroup}",
@@ -136,6 +129,20 @@ def kubelet_configuration(paths: Paths) -> dict[str, object]:
         "serializeImagePulls": False,
         "maxParallelImagePulls": 4,
         "shutdownGracePeriod": "0s",
+    }
+
+
+def _kubelet_access(paths: Paths) -> dict[str, object]:
+    """Who may speak to the kubelet, and with which certificate it answers."""
+    return {
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(certificate(paths, "ca"))},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(certificate(paths, "kubelet")),
+        "tlsPrivateKeyFile": str(key(paths, "kubelet")),
     }
 
 
