@@ -89,7 +89,7 @@ def apiserver(paths: Paths, binaries: Binaries) -> Program:
 
 
 def _front_proxy(paths: Paths) -> list[str]:
-    """Flags by which aggregated API servers know who asks."""
+    """List the flags by which aggregated API servers know who asks."""
     return [
         f"--requestheader-client-ca-file={certificate(paths, 'ca')}",
         "--requestheader-allowed-names=front",

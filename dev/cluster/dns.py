@@ -50,7 +50,7 @@ def objects(image: str, upstream: list[str]) -> list[dict[str, object]]:
 
 
 def _rights(meta: dict[str, str]) -> list[dict[str, object]]:
-    """What CoreDNS may read, and that its account may."""
+    """Describe what CoreDNS may read, and that its account may."""
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "trimtab-cluster:coredns"}
     common = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": role["name"]}}
     rules = [
