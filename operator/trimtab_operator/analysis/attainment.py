@@ -225,7 +225,7 @@ def error_ratio(seen: Seen) -> tuple[float | None, str]:
         return None, missing(seen, Signal.ERRORS_PER_SECOND)
     if requests < load.MIN_REQUESTS:
         return None, _few(requests)
-    return min(1.0, failed / offered), ""
+    return min(1.0, max(0.0, failed / offered)), ""
 
 
 def _gauge(seen: Seen, signal: Signal) -> tuple[float | None, str]:

@@ -114,10 +114,10 @@ def _demand_peak(snapshot: Snapshot, policy: OptimizationPolicy, demand: float |
     """Return the largest demand within the stabilisation time; the peaks of rate and queue add up (the safe side)."""
     start = snapshot.now - lookback.stabilization_seconds(policy)
     offered = snapshot.history.get(Signal.REQUESTS_PER_SECOND)
-    highest = series.peak(series.points_since(offered, start))
+    highest = series.peak_since(offered, start)
     if demand is None or highest is None or not series.covers(offered, start, snapshot.now):
         return None
-    waiting = series.peak(series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), start))
+    waiting = series.peak_since(snapshot.history.get(Signal.QUEUE_REQUESTS), start)
     return max(demand, highest.value + (waiting.value if waiting else 0.0) / DRAIN_SECONDS)
 
 
@@ -126,7 +126,7 @@ def _utilization_peak(snapshot: Snapshot, policy: OptimizationPolicy, used: dict
     start = snapshot.now - lookback.stabilization_seconds(policy)
     peaks: list[float] = []
     for signal, value in used.items():
-        highest = series.peak(series.points_since(snapshot.history.get(signal), start))
+        highest = series.peak_since(snapshot.history.get(signal), start)
         if highest is None or not series.covers(snapshot.history.get(signal), start, snapshot.now):
             return None
         whole = sum(load.cpu_limits(snapshot).values()) if signal is Signal.CPU_USED_CORES else 1.0

@@ -80,7 +80,8 @@ def errors(seen: Seen) -> Measured:
         return Measured(None, missing(seen, Signal.ERRORS_PER_SECOND))
     if requests < load.MIN_REQUESTS:
         return Measured(None, f"{requests:.0f} requests; {load.MIN_REQUESTS} are needed", requests)
-    return Measured(min(1.0, failed / offered), "", requests, counting_noise(failed / offered * requests))
+    share = min(1.0, max(0.0, failed / offered))
+    return Measured(share, "", requests, counting_noise(share * requests))
 
 
 def satisfaction(seen: Seen) -> Measured:

@@ -44,6 +44,12 @@ def covers(series: Series | None, start: float, end: float) -> bool:
     return spacing is not None and covered_seconds(series, start, end) >= end - start - 2.0 * spacing
 
 
+def peak_since(series: Series | None, start: float) -> Point | None:
+    """Return the largest point from one spacing before `start` on: a point speaks of the time up to it."""
+    spacing = spacing_seconds(points_since(series, -math.inf)) or 0.0
+    return peak(points_since(series, start - spacing))
+
+
 def mean(points: tuple[Point, ...]) -> float | None:
     """Return the mean value; None without points."""
     return sum(point.value for point in points) / len(points) if points else None

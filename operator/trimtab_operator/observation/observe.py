@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trimtab_api import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
@@ -68,9 +68,15 @@ async def observe(eyes: Eyes, body: Json, policy: OptimizationPolicy, now: float
     )
     if not isinstance(target, Target):
         return Snapshot(now, target, taken_by=taken_by, max_mode=ceiling.mode)
-    sources = await _sources(eyes, target, now)
+    bare = Snapshot(now, target, taken_by=taken_by, max_mode=ceiling.mode)
+    return await _measured(eyes, policy, target, bare)
+
+
+async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare: Snapshot) -> Snapshot:
+    """Fill in what Prometheus says of the target."""
+    sources = await _sources(eyes, target, bare.now)
     scrape = sources.scrape_interval_seconds or DEFAULT_SCRAPE_SECONDS
-    look = _Look(eyes, sources, Scope(namespace, target.name, target.pods, now, scrape))
+    look = _Look(eyes, sources, Scope(target.namespace, target.name, target.pods, bare.now, scrape))
     queries = queries_for(target.runtime, sources.gpu.source)
     histograms = [query for query in queries if query.kind == "histogram"]
     readings, distributions, history, over_window = await asyncio.gather(
@@ -79,11 +85,8 @@ async def observe(eyes: Eyes, body: Json, policy: OptimizationPolicy, now: float
         look.history(history_queries_for(target.runtime, sources.gpu.source), round(lookback_seconds(policy))),
         look.window_distributions(histograms, policy),
     )
-    return Snapshot(
-        now=now,
-        target=target,
-        taken_by=taken_by,
-        max_mode=ceiling.mode,
+    return replace(
+        bare,
         scrape_interval_seconds=sources.scrape_interval_seconds,
         gpu_source=sources.gpu.source,
         gpu_simulated=sources.gpu.simulated,

@@ -10,7 +10,7 @@ from trimtab_api.policy_spec import TargetRef
 from trimtab_operator.errors import KubeForbidden, KubeNotFound
 from trimtab_operator.kube.port import Json, Kube
 from trimtab_operator.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS, PODS, SCALED_OBJECTS
-from trimtab_operator.model.snapshot import Target, TargetProblem
+from trimtab_operator.model.snapshot import Pod, ReplicasOwner, Target, TargetProblem
 from trimtab_operator.observation.owners import autoscaler_owners, manifest_owners, scale_owners
 from trimtab_operator.observation.pods import owned_pods
 from trimtab_operator.observation.slots import SlotCache, slot_time
@@ -27,7 +27,9 @@ class TargetReader:
         self._slots = SlotCache()
         self._served = SlotCache()
 
-    async def read(self, namespace: str, ref: TargetRef, now: float, *, scaled_at: float | None) -> Target | TargetProblem:
+    async def read(
+        self, namespace: str, ref: TargetRef, now: float, *, scaled_at: float | None
+    ) -> Target | TargetProblem:
         """Return the target, or why there is none.
 
         Raises:
@@ -47,29 +49,12 @@ class TargetReader:
             return TargetProblem("NotFound", f"{what} does not exist: create it, or delete this policy")
         except KubeForbidden as error:
             return TargetProblem("Forbidden", f"the operator may not read {what}: {error.message}")
-        container = choose_container(deployment, ref.container)
-        if isinstance(container, TargetProblem):
-            return container
         owners = (
             autoscaler_owners(ref.name, horizontal, scaled)
             + manifest_owners(deployment, scaled_at=scaled_at)
             + scale_owners(deployment)
         )
-        return Target(
-            kind=ref.kind.value,
-            namespace=namespace,
-            name=ref.name,
-            uid=deployment["metadata"]["uid"],
-            resource_version=deployment["metadata"]["resourceVersion"],
-            generation=int(deployment["metadata"].get("generation", 0)),
-            replicas=int(deployment["spec"].get("replicas", 1)),
-            container=str(container["name"]),
-            runtime=detect_runtime(container),
-            template_hash=template_hash(deployment),
-            rolling_out=is_rolling_out(deployment),
-            pods=owned_pods(ref.name, pods),
-            replicas_owners=owners,
-        )
+        return _target(deployment, ref, owned_pods(ref.name, pods), owners)
 
     async def _listed(self, namespace: str, now: float) -> list[Json]:
         resource = HORIZONTAL_POD_AUTOSCALERS
@@ -85,6 +70,30 @@ class TargetReader:
         return await self._slots.get(
             slot_time(now), (resource, namespace), lambda: self._kube.list_all(resource, namespace)
         )
+
+
+def _target(
+    deployment: Json, ref: TargetRef, pods: tuple[Pod, ...], owners: tuple[ReplicasOwner, ...]
+) -> Target | TargetProblem:
+    container = choose_container(deployment, ref.container)
+    if isinstance(container, TargetProblem):
+        return container
+    metadata = deployment["metadata"]
+    return Target(
+        kind=ref.kind.value,
+        namespace=metadata["namespace"],
+        name=ref.name,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=int(metadata.get("generation", 0)),
+        replicas=int(deployment["spec"].get("replicas", 1)),
+        container=str(container["name"]),
+        runtime=detect_runtime(container),
+        template_hash=template_hash(deployment),
+        rolling_out=is_rolling_out(deployment),
+        pods=pods,
+        replicas_owners=owners,
+    )
 
 
 def choose_container(deployment: Json, wanted: str | None) -> Json | TargetProblem:

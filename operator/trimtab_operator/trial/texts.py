@@ -10,7 +10,7 @@ from trimtab_api.quantities import format_decimal
 
 SENTENCE = 1024
 QUERY = 4096
-WORD = 64
+LARGEST = 1e14  # the API's decimals have at most 15 digits before the point
 
 _UNITS = {
     ObjectiveName.LATENCY: "s",
@@ -31,7 +31,8 @@ def rounded(value: float, digits: int = 3) -> float:
     """Round to significant digits: more would change with every tick."""
     if value == 0.0 or not math.isfinite(value):
         return 0.0
-    return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+    bounded = max(-LARGEST, min(LARGEST, value))
+    return round(bounded, digits - 1 - math.floor(math.log10(abs(bounded))))
 
 
 def decimal(value: float, digits: int = 3) -> str:
