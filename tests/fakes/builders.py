@@ -165,3 +165,23 @@ def a_snapshot(
         history={signal: a_series(signal, value) for signal, value in totals.items()} | dict(history or {}),
     )
     return replace(snapshot, **overrides)
+
+
+def later(snapshot: Snapshot, seconds: float) -> Snapshot:
+    """The same world, seen some seconds later by samples just as fresh."""
+    return replace(
+        snapshot,
+        now=snapshot.now + seconds,
+        readings={signal: replace(each, at=_moved(each.at, seconds)) for signal, each in snapshot.readings.items()},
+        distributions={
+            signal: replace(each, at=_moved(each.at, seconds)) for signal, each in snapshot.distributions.items()
+        },
+        history={
+            signal: replace(each, points=tuple(Point(point.at + seconds, point.value) for point in each.points))
+            for signal, each in snapshot.history.items()
+        },
+    )
+
+
+def _moved(at: float | None, seconds: float) -> float | None:
+    return None if at is None else at + seconds

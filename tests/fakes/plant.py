@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import numpy as np
 from fakes.builders import NOW, a_distribution, a_pod, a_reading, a_target, buckets
@@ -18,7 +19,7 @@ from trimtab_api.policy_status import PolicyStatus
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.analysis.lookback import lookback_seconds
 from trimtab_operator.model.action import Event, Step
-from trimtab_operator.model.serialize import read_line, record_line
+from trimtab_operator.model.serialize import record_line
 from trimtab_operator.model.signals import Point, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod, Snapshot
 from trimtab_operator.trial.advance import advance
@@ -64,7 +65,9 @@ class Plant:
     writes: list[tuple[float, str]] = field(default_factory=list)
     scales: list[tuple[float, int, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    record: bool = False
     lines: list[str] = field(default_factory=list)
+    points: dict[Signal, list[Point]] = field(default_factory=dict)
     next_tick: float = NOW
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ class Plant:
             self.now += SCRAPE_SECONDS
             self._start_pods()
             self._serve()
+            self._note()
             while self.next_tick <= self.now and len(self.scrapes) > WINDOW_SCRAPES:
                 self.tick()
 
@@ -136,7 +140,7 @@ class Plant:
         seconds = WINDOW_SCRAPES * SCRAPE_SECONDS
 
         def mean(value: Callable[[Scrape], float]) -> float:
-            return sum(value(each) for each in window) / len(window)
+            return fmean(map(value, window))
 
         totals = {
             Signal.REQUESTS_PER_SECOND: mean(lambda each: each.offered),
@@ -171,25 +175,33 @@ class Plant:
             history=self._history(),
         )
 
-    def _history(self) -> dict[Signal, Series]:
-        since = self.now - lookback_seconds(self.policy)
-        seen = [each for each in self.scrapes if each.at >= since and (each.at - NOW) % (HISTORY_STEP * 5.0) == 0.0]
-        values: dict[Signal, Callable[[Scrape], float]] = {
-            Signal.REQUESTS_PER_SECOND: lambda each: each.offered,
-            Signal.ERRORS_PER_SECOND: lambda each: each.refused,
-            Signal.QUEUE_REQUESTS: lambda each: each.queue,
-            Signal.BUSY_RATIO: lambda each: each.busy,
+    def _note(self) -> None:
+        """Add a point to the series, as a range query with steps of fifteen seconds would see it."""
+        window = self.scrapes[-WINDOW_SCRAPES:]
+        if len(window) < WINDOW_SCRAPES or (self.now - NOW) % (HISTORY_STEP * SCRAPE_SECONDS):
+            return
+        values = {
+            Signal.REQUESTS_PER_SECOND: fmean(each.offered for each in window),
+            Signal.ERRORS_PER_SECOND: fmean(each.refused for each in window),
+            Signal.BUSY_RATIO: fmean(each.busy for each in window),
+            Signal.QUEUE_REQUESTS: window[-1].queue,
         }
+        for signal, value in values.items():
+            self.points.setdefault(signal, []).append(Point(self.now, value))
+
+    def _history(self) -> dict[Signal, Series]:
+        most = int(lookback_seconds(self.policy) // (HISTORY_STEP * SCRAPE_SECONDS)) + 1
         return {
-            signal: Series(signal, SignalState.OK, "q", "sum", tuple(Point(each.at, value(each)) for each in seen))
-            for signal, value in values.items()
+            signal: Series(signal, SignalState.OK, "q", "sum", tuple(points[-most:]))
+            for signal, points in self.points.items()
         }
 
     def tick(self) -> Step:
         """Take one step, as the shell does: act, then write status."""
         snapshot = self.snapshot()
         step = advance(self.policy.status.phase, snapshot, analyze(snapshot, self.policy), self.policy)
-        self.lines.append(record_line(snapshot, self.policy, step))
+        if self.record:
+            self.lines.append(record_line(snapshot, self.policy, step))
         assert not (step.status and step.actions), "a step persists an intent or acts, never both"
         for action in step.actions:
             intent = self.policy.status.intent
@@ -212,9 +224,3 @@ class Plant:
         self.replicas = replicas
         while len(self.pods) < replicas:
             self._add(ready_at=None)
-
-
-def replays(line: str) -> bool:
-    """Whether a recorded tick gives the identical step again."""
-    snapshot, policy, step = read_line(line)
-    return advance(policy.status.phase, snapshot, analyze(snapshot, policy), policy) == step

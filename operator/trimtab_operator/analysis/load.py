@@ -17,7 +17,7 @@ def requests_in_window(snapshot: Snapshot) -> float | None:
     """Count the offered requests behind the readings of this tick."""
     rate = total(snapshot, Signal.REQUESTS_PER_SECOND)
     reading = snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
-    return None if rate is None or reading is None else rate * reading.window_seconds
+    return None if rate is None or reading is None else max(0.0, rate * reading.window_seconds)
 
 
 def served_rps(snapshot: Snapshot) -> float | None:

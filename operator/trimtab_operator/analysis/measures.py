@@ -40,7 +40,7 @@ def _recent_requests(seen: Seen) -> float | None:
         return None
     reading = seen.snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
     has_series = bool(seen.snapshot.history.get(Signal.REQUESTS_PER_SECOND))
-    return rate * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
+    return max(0.0, rate) * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
 
 
 def p95(signal: Signal) -> Callable[[Seen], Measured]:

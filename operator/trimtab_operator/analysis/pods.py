@@ -20,6 +20,7 @@ from trimtab_operator.runtimes.select import RUNTIMES
 from trimtab_operator.runtimes.table import Query
 
 RECENT_SECONDS = 300.0  # what a person means by "now" on a scorecard; short windows of few requests would flicker
+LARGEST = 1e15  # bytes, requests, watts: beyond that a sample is a mistake
 _USABLE = (SignalState.OK, SignalState.PARTIAL)
 
 QUERIES: dict[Signal, Query] = {
@@ -32,6 +33,11 @@ QUERIES: dict[Signal, Query] = {
     for query in table
 }
 """Unit and way of combining of every signal; the same for all runtimes."""
+
+
+def is_number(value: float) -> bool:
+    """Say whether a value can be reckoned with: finite, and below what anything here could ever be."""
+    return math.isfinite(value) and abs(value) <= LARGEST
 
 
 def serving(snapshot: Snapshot) -> tuple[Pod, ...]:
@@ -51,7 +57,7 @@ def values(snapshot: Snapshot, signal: Signal) -> dict[str, float]:
     if reading is None or reading.state not in _USABLE or isinstance(snapshot.target, TargetProblem):
         return {}
     names = {pod.name for pod in seasoned(snapshot.target, snapshot.now, reading.window_seconds)}
-    return {name: value for name, value in reading.by_pod.items() if name in names and math.isfinite(value)}
+    return {name: value for name, value in reading.by_pod.items() if name in names and is_number(value)}
 
 
 def total(snapshot: Snapshot, signal: Signal) -> float | None:
@@ -60,7 +66,7 @@ def total(snapshot: Snapshot, signal: Signal) -> float | None:
     if reading is None or reading.state not in _USABLE:
         return None
     names = {pod.name for pod in serving(snapshot)}
-    found = [value for name, value in reading.by_pod.items() if name in names and math.isfinite(value)]
+    found = [value for name, value in reading.by_pod.items() if name in names and is_number(value)]
     if not found:
         return None
     how = QUERIES[signal].how
@@ -94,6 +100,6 @@ def requests(distribution: Distribution | None, snapshot: Snapshot) -> Buckets |
     merged = merge(
         buckets
         for name, buckets in distribution.by_pod.items()
-        if name in names and all(map(math.isfinite, buckets.cumulative))
+        if name in names and all(map(is_number, buckets.cumulative))
     )
     return merged if merged is not None and count(merged) > 0 else None

@@ -20,6 +20,7 @@ TARGET_UTILIZATION = 0.8
 DOWN_UTILIZATION = TARGET_UTILIZATION * 0.9
 UP_BAND = 1.05
 ROUNDING = 1e-9
+MOST_REPLICAS = 100_000  # as many as the API can say
 
 _WAITING = (ObjectiveName.LATENCY, ObjectiveName.TIME_TO_FIRST_TOKEN, ObjectiveName.SATISFACTION_RATIO)
 
@@ -30,7 +31,7 @@ def propose(tick: Tick) -> Proposal:
     if carried is None:
         return Proposal(current, current, current, "MetricsUntrusted", "the use of the replicas is not known")
     wanted = need(carried, len(tick.target.ready_pods))
-    uncapped = max(1, math.ceil(wanted - ROUNDING))
+    uncapped = _whole(wanted)
     reason, message = "Utilization", _explain(carried, wanted)
     if _queue_violates(tick) and uncapped <= current:
         uncapped, reason = current + 1, "ObjectiveViolated"
@@ -58,7 +59,11 @@ def needed_at_peak(carried: Capacity, ready: int, utilization: float) -> int | N
         if carried.demand_peak_rps is None:
             return None
         wanted = max(wanted, carried.demand_peak_rps / (carried.per_replica_rps * utilization))
-    return max(1, math.ceil(wanted - ROUNDING))
+    return _whole(wanted)
+
+
+def _whole(wanted: float) -> int:
+    return max(1, min(MOST_REPLICAS, math.ceil(wanted - ROUNDING)))
 
 
 def _explain(carried: Capacity, wanted: float) -> str:

@@ -8,6 +8,7 @@ from statistics import median
 
 from trimtab_operator.model.signals import Point, Series, SignalState
 
+LARGEST = 1e15  # a sample beyond that, or NaN, is a mistake and no point
 GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
 
 
@@ -15,7 +16,7 @@ def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
     """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
     if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
         return ()
-    return tuple(point for point in series.points if point.at >= start and math.isfinite(point.value))
+    return tuple(point for point in series.points if point.at >= start and abs(point.value) <= LARGEST)
 
 
 def spacing_seconds(points: tuple[Point, ...]) -> float | None:

@@ -39,7 +39,7 @@ def evidence(facts: Iterable[Evidence]) -> tuple[findings.Evidence, ...]:
             value=texts.decimal(fact.value, 4),
             unit=fact.unit,
             at=texts.when(fact.at),
-            samples=fact.samples or 0,
+            samples=texts.count(fact.samples),
         )
         for fact in tuple(facts)[:8]
     )
@@ -63,7 +63,7 @@ def objectives(
                 limit=texts.with_unit(result.limit, unit, currency),
                 met=state,
                 reason=result.reason[: texts.SENTENCE],
-                samples=result.samples or 0,
+                samples=texts.count(result.samples),
                 since=standing.since if standing and standing.met is state else now,
             )
         )
@@ -88,7 +88,7 @@ def scorecard(
                 reference=reference,
                 state=state,
                 reason=row.reason[: texts.SENTENCE],
-                samples=row.samples or 0,
+                samples=texts.count(row.samples),
                 since=standing.since if standing and standing.state is state else now,
             )
         )
@@ -127,7 +127,7 @@ def baseline(found: Baseline, snapshot: Snapshot, policy: OptimizationPolicy) ->
     return findings.Baseline(
         from_=texts.when(found.start),
         to=now,
-        requests=found.requests,
+        requests=texts.count(found.requests),
         samples=found.samples,
         replicas=None if isinstance(snapshot.target, TargetProblem) else texts.decimal(snapshot.target.replicas),
         requests_per_second=_decimal(means.get(Signal.REQUESTS_PER_SECOND)),

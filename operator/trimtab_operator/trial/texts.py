@@ -27,6 +27,11 @@ def when(seconds: float) -> datetime:
     return datetime.fromtimestamp(int(seconds), tz=UTC)
 
 
+def count(number: int | None) -> int:
+    """Write how many; what is not known is none, what is more than the API can say is cut."""
+    return max(0, min(2**53, number or 0))
+
+
 def rounded(value: float, digits: int = 3) -> float:
     """Round to significant digits: more would change with every tick."""
     if value == 0.0 or not math.isfinite(value):

@@ -94,7 +94,7 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], type, int | None, int | None, s
      errors=40.0), {}, Change, 3, 3, "Utilization"),
     ("most-of-them-broken", a_snapshot(target=a_target(3, pods=pods(1, starting("a", 900.0), starting("b", 900.0))),
      rps=160.0, busy=1.0, errors=120.0), {}, Hold, 3, 5, "InFlight"),
-    ("ready-again-after-a-flap", a_snapshot(target=a_target(pods=(a_pod("chat-0"), a_pod("chat-1", ready_at=NOW - 5.0))),
+    ("ready-again-after-a-flap", a_snapshot(target=a_target(pods=(a_pod("a"), a_pod("b", ready_at=NOW - 5.0))),
      busy=0.95), {}, Change, 3, 3, "Utilization"),
     ("ready-since-an-unknown-time", a_snapshot(target=a_target(pods=(a_pod("chat-0"), a_pod("chat-1", ready_at=None,
      created_at=NOW - 5.0))), busy=0.95), {}, Hold, 2, 3, "InFlight"),

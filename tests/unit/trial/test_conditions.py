@@ -1,0 +1,103 @@
+"""Each condition by what the tick knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.builders import NOW, a_pod, a_policy, a_reading, a_snapshot, a_target
+from fakes.ledger import an_entry, an_intent
+
+from trimtab_api.policy_status import PolicyStatus
+from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, TargetProblem
+from trimtab_operator.trial.advance import advance
+
+FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]
+GONE = Snapshot(now=NOW, target=TargetProblem("NotFound", "gone"))
+HPA = a_target(replicas_owners=(ReplicasOwner("HorizontalPodAutoscaler", "web"),))
+STARTING = a_target(3, pods=(a_pod("chat-0"), a_pod("chat-1"), a_pod("chat-2", ready=False, created_at=NOW - 10.0)))
+UNREADY = a_snapshot(target=a_target(1, pods=(a_pod(ready=False, ready_at=None),)))
+BAD_ZONE = [FREEZE[0] | {"timeZone": "Mars/Base"}]
+LATENCY = {"latency": {"max": "200ms"}}
+BACKING_OFF = {"history": [an_entry(why="Unschedulable: none", at=NOW - 60.0)]}
+NO_CACHE = {"cacheHitRatio": {"min": "0.8"}}
+NO_GPU = {"gpuMemoryRatio": {"max": "0.9"}}
+DISCOVERY = {"phase": "Discovery"}
+
+CASES: list[tuple[str, str, str, Snapshot, dict[str, Any]]] = [
+    ("Ready", "True", "Optimizing", a_snapshot(), {}),
+    ("Ready", "True", "Observing", a_snapshot(), {"mode": "Recommend"}),
+    ("Ready", "True", "Observing", a_snapshot(history={}), {"status": {"phase": "Unknown"}}),
+    ("Ready", "True", "Paused", a_snapshot(), {"mode": "Paused"}),
+    ("Ready", "False", "InvalidSpec", a_snapshot(), {"freeze": BAD_ZONE}),
+    ("Ready", "False", "TargetNotFound", GONE, {}),
+    ("Ready", "False", "MetricsUntrusted", a_snapshot(busy=9.0), {}),
+    ("Ready", "Unknown", "MetricsUntrusted", UNREADY, {}),
+    ("Ready", "False", "Conflicted", a_snapshot(target=HPA), {}),
+    ("TargetResolved", "True", "Found", a_snapshot(), {}),
+    ("TargetResolved", "False", "NotFound", GONE, {}),
+    ("TargetResolved", "False", "Forbidden", replace(GONE, target=TargetProblem("Forbidden", "no right")), {}),
+    ("TargetResolved", "False", "NotFound", replace(GONE, target=TargetProblem("Strange", "?")), {}),
+    ("TargetResolved", "False", "NoPods", a_snapshot(target=a_target(2, pods=())), {}),
+    ("TargetResolved", "True", "Found", a_snapshot(target=a_target(0)), {}),
+    ("TargetResolved", "False", "UnknownRuntime", a_snapshot(target=a_target(runtime="unknown")), {}),
+    ("MetricsTrusted", "True", "Fresh", a_snapshot(), {}),
+    ("MetricsTrusted", "False", "Implausible", a_snapshot(busy=9.0), {}),
+    ("MetricsTrusted", "Unknown", "Collecting", UNREADY, {}),
+    ("ObjectivesMet", "True", "NoObjectives", a_snapshot(), {}),
+    ("ObjectivesMet", "True", "AllMet", a_snapshot(), {"objectives": LATENCY}),
+    ("ObjectivesMet", "True", "AllMet", a_snapshot(), {"objectives": LATENCY | NO_CACHE}),
+    ("ObjectivesMet", "False", "Violated", a_snapshot(latency=1.0), {"objectives": LATENCY}),
+    ("ObjectivesMet", "Unknown", "NotMeasured", a_snapshot(), {"objectives": NO_CACHE}),
+    (
+        "ObjectivesMet",
+        "Unknown",
+        "NotMeasured",
+        a_snapshot(),
+        {"objectives": LATENCY | {"gpuMemoryRatio": {"max": "1"}}},
+    ),
+    ("EngineAttached", "Unknown", "NotRequired", a_snapshot(), {}),
+    ("Progressing", "False", "Steady", a_snapshot(), {}),
+    ("Progressing", "True", "Scaling", a_snapshot(busy=0.95), {}),
+    ("Progressing", "True", "Scaling", a_snapshot(target=STARTING), {}),
+    ("Progressing", "True", "Scaling", GONE, {"status": {"phase": "Validation", "intent": an_intent()}}),
+    ("Progressing", "True", "Baseline", a_snapshot(history={}), {"status": DISCOVERY}),
+    ("Progressing", "False", "RecommendOnly", a_snapshot(), {"mode": "Recommend"}),
+    ("Progressing", "False", "MaxModeRecommend", replace(a_snapshot(), max_mode="Recommend"), {}),
+    ("Progressing", "False", "Paused", a_snapshot(), {"mode": "Paused"}),
+    ("Progressing", "False", "Frozen", a_snapshot(), {"freeze": FREEZE}),
+    ("Progressing", "False", "MetricsUntrusted", a_snapshot(busy=9.0), {}),
+    ("Progressing", "False", "MetricsUntrusted", GONE, {}),
+    ("Progressing", "False", "Conflicted", a_snapshot(target=HPA), {}),
+    ("Progressing", "False", "Unschedulable", a_snapshot(busy=0.95), {"status": {"phase": "Validation"} | BACKING_OFF}),
+    ("Conflict", "False", "None", a_snapshot(), {}),
+    ("Conflict", "False", "None", GONE, {}),
+    ("Conflict", "True", "HorizontalPodAutoscaler", a_snapshot(target=HPA), {}),
+    ("Conflict", "True", "TargetTaken", a_snapshot(taken_by="prod/older"), {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "reason", "snapshot", "policy"),
+    [pytest.param(*case, id=f"{case[0]}-{case[2]}-{number}") for number, case in enumerate(CASES)],
+)
+def test_a_condition_says_how_it_stands_and_why(
+    kind: str, state: str, reason: str, snapshot: Snapshot, policy: dict[str, Any]
+) -> None:
+    made = a_policy(**({"status": {"phase": "Validation"}} | policy))
+    taken = advance(made.status.phase, snapshot, analyze(snapshot, made), made)
+    assert taken.status is not None
+    found = next(each for each in PolicyStatus.model_validate(taken.status).conditions if each.type == kind)
+    assert (found.status, found.reason) == (state, reason), found.message
+    assert found.message
+
+
+def test_one_missing_efficiency_measure_leaves_the_objectives_met() -> None:
+    readings = {Signal.CACHE_HIT_RATIO: a_reading(Signal.CACHE_HIT_RATIO, {})}
+    made = a_policy(objectives=LATENCY | NO_CACHE)
+    taken = advance(None, a_snapshot(readings=readings), analyze(a_snapshot(readings=readings), made), made)
+    assert taken.status is not None
+    assert taken.status["objectivesSummary"] == "1/2"
