@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from fakes.kube import FakeKube
 from fakes.world import NAMESPACE, Stage
 
-from trimtab_operator.errors import KubeConflict, KubeUnavailable
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, HORIZONTAL_POD_AUTOSCALERS, POLICIES
+from trimtab_operator.errors import KubeConflict, KubeNotFound, KubeUnavailable
+from trimtab_operator.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    POLICIES,
+    Resource,
+)
 
 
 @pytest.fixture
@@ -211,6 +219,25 @@ async def test_the_younger_policy_takes_over_when_the_older_is_gone(stage: Stage
     await stage.run(60)
     assert stage.condition("Conflict", "younger")[0] == "False"
     assert stage.outcomes["gone"] == 1
+
+
+async def test_a_policy_made_again_while_the_old_one_is_looked_for_is_not_lost(stage: Stage) -> None:
+    stage.apply_policy()
+    await stage.run(60)
+    stage.kube.delete(POLICIES, NAMESPACE, "tune")
+    look = stage.kube.get
+
+    async def look_while_it_is_made_again(resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        stage.kube.get = look  # type: ignore[method-assign]
+        with pytest.raises(KubeNotFound):
+            await look(resource, namespace, name)
+        stage.apply_policy()
+        raise KubeNotFound("get", "gone")
+
+    stage.kube.get = look_while_it_is_made_again  # type: ignore[method-assign]
+    await stage.run(60)
+    assert stage.outcomes["gone"] == 1
+    assert stage.status()["phase"] != "Unknown"
 
 
 async def test_a_deleted_target_is_reported_and_found_again(stage: Stage) -> None:

@@ -53,6 +53,11 @@ class PolicyCache:
         """Every policy: identity, age and target; not its status."""
         return list(self._bodies.values())
 
+    def uid(self, key: PolicyKey) -> str | None:
+        """Return the identity of the policy that bears this name now."""
+        body = self._bodies.get(key)
+        return None if body is None else str(body["metadata"].get("uid"))
+
     def __contains__(self, key: PolicyKey) -> bool:
         return key in self._bodies
 

@@ -54,10 +54,11 @@ class Ticks:
     async def run(self, key: PolicyKey) -> str:
         """Do one tick with its consequences for the queue; answers the outcome's name."""
         namespace, name = key
+        known = self._cache.uid(key)
         try:
             body = await self._world.kube.get(POLICIES, namespace, name)
         except KubeNotFound:
-            self._forget(key)
+            self._forget(key, known)
             return "gone"
         except KubeError as error:
             return self._failed(key, error)
@@ -90,10 +91,14 @@ class Ticks:
     async def _refuse(self, body: Json, reason: ReadyReason, message: str) -> None:
         await refuse(self._world.kube, body, reason, message, self._world.clock.now())
 
-    def _forget(self, key: PolicyKey) -> None:
-        self._cache.remove(key)
-        self._queue.forget(key)
+    def _forget(self, key: PolicyKey, uid: str | None) -> None:
+        """Forget the policy `uid`; one that took its name while it was looked for is looked at next."""
+        self._cache.remove(key, uid)
         self._world.telemetry.forget_policy(*key)
+        if key in self._cache:
+            self._queue.done(key, 0)
+        else:
+            self._queue.forget(key)
 
     def _failed(self, key: PolicyKey, error: KubeError) -> str:
         delay = self._queue.retry(key)
