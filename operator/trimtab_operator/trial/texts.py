@@ -29,7 +29,7 @@ def when(seconds: float) -> datetime:
 
 def count(number: int | None) -> int:
     """Write how many; what is not known is none, what is more than the API can say is cut."""
-    return max(0, min(2**53, number or 0))
+    return max(0, min(2**53 - 1, number or 0))
 
 
 def rounded(value: float, digits: int = 3) -> float:
