@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for failure in failures:
         narrator.failure(f"demo: {failure}")
     if not failures:
-        narrator.success(f"demo: more goodput than one replica, cheaper than the maximum; done in {narrator.elapsed_seconds / 60:.1f} minutes")
+        minutes = narrator.elapsed_seconds / 60
+        narrator.success(f"demo: more goodput than one replica, cheaper than the maximum; {minutes:.1f} minutes")
     return 1 if failures else 0
 
 
