@@ -14,6 +14,8 @@ from trimtab_operator.errors import KubeConflict, KubeInvalid, KubeNotFound
 from trimtab_operator.kube.port import Kube
 from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, SCALED_OBJECTS, Resource
 
+TRIALS = Resource("trimtab.dev", "v1alpha1", "optimizationtrials", "OptimizationTrial")
+
 Json = dict[str, Any]
 Create = Callable[[Resource, Json], None]
 Check = Callable[[Kube, str, Create], Awaitable[None]]
@@ -43,6 +45,40 @@ def policy_body(namespace: str, name: str) -> Json:
         "kind": POLICIES.kind,
         "metadata": {"namespace": namespace, "name": name},
         "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}},
+    }
+
+
+def trial_body(namespace: str, name: str) -> Json:
+    """A trial of a policy that does not exist: no operator that runs meanwhile writes its status."""
+    settings = {"maxBatchSize": 1, "maxQueueDelay": "0ms", "cacheMemory": "0"}
+    return {
+        "apiVersion": TRIALS.api_version,
+        "kind": TRIALS.kind,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "policy": "nobody",
+            "target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a", "uid": "u", "templateHash": "h"},
+            "change": {"knob": "maxBatchSize", "from": "1", "to": "8"},
+            "changeSummary": "maxBatchSize 1→8",
+            "hypothesis": "larger batches use the worker better",
+            "predicted": [{"measure": "Throughput", "effect": "0.8"}],
+            "predictedSummary": "throughput +80%",
+            "design": "PairedCanary",
+            "pods": [
+                {"uid": "u1", "name": "a-1", "node": "n", "arm": "Canary"},
+                {"uid": "u2", "name": "a-2", "node": "n", "arm": "Stable"},
+            ],
+            "canary": settings | {"maxBatchSize": 8},
+            "stable": settings,
+            "rules": {
+                "window": "1m",
+                "maxWindow": "5m",
+                "minRequests": 200,
+                "minEffect": "0.05",
+                "maxTrials": 8,
+                "maxViolatingTrials": 2,
+            },
+        },
     }
 
 
@@ -147,46 +183,32 @@ async def negative_replicas_are_refused(kube: Kube, namespace: str, create: Crea
 
 
 async def a_status_patch_merges_removes_and_leaves_the_spec(kube: Kube, namespace: str, create: Create) -> None:
-    create(POLICIES, policy_body(namespace, "p"))
-    body = await kube.get(POLICIES, namespace, "p")
-    body = await kube.patch_status(
-        POLICIES,
-        namespace,
-        "p",
-        {"phase": "Discovery", "replicas": {"current": 1, "desired": 2}},
-        body["metadata"]["resourceVersion"],
-    )
-    body = await kube.patch_status(
-        POLICIES,
-        namespace,
-        "p",
-        {"phase": "Analysis", "replicas": {"desired": None}},
-        body["metadata"]["resourceVersion"],
-    )
-    assert body["status"]["phase"] == "Analysis"
-    assert body["status"]["replicas"]["current"] == 1
-    assert "desired" not in body["status"]["replicas"]
+    create(TRIALS, trial_body(namespace, "t"))
+    body = await kube.get(TRIALS, namespace, "t")
+    first = {"reason": "first", "violations": 2}
+    body = await kube.patch_status(TRIALS, namespace, "t", first, body["metadata"]["resourceVersion"])
+    second = {"reason": "second", "violations": None}
+    body = await kube.patch_status(TRIALS, namespace, "t", second, body["metadata"]["resourceVersion"])
+    assert body["status"]["reason"] == "second"
+    assert body["status"].get("violations", 0) == 0
     assert body["metadata"]["generation"] == 1
+    assert body["spec"]["policy"] == "nobody"
 
 
 async def a_status_patch_that_changes_nothing_makes_no_version(kube: Kube, namespace: str, create: Create) -> None:
-    create(POLICIES, policy_body(namespace, "p"))
-    body = await kube.get(POLICIES, namespace, "p")
-    first = await kube.patch_status(
-        POLICIES, namespace, "p", {"phase": "Analysis"}, body["metadata"]["resourceVersion"]
-    )
-    again = await kube.patch_status(
-        POLICIES, namespace, "p", {"phase": "Analysis"}, first["metadata"]["resourceVersion"]
-    )
+    create(TRIALS, trial_body(namespace, "t"))
+    body = await kube.get(TRIALS, namespace, "t")
+    first = await kube.patch_status(TRIALS, namespace, "t", {"reason": "x"}, body["metadata"]["resourceVersion"])
+    again = await kube.patch_status(TRIALS, namespace, "t", {"reason": "x"}, first["metadata"]["resourceVersion"])
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
 async def a_stale_version_on_status_is_a_conflict(kube: Kube, namespace: str, create: Create) -> None:
-    create(POLICIES, policy_body(namespace, "p"))
-    stale = (await kube.get(POLICIES, namespace, "p"))["metadata"]["resourceVersion"]
-    await kube.patch_status(POLICIES, namespace, "p", {"phase": "Discovery"}, stale)
+    create(TRIALS, trial_body(namespace, "t"))
+    stale = (await kube.get(TRIALS, namespace, "t"))["metadata"]["resourceVersion"]
+    await kube.patch_status(TRIALS, namespace, "t", {"reason": "first"}, stale)
     with pytest.raises(KubeConflict):
-        await kube.patch_status(POLICIES, namespace, "p", {"phase": "Analysis"}, stale)
+        await kube.patch_status(TRIALS, namespace, "t", {"reason": "second"}, stale)
 
 
 async def events_are_made_once_and_counted(kube: Kube, namespace: str, _: Create) -> None:
