@@ -1,28 +1,42 @@
-"""kubectl-trimtab: `kubectl trimtab status|explain|trials`."""
+"""kubectl-trimtab: `kubectl trimtab status|explain|trials|replay`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from trimtab_cli.cluster import Cluster, ClusterError, connect
+from trimtab_cli.cluster import Cluster, ClusterError
+from trimtab_cli.documents import explanation_document, policies_document, policy_document
 from trimtab_cli.pages import explanation_page, policies_page, policy_page, trials_page
+
+PIPED_COLUMNS = 10_000
 
 app = typer.Typer(
     name="kubectl-trimtab",
-    help="What Trimtab knows about your policies, and why it acts or does not.",
+    help="What Trimtab knows about your policies, and why it acts or does not. It only reads.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+
+class Output(StrEnum):
+    """How an answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else that of the context.")]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace.")]
 Kubeconfig = Annotated[str | None, typer.Option(help="Path of the kubeconfig; else as kubectl finds it.")]
 Context = Annotated[str | None, typer.Option(help="Context of the kubeconfig; else the current one.")]
+Format = Annotated[Output, typer.Option("--output", "-o", help="text for people, json for scripts.")]
 
 
 @app.command()
@@ -31,19 +45,26 @@ def status(
     *,
     namespace: Namespace = None,
     all_namespaces: Everywhere = False,
+    output: Format = Output.TEXT,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
     """Show policies in one line each, or one policy with conditions, objectives and scorecard."""
-    cluster, now = _connect(kubeconfig, context), datetime.now(UTC)
+    if name is not None and all_namespaces:
+        raise typer.BadParameter("a NAME is looked for in one namespace: give -n NAMESPACE instead of -A")
+    cluster, now = connect(kubeconfig, context), datetime.now(UTC)
     if name is not None:
-        _print(policy_page(cluster.policy(namespace or cluster.namespace, name), now))
+        policy = cluster.policy(namespace or cluster.namespace, name)
+        _print(policy_document(policy) if output is Output.JSON else policy_page(policy, now))
         return
-    found = cluster.policies(None if all_namespaces else namespace or cluster.namespace)
-    if not found:
-        _print("No policies found: kubectl apply one, or look with --all-namespaces.")
-        return
-    _print(policies_page(found, now))
+    where = None if all_namespaces else namespace or cluster.namespace
+    found = cluster.policies(where)
+    if output is Output.JSON:
+        _print(policies_document(found))
+    elif found:
+        _print(policies_page(found, now))
+    else:
+        _print(f"No policies found in {_place(where)}.")
 
 
 @app.command()
@@ -51,12 +72,15 @@ def explain(
     name: Annotated[str, typer.Argument(help="A policy.")],
     *,
     namespace: Namespace = None,
+    output: Format = Output.TEXT,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Say why the operator does what it does: decision, evidence with queries, obstacles, history."""
-    cluster = _connect(kubeconfig, context)
-    _print(explanation_page(cluster.policy(namespace or cluster.namespace, name), datetime.now(UTC)))
+    """Say why the operator does what it does: decision, evidence with queries, obstacles, scorecard, history."""
+    cluster = connect(kubeconfig, context)
+    policy = cluster.policy(namespace or cluster.namespace, name)
+    page = explanation_page(policy, datetime.now(UTC))
+    _print(explanation_document(policy) if output is Output.JSON else page)
 
 
 @app.command()
@@ -68,23 +92,50 @@ def trials(
     context: Context = None,
 ) -> None:
     """List the changes that were ever tried."""
-    cluster = _connect(kubeconfig, context)
-    found = cluster.trials(None if all_namespaces else namespace or cluster.namespace)
-    _print(trials_page(found, datetime.now(UTC)) if found else "No trials found.")
+    cluster = connect(kubeconfig, context)
+    where = None if all_namespaces else namespace or cluster.namespace
+    found = cluster.trials(where)
+    _print(trials_page(found, datetime.now(UTC)) if found else f"No trials found in {_place(where)}.")
 
 
-def _connect(kubeconfig: str | None, context: str | None) -> Cluster:
-    return connect(kubeconfig, context)
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="JSON lines that the operator recorded.", exists=True, dir_okay=False)],
+) -> None:
+    """Run recorded decisions again and print what differs. Exit 1: something differs; 2: not a recording."""
+    from trimtab_replay.__main__ import main as run  # noqa: PLC0415 - brings numpy, which the other commands spare
+
+    raise typer.Exit(run(["--", str(file)]))
 
 
-def _print(page: object) -> None:
+def connect(kubeconfig: str | None, context: str | None) -> Cluster:
+    """Connect with the person's kubeconfig. Raises ClusterError."""
+    from trimtab_cli import api_server  # noqa: PLC0415 - the client takes longer to import than the rest to run
+
+    return api_server.connect(kubeconfig, context)
+
+
+def _place(namespace: str | None) -> str:
+    return "any namespace" if namespace is None else f"namespace {namespace}; -A looks everywhere"
+
+
+def _print(page: RenderableType) -> None:
+    if isinstance(page, str):
+        print(page)
+        return
     console = Console()
-    # Piped output is for programs and files: it is not folded at 80 columns.
-    Console(width=None if console.is_terminal else 240).print(page)
+    if console.is_terminal:
+        console.print(page, crop=False)
+        return
+    # Piped output is for programs and files: it is neither folded nor padded.
+    wide = Console(width=PIPED_COLUMNS, color_system=None)
+    with wide.capture() as captured:
+        wide.print(page, crop=False)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def main() -> None:
-    """Entry point `kubectl-trimtab`. Exit code 1 with the API server's sentence when something is refused."""
+    """Entry point `kubectl-trimtab`. Exit code 1 with one line that says what to do when something is refused."""
     try:
         app()
     except ClusterError as error:

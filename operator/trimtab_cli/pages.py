@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -10,24 +10,76 @@ from rich.table import Table
 from rich.text import Text
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
-from trimtab_api.conditions import Condition, ConditionStatus, ConditionType
-from trimtab_api.findings import Evidence
+from trimtab_api.conditions import ConditionType
 from trimtab_api.policy_status import PolicyStatus
+from trimtab_api.texts import UNKNOWN
+from trimtab_cli.concerns import concerns
+from trimtab_cli.tables import (
+    add,
+    age,
+    condition_line,
+    conditions,
+    evidence,
+    heading,
+    history,
+    objectives,
+    or_unknown,
+    scorecard,
+    table,
+)
 
-NONE = "-"
-SHOWN_HISTORY = 10
-GOOD_WHEN_FALSE = {ConditionType.CONFLICT, ConditionType.PROGRESSING}
+
+def policies_page(policies: Sequence[OptimizationPolicy], now: datetime) -> Group:
+    """One row for each policy (the columns of `kubectl get optpol`), then the conditions that need a look."""
+    return Group(_policies(policies, now), *_attention(policies))
 
 
-def policies_page(policies: Iterable[OptimizationPolicy], now: datetime) -> Table:
-    """One row for each policy; the columns of `kubectl get optpol`."""
-    table = _table(
+def policy_page(policy: OptimizationPolicy, now: datetime) -> Group:
+    """One policy: its state, conditions, objectives and scorecard."""
+    status = policy.status
+    return Group(
+        policies_page([policy], now),
+        heading("Conditions"),
+        conditions(status.conditions, now) if status.conditions else Text(UNKNOWN),
+        heading("Objectives"),
+        objectives(status, now),
+        heading("Scorecard"),
+        scorecard(status, now),
+    )
+
+
+def explanation_page(policy: OptimizationPolicy, now: datetime) -> Group:
+    """Why the operator does what it does, from status alone."""
+    return Group(*_explanation(policy, now))
+
+
+def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
+    """One row for each trial; the columns of `kubectl get opttrial`."""
+    made = table("Namespace", "Name", "Policy", "Change", "Predicted", "Observed", "Verdict", "Age")
+    for trial in trials:
+        add(
+            made,
+            or_unknown(trial.metadata.namespace),
+            trial.metadata.name,
+            trial.spec.policy,
+            trial.spec.change_summary,
+            trial.spec.predicted_summary,
+            trial.status.observed_summary,
+            trial.status.verdict.value,
+            age(trial.metadata.creation_timestamp, now),
+        )
+    return made
+
+
+def _policies(policies: Iterable[OptimizationPolicy], now: datetime) -> Table:
+    made = table(
         "Namespace", "Name", "Phase", "Mode", "Objectives", "Bottleneck", "Replicas", "Saving", "Trusted", "Age"
     )
     for policy in policies:
         status = policy.status
-        table.add_row(
-            policy.metadata.namespace or NONE,
+        add(
+            made,
+            or_unknown(policy.metadata.namespace),
             policy.metadata.name,
             status.phase.value,
             policy.spec.mode.value,
@@ -38,150 +90,88 @@ def policies_page(policies: Iterable[OptimizationPolicy], now: datetime) -> Tabl
             status.trusted_summary,
             age(policy.metadata.creation_timestamp, now),
         )
-    return table
+    return made
 
 
-def policy_page(policy: OptimizationPolicy, now: datetime) -> Group:
-    """One policy: its state, objectives, scorecard and conditions."""
-    status = policy.status
-    return Group(
-        policies_page([policy], now),
-        _heading("Conditions"),
-        _conditions(status.conditions, now),
-        _heading("Objectives"),
-        _objectives(status),
-        _heading("Scorecard"),
-        _scorecard(status),
-    )
-
-
-def explanation_page(policy: OptimizationPolicy, now: datetime) -> Group:
-    """Why the operator does what it does: the decision, the bottleneck and the history, with their evidence."""
-    return Group(*_explanation(policy, now))
+def _attention(policies: Iterable[OptimizationPolicy]) -> Iterator[RenderableType]:
+    found = [(policy, row) for policy in policies for row in concerns(policy.status)]
+    if not found:
+        return
+    yield heading("Needs a look")
+    for policy, row in found:
+        name = f"{policy.metadata.namespace}/{policy.metadata.name}"
+        yield Text.assemble(f"{name}: ", condition_line(row))
 
 
 def _explanation(policy: OptimizationPolicy, now: datetime) -> Iterator[RenderableType]:
     status = policy.status
-    name = f"{policy.metadata.namespace}/{policy.metadata.name}"
-    yield Text(f"{name}: {policy.spec.mode.value}, {status.phase.value} since {age(status.phase_since, now)}", "bold")
-    yield _heading("Decision")
-    yield from _decision(status, now)
-    yield _heading("Bottleneck")
-    if status.bottleneck is None:
-        yield Text("not known yet")
-    else:
-        yield Text(f"{status.bottleneck.kind.value}, confidence {status.bottleneck.confidence}")
-        yield _evidence(status.bottleneck.evidence)
-    if status.constraints:
-        yield _heading("Constraints")
-        yield from (Text(f"{row.name}: {row.reason}") for row in status.constraints)
-    yield _heading("Why not more")
+    yield _title(policy, now)
+    yield heading("Replicas")
+    yield from _replicas(status, now)
+    yield heading("Bottleneck")
+    yield from _bottleneck(status, now)
+    yield heading("Why not more")
     yield from _obstacles(status)
-    yield _heading("History")
-    yield _history(status, now)
+    yield heading("Constraints")
+    yield from (Text(f"{row.name}: {row.reason}") for row in status.constraints)
+    if not status.constraints:
+        yield Text("none are reported")
+    yield heading("Objectives")
+    yield objectives(status, now)
+    yield heading("Scorecard")
+    yield scorecard(status, now)
+    yield heading("History")
+    yield from history(status, now)
 
 
-def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
-    """One row for each trial."""
-    table = _table("Namespace", "Name", "Policy", "Change", "Predicted", "Observed", "Verdict", "Age")
-    for trial in trials:
-        table.add_row(
-            trial.metadata.namespace or NONE,
-            trial.metadata.name,
-            trial.spec.policy,
-            trial.spec.change_summary,
-            trial.spec.predicted_summary,
-            trial.status.observed_summary,
-            trial.status.verdict.value,
-            age(trial.metadata.creation_timestamp, now),
-        )
-    return table
+def _title(policy: OptimizationPolicy, now: datetime) -> Text:
+    status = policy.status
+    name = f"{policy.metadata.namespace}/{policy.metadata.name}"
+    since = "" if status.phase_since is None else f" for {age(status.phase_since, now)}"
+    line = Text(f"{name}: mode {policy.spec.mode.value}, phase {status.phase.value}{since}", "bold")
+    seen, asked = status.observed_generation, policy.metadata.generation
+    if seen is None:
+        line.append("\nThe operator has not reported on it yet: is it running, and does it watch this namespace?")
+    elif seen < asked:
+        line.append(f"\nThis speaks about generation {seen} of spec; generation {asked} is not looked at yet.")
+    return line
 
 
-def age(since: datetime | None, now: datetime) -> str:
-    """Return the time since then as kubectl writes it: `5s`, `3m`, `2h`, `4d`."""
-    if since is None:
-        return NONE
-    seconds = max(0, int((now - since).total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-def _decision(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:
+def _replicas(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:
     replicas = status.replicas
     if replicas is None:
-        yield Text("no replicas are known")
-        return
-    wanted = NONE if replicas.desired is None else str(replicas.desired)
-    uncapped = NONE if replicas.uncapped is None else str(replicas.uncapped)
-    yield Text(f"{replicas.current} replicas run, {wanted} are wanted ({uncapped} before the guardrails)")
-    yield Text(replicas.reason or "no reason is given")
+        yield Text(UNKNOWN)
+    else:
+        made = table("Current", "Desired", "Uncapped", "Reckoned")
+        reckoned = UNKNOWN if replicas.at is None else f"{age(replicas.at, now)} ago"
+        numbers = (replicas.current, replicas.desired, replicas.uncapped)
+        add(made, *(or_unknown(number) for number in numbers), reckoned)
+        yield made
+        yield Text(f"Reason: {or_unknown(replicas.reason)}")
     if status.intent is not None:
         intent = status.intent
-        yield Text(f"about to {intent.kind.value} from {intent.from_} to {intent.to} since {age(intent.at, now)}")
-        yield _evidence(intent.evidence)
+        yield Text(f"About to {intent.kind.value} from {intent.from_} to {intent.to}: {intent.reason}")
+        yield from evidence(intent.evidence)
+
+
+def _bottleneck(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:
+    found = status.bottleneck
+    if found is None:
+        yield Text(UNKNOWN)
+        return
+    next_one = "" if found.runner_up is None else f"; next most likely {found.runner_up.value}"
+    yield Text(f"{found.kind.value} for {age(found.since, now)}, confidence {found.confidence}{next_one}")
+    yield from evidence(found.evidence)
 
 
 def _obstacles(status: PolicyStatus) -> Iterator[RenderableType]:
-    found = [row for row in status.conditions if _is_bad(row)]
+    if not status.conditions:
+        yield Text(UNKNOWN)
+        return
+    found = concerns(status)
+    # Progress is told even when it is as it should be: a pause that somebody asked for explains a lot.
+    told = [row for row in status.conditions if row.type is ConditionType.PROGRESSING and row not in found]
+    for row in (*found, *told):
+        yield condition_line(row)
     if not found:
-        yield Text("nothing holds it back")
-    for row in found:
-        yield Text(f"{row.type.value} is {row.status.value}, {row.reason}: {row.message}")
-
-
-def _is_bad(row: Condition) -> bool:
-    if row.type in GOOD_WHEN_FALSE:
-        return row.status is ConditionStatus.TRUE
-    return row.status is not ConditionStatus.TRUE
-
-
-def _conditions(rows: Iterable[Condition], now: datetime) -> Table:
-    table = _table("Type", "Status", "Reason", "Since", "Message")
-    for row in rows:
-        table.add_row(row.type.value, row.status.value, row.reason, age(row.last_transition_time, now), row.message)
-    return table
-
-
-def _objectives(status: PolicyStatus) -> Table:
-    table = _table("Objective", "State", "Value", "Limit", "Samples", "Reason")
-    for row in status.objectives:
-        table.add_row(row.name.value, row.met.value, row.value or NONE, row.limit, str(row.samples), row.reason)
-    return table
-
-
-def _scorecard(status: PolicyStatus) -> Table:
-    table = _table("Measure", "State", "Value", "Reference", "Samples", "Reason")
-    for row in status.scorecard:
-        table.add_row(
-            row.measure.value, row.state.value, row.value or NONE, row.reference, str(row.samples), row.reason
-        )
-    return table
-
-
-def _evidence(rows: Iterable[Evidence]) -> Table:
-    table = _table("Signal", "Value", "Unit", "At", "Samples", "Query")
-    for row in rows:
-        at = row.at.isoformat(timespec="seconds")
-        table.add_row(row.signal, row.value or NONE, row.unit, at, str(row.samples), row.query or NONE)
-    return table
-
-
-def _history(status: PolicyStatus, now: datetime) -> Table:
-    table = _table("Age", "What", "From", "To", "Why")
-    for row in status.history[-SHOWN_HISTORY:]:
-        table.add_row(age(row.at, now), row.what.value, row.from_, row.to, row.why)
-    return table
-
-
-def _heading(text: str) -> Text:
-    return Text(f"\n{text}", style="bold")
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column.upper(), overflow="fold")
-    return table
+        yield Text("every condition is as it should be")

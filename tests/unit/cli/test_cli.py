@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +16,7 @@ from typer.testing import CliRunner
 from trimtab_api import OptimizationPolicy, OptimizationTrial
 from trimtab_cli import __main__ as program
 from trimtab_cli.cluster import ClusterError
-from trimtab_cli.pages import age
+from trimtab_cli.tables import age
 
 NOW = datetime.now(UTC)
 AT = (NOW - timedelta(minutes=5)).isoformat()
@@ -132,10 +135,11 @@ def test_one_policy_shows_conditions_objectives_and_scorecard(run: Callable[...,
 def test_an_explanation_gives_decision_evidence_obstacles_and_history(run: Callable[..., str]) -> None:
     page = run("explain", "chat")
     for text in (
-        "2 replicas run, 3 are wanted (5 before the guardrails)",
-        "Utilization: busy is 0.95",
-        "about to Scale from 2 to 3",
-        "Compute, confidence 0.9",
+        "Reason: Utilization: busy is 0.95",
+        "About to Scale from 2 to 3",
+        "latency",
+        "Errors",
+        "Compute for 5m, confidence 0.9",
         "rate(busy[20s])",
         "MaxReplicasReached: maxReplicas is 3",
         "MetricsTrusted is False, Stale: 90 s old",
@@ -147,15 +151,16 @@ def test_an_explanation_gives_decision_evidence_obstacles_and_history(run: Calla
 
 def test_a_policy_that_has_not_been_worked_on_is_explained_without_guessing(run: Callable[..., str]) -> None:
     page = run("explain", "new")
-    assert "no replicas are known" in page
-    assert "not known yet" in page
-    assert "nothing holds it back" in page
+    assert "has not reported on it yet" in page
+    for part in ("Replicas", "Bottleneck", "Why not more", "Objectives", "Scorecard"):
+        assert f"\n{part}\nUnknown\n" in page
+    assert "every condition is as it should be" not in page
 
 
 def test_empty_lists_say_so(run: Callable[..., str], cluster: FakeCluster) -> None:
     cluster.found = []
-    assert "No policies found" in run("status")
-    assert "No trials found" in run("trials")
+    assert run("status") == "No policies found in namespace prod; -A looks everywhere.\n"
+    assert run("trials", "-A") == "No trials found in any namespace.\n"
 
 
 def test_what_the_api_server_refuses_is_said_in_its_words(
@@ -167,6 +172,37 @@ def test_what_the_api_server_refuses_is_said_in_its_words(
     assert ended.value.code == 1
     assert 'Error: optimizationpolicies.trimtab.dev "nobody" not found' in capsys.readouterr().err
     assert cluster.asked == ["prod"]
+
+
+def test_status_as_json_is_a_list_of_policies_in_the_spelling_of_the_api(run: Callable[..., str]) -> None:
+    body = json.loads(run("status", "-o", "json"))
+    assert (body["kind"], len(body["items"])) == ("List", 2)
+    assert body["items"][0]["status"]["replicasSummary"] == "2→3"
+    assert json.loads(run("status", "chat", "-o", "json"))["metadata"]["name"] == "chat"
+
+
+def test_an_explanation_as_json_names_the_conditions_that_are_amiss(run: Callable[..., str]) -> None:
+    body = json.loads(run("explain", "chat", "-o", "json"))
+    assert [row["type"] for row in body["concerns"]] == ["MetricsTrusted"]
+    assert body["status"]["bottleneck"]["evidence"][0]["query"] == "rate(busy[20s])"
+
+
+def test_an_empty_list_as_json_is_still_json(run: Callable[..., str], cluster: FakeCluster) -> None:
+    cluster.found = []
+    assert json.loads(run("status", "-o", "json"))["items"] == []
+
+
+def test_a_name_in_every_namespace_is_refused_with_what_to_give_instead(cluster: FakeCluster) -> None:
+    result = CliRunner().invoke(program.app, ["status", "chat", "-A"])
+    assert result.exit_code == 2
+    assert "-n NAMESPACE" in result.output
+    assert cluster.asked == []
+
+
+def test_neither_the_client_nor_numpy_is_imported_before_it_is_needed() -> None:
+    code = "import sys, trimtab_cli.__main__; print({'kubernetes', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(
