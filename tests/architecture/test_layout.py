@@ -75,7 +75,9 @@ def test_no_product_file_has_a_name_that_means_nothing() -> None:
 
 
 def test_no_class_or_function_is_called_manager_helper_util_or_processor() -> None:
-    word = re.compile(r"(?:Manager|Helper|Utils?|Processor)(?=[A-Z]|$)|(?:^|_)(manager|helper|util|utils|processor)(?:_|$)")
+    word = re.compile(
+        r"(?:Manager|Helper|Utils?|Processor)(?=[A-Z]|$)|(?:^|_)(manager|helper|util|utils|processor)(?:_|$)"
+    )
     vague = [
         f"{relative(path)}:{node.lineno} {node.name}"
         for path in product_files()
