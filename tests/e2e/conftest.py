@@ -33,6 +33,7 @@ from dev.demo.plan import MONITORING_NAMESPACE, RELEASE, SYSTEM_NAMESPACE
 from dev.demo.readings import TOTAL_BYTES, uuids
 from dev.demo.story import CHART
 
+SETTLING_SECONDS = 360.0  # a new policy takes its baseline, and its five-minute means fill
 GPU_COUNT = 16  # as many as the simulated NVML library holds
 
 
@@ -124,13 +125,11 @@ def _steady_begins(request: pytest.FixtureRequest) -> None:
 def steady(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, engine_image: str) -> Iterator[Steady]:
     """A policy at constant load, made first and left alone until the last test looks at what was written."""
     made = _room(cluster, platform, gpus, "e2e-steady")
-    gpus.set(made.namespace, gpus=0.6)
+    gpus.set(made.namespace, gpus=0.5)
     made.apply(deployment(engine_image), policy(observation={"interval": "5s", "window": "60s"}))
     made.wait_ready(1)
     made.wait_trusted()
-    eventually(lambda: made.status().get("phase") == "Validation", "the baseline is taken", 180)
-    eventually(lambda: _unchanged(made, 20), "the status has settled", 180)
-    yield Steady(made, platform.audit.mark(), time.time())
+    yield Steady(made, time.time() + SETTLING_SECONDS)
     cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
 
 
@@ -162,17 +161,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def _room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, namespace: str) -> Room:
     cluster.kubectl("create", "namespace", namespace)
     return Room(cluster, platform.audit, gpus, namespace, platform.audit.mark())
-
-
-def _unchanged(room: Room, seconds: float) -> bool:
-    version = _version(room)
-    time.sleep(seconds)
-    return _version(room) == version
-
-
-def _version(room: Room) -> str:
-    found = room.cluster.get("optimizationpolicy", "chat", room.namespace)
-    return str(found["metadata"]["resourceVersion"]) if found else ""
 
 
 def _remove_leftovers(cluster: Cluster, paths: Paths) -> None:

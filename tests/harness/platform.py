@@ -24,11 +24,10 @@ Grant = tuple[str, str, str]  # API group, resource with subresource, verb
 
 @dataclass(frozen=True)
 class Steady:
-    """A policy that was left alone since `quiet_since` (unix seconds); `mark` is the audit log's place then."""
+    """A policy at constant load; from `begins` (unix seconds) on, nothing about it changes any more."""
 
     room: Room
-    mark: int
-    quiet_since: float
+    begins: float
 
 
 @dataclass
