@@ -7,13 +7,14 @@ Each kind has a score; 1 means that its rule holds. The first in this order wins
 2. Queue: at least half of the p95 of a request is waiting (p95 wait over p95 of the whole request), and there is
    pressure: a device at least 0.6 busy, or four requests waiting at each replica, or one request in a hundred refused.
    Without pressure the wait is the batching delay that was asked for.
-3. Compute: the fullest device is at least 0.8 busy.
-4. Underused: the fullest device was below 0.3 on average over the last five minutes.
-5. None.
+3. KvCapacity: the KV cache is at least 0.8 full (runtimes that have one).
+4. Compute: the fullest device is at least 0.8 busy.
+5. Underused: the fullest of all is below 0.3, now and on average over the last five minutes.
+6. None.
 
-The kind that stands in status stays while 3/4 of its rule holds (0.6 for Compute, 0.4 for Underused), unless an
-earlier one of the list holds by 4/3: noise at a border writes nothing. Confidence is 0.5 at the border and 0.95 from
-half beyond it. The runner-up has the next score.
+The kind that stands in status stays while most of its rule holds (`RELEASE`: 0.6 for Compute, 0.4 for Underused),
+unless an earlier one of the list holds clearly (`CHALLENGE`): noise at a border writes nothing. Confidence is 0.5 at
+the border and 0.95 from half beyond it. The runner-up has the next score.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
 from trimtab_operator.analysis import load, pods
-from trimtab_operator.analysis.capacity import backlog_requests, utilizations
+from trimtab_operator.analysis.capacity import backlog_requests, device_use, fullness
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Bottleneck, BottleneckKind, Evidence
 from trimtab_operator.model.signals import Signal
@@ -31,26 +32,47 @@ WAIT_SHARE = 0.5
 PRESSURE_UTILIZATION = 0.6
 PRESSURE_BACKLOG = 4.0
 PRESSURE_REFUSED = 0.01
+KV_UTILIZATION = 0.8
 COMPUTE_UTILIZATION = 0.8
 UNDERUSED_UTILIZATION = 0.3
 MEMORY_LIMIT = 0.90
-MARGIN = 4.0 / 3.0
+RELEASE = {
+    BottleneckKind.GPU_MEMORY: 0.98,
+    BottleneckKind.QUEUE: 0.75,
+    BottleneckKind.KV_CAPACITY: 0.75,
+    BottleneckKind.COMPUTE: 0.75,
+    BottleneckKind.UNDERUSED: 0.75,
+}
+CHALLENGE = {
+    BottleneckKind.GPU_MEMORY: 1.0,
+    BottleneckKind.QUEUE: 4.0 / 3.0,
+    BottleneckKind.KV_CAPACITY: 1.1,
+    BottleneckKind.COMPUTE: 1.1,
+}
 RUNNER_UP_SCORE = 0.5
 
-_ORDER = (BottleneckKind.GPU_MEMORY, BottleneckKind.QUEUE, BottleneckKind.COMPUTE, BottleneckKind.UNDERUSED)
+_ORDER = (
+    BottleneckKind.GPU_MEMORY,
+    BottleneckKind.QUEUE,
+    BottleneckKind.KV_CAPACITY,
+    BottleneckKind.COMPUTE,
+    BottleneckKind.UNDERUSED,
+)
 
 
 def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | None:
     """Find what limits the target; None where the use of its devices is not known."""
-    used = utilizations(snapshot)
+    used = device_use(snapshot) | fullness(snapshot)
     if not used:
         return None
     utilization = max(used.values())
+    devices = max(device_use(snapshot).values(), default=0.0)
     wait = _wait(snapshot)
     scores = {
         BottleneckKind.GPU_MEMORY: _memory_score(snapshot, policy),
         BottleneckKind.QUEUE: _queue_score(snapshot, utilization, wait),
-        BottleneckKind.COMPUTE: utilization / COMPUTE_UTILIZATION,
+        BottleneckKind.KV_CAPACITY: used.get(Signal.KV_CACHE_USED_RATIO, 0.0) / KV_UTILIZATION,
+        BottleneckKind.COMPUTE: devices / COMPUTE_UTILIZATION,
         BottleneckKind.UNDERUSED: UNDERUSED_UTILIZATION / max(_recent_utilization(snapshot, utilization), 0.01),
     }
     kind = _winner(scores, _standing(policy))
@@ -64,9 +86,9 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
 
 
 def _winner(scores: dict[BottleneckKind, float], standing: BottleneckKind | None) -> BottleneckKind:
-    if standing in scores and scores[standing] * MARGIN >= 1.0:
+    if standing in scores and scores[standing] >= RELEASE[standing]:
         before = _ORDER[: _ORDER.index(standing)]
-        return next((each for each in before if scores[each] >= MARGIN), standing)
+        return next((each for each in before if scores[each] >= CHALLENGE[each]), standing)
     return next((each for each in _ORDER if scores[each] >= 1.0), BottleneckKind.NONE)
 
 
@@ -81,10 +103,10 @@ def _confidence(kind: BottleneckKind, scores: dict[BottleneckKind, float]) -> fl
 
 
 def _recent_utilization(snapshot: Snapshot, now: float) -> float:
-    """Return the mean use of the fullest device over five minutes, which one short pause does not change."""
-    signals = (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO)
-    found = [value for value in (pods.recent(snapshot, signal) for signal in signals) if value is not None]
-    return max(found) if found else now
+    """Return the larger of the use now and over five minutes: neither a pause nor a start makes a target underused."""
+    signals = (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO, Signal.KV_CACHE_USED_RATIO)
+    found = (pods.recent(snapshot, signal) for signal in signals)
+    return max([now, *(value for value in found if value is not None)])
 
 
 def _memory_score(snapshot: Snapshot, policy: OptimizationPolicy) -> float:
@@ -133,7 +155,9 @@ def _queue_score(snapshot: Snapshot, utilization: float, wait: tuple[float, floa
 def _evidence(
     snapshot: Snapshot, used: dict[Signal, float], wait: tuple[float, float, int] | None
 ) -> tuple[Evidence, ...]:
-    facts = [pods.evidence(snapshot, signal, value) for signal, value in used.items()]
+    facts = [
+        pods.evidence(snapshot, signal, value) for signal, value in used.items() if signal is not Signal.QUEUE_REQUESTS
+    ]
     if wait is not None:
         facts.append(_percentile(snapshot, Signal.QUEUE_SECONDS, wait[0], wait[2]))
         facts.append(_percentile(snapshot, Signal.LATENCY_SECONDS, wait[1], wait[2]))

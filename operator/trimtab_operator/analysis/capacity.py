@@ -1,7 +1,7 @@
 """What the load is, how full the replicas are, and what one of them carries.
 
-* utilization = the fullest of: busy share of the device's worker, GPU utilization, and CPU used over its limit where
-  the pods have no GPU; means over the seasoned serving pods, each at most 1.
+* utilization = the fullest of the devices (busy share of the worker, GPU utilization, and CPU used over its limit where
+  the pods have no GPU) or of what the runtime's table names instead; means over the seasoned serving pods, at most 1.
 * demand = offered requests per second (refused ones too) + backlog / 10 s. While no device is 0.8 busy the backlog is
   the smaller of the last two looks at the queue, so that one burst between two scrapes is no demand.
 * capacity of a replica = good answers per second / (replicas x utilization): learned online, from every tick in which
@@ -19,6 +19,7 @@ from trimtab_operator.model import series
 from trimtab_operator.model.analysis import Capacity, Evidence
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.runtimes.select import RUNTIMES
 
 DRAIN_SECONDS = 10.0
 MIN_UTILIZATION = 0.1
@@ -29,7 +30,7 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
     """Measure load and use; None where not even the use of the pods is known."""
     if isinstance(snapshot.target, TargetProblem):
         return None
-    used = utilizations(snapshot)
+    used = fullness(snapshot)
     if not used:
         return None
     binding = max(used, key=lambda signal: used[signal])
@@ -53,17 +54,30 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
     )
 
 
-def utilizations(snapshot: Snapshot) -> dict[Signal, float]:
+def fullness(snapshot: Snapshot) -> dict[Signal, float]:
+    """Return how full the replicas are, 0 to 1, by each signal that tells; by the devices if the runtime names none."""
+    runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
+    if runtime is None or not runtime.fullness:
+        return device_use(snapshot)
+    found = _means(snapshot, runtime.fullness)
+    ready = len(pods.serving(snapshot))
+    if found and runtime.queue_means_full and (lasting_queue(snapshot) or 0.0) >= max(1, ready):
+        found[Signal.QUEUE_REQUESTS] = 1.0
+    return found
+
+
+def device_use(snapshot: Snapshot) -> dict[Signal, float]:
     """Return the use of each device whose use is known, 0 to 1."""
-    used: dict[Signal, float] = {}
-    for signal in (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO):
-        by_pod = pods.values(snapshot, signal)
-        if by_pod:
-            used[signal] = fmean(min(1.0, value) for value in by_pod.values())
+    used = _means(snapshot, (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO))
     cpu = load.cpu_ratio(snapshot)
     if cpu is not None and not _on_gpu(snapshot):
         used[Signal.CPU_USED_CORES] = min(1.0, cpu)
     return used
+
+
+def _means(snapshot: Snapshot, signals: tuple[Signal, ...]) -> dict[Signal, float]:
+    known = {signal: pods.values(snapshot, signal) for signal in signals}
+    return {signal: fmean(min(1.0, value) for value in by_pod.values()) for signal, by_pod in known.items() if by_pod}
 
 
 def _on_gpu(snapshot: Snapshot) -> bool:
@@ -72,10 +86,15 @@ def _on_gpu(snapshot: Snapshot) -> bool:
 
 def backlog_requests(snapshot: Snapshot) -> float | None:
     """Return the requests that wait for a device, leaving out a lone burst; None where the queue is not known."""
+    busy = max(device_use(snapshot).values(), default=0.0) >= BUSY_UTILIZATION
+    return pods.total(snapshot, Signal.QUEUE_REQUESTS) if busy else lasting_queue(snapshot)
+
+
+def lasting_queue(snapshot: Snapshot) -> float | None:
+    """Return the smaller of the last two looks at the queue."""
     now = pods.total(snapshot, Signal.QUEUE_REQUESTS)
     reading = snapshot.readings.get(Signal.QUEUE_REQUESTS)
-    busy = max(utilizations(snapshot).values(), default=0.0) >= BUSY_UTILIZATION
-    if now is None or reading is None or reading.at is None or busy:
+    if now is None or reading is None or reading.at is None:
         return now
     earlier = [
         point.value
@@ -124,6 +143,8 @@ def _demand_peak(snapshot: Snapshot, policy: OptimizationPolicy, demand: float |
 def _utilization_peak(snapshot: Snapshot, policy: OptimizationPolicy, used: dict[Signal, float]) -> float | None:
     """Return the largest use of a device within the stabilisation time; None if a device's series does not cover it."""
     start = snapshot.now - lookback.stabilization_seconds(policy)
+    if Signal.QUEUE_REQUESTS in used:  # full now: no peak can be larger
+        return 1.0
     peaks: list[float] = []
     for signal, value in used.items():
         highest = series.peak_since(snapshot.history.get(signal), start)

@@ -66,12 +66,13 @@ def needed_signals(snapshot: Snapshot, policy: OptimizationPolicy) -> tuple[Sign
     if isinstance(snapshot.target, TargetProblem):
         return ()
     known = RUNTIMES.get(snapshot.target.runtime)
-    wanted = [Signal.REQUESTS_PER_SECOND, Signal.QUEUE_REQUESTS, Signal.BUSY_RATIO]
+    wanted = [Signal.REQUESTS_PER_SECOND, Signal.QUEUE_REQUESTS, Signal.BUSY_RATIO, *(known.fullness if known else ())]
     objectives = policy.spec.objectives
     if objectives and (objectives.latency or objectives.satisfaction_ratio):
         wanted.append(Signal.LATENCY_SECONDS)
     needed = [signal for signal in wanted if known and signal in known.queries]
-    if snapshot.gpu_source != "none" and any(pod.gpus for pod in snapshot.target.ready_pods):
+    by_devices = known is None or not known.fullness
+    if by_devices and snapshot.gpu_source != "none" and any(pod.gpus for pod in snapshot.target.ready_pods):
         needed.append(Signal.GPU_UTILIZATION_RATIO)
     return tuple(needed) or (Signal.CPU_USED_CORES,)
 

@@ -59,7 +59,9 @@ class Runtime:
     """One serving runtime.
 
     `freshness` answers the time of each pod's newest sample (unix seconds); `scrape_interval` the spacing of samples
-    in seconds (too large while a pod is younger than two minutes: take the smallest over the pods).
+    in seconds (too large while a pod is younger than two minutes: take the smallest over the pods). `fullness` are the
+    signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
+    that requests wait only where a replica can take no more.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Runtime:
     queries: dict[Signal, Query]
     freshness: str
     scrape_interval: str
+    fullness: tuple[Signal, ...] = ()
+    queue_means_full: bool = False
 
 
 def render(template: str, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:

@@ -1,8 +1,10 @@
 """vLLM, V1 metrics (0.10.2 to 0.33.0 were read). Names are chosen by presence: distributions backport.
 
-Two traps. Its own end-to-end histogram starts at 0.3 s: a pod with more than half of its requests below that is read
-from the HTTP histogram where it exists, else its percentile is refused by the analysis. Its engine counters do not
-know of 5xx answers: those come from the HTTP counters, where only POST /v1/… counts (probes would dilute the ratio).
+Three traps. A decode loop keeps a GPU active at one request as at a hundred: how full a replica is, its KV cache tells,
+and a queue, which forms only where no more sequences fit. Its own end-to-end histogram starts at 0.3 s: a pod with more
+than half of its requests below that is read from the HTTP histogram where it exists, else its percentile is refused by
+the analysis. Its engine counters do not know of 5xx answers: those come from the HTTP counters, where only POST /v1/…
+counts (probes would dilute the ratio).
 """
 
 from __future__ import annotations
@@ -151,4 +153,6 @@ VLLM = Runtime(
     ),
     freshness=f"max {_BY} (timestamp(vllm:num_requests_running{{$selector}}))",
     scrape_interval=f"120 / max {_BY} (count_over_time(vllm:num_requests_running{{$selector}}[2m]))",
+    fullness=(Signal.KV_CACHE_USED_RATIO,),
+    queue_means_full=True,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ QUEUE, COMPUTE, UNDERUSED, MEMORY, NONE = (
     BottleneckKind.GPU_MEMORY,
     BottleneckKind.NONE,
 )
+KV = BottleneckKind.KV_CAPACITY
 PODS = ("chat-0", "chat-1")
 
 
@@ -48,6 +50,11 @@ def gpus(utilization: float, memory: float = 0.5, runtime: str = "vllm") -> Snap
     return a_snapshot(
         target=target, readings=readings, history={Signal.BUSY_RATIO: a_series(Signal.BUSY_RATIO, 0, seconds=-15)}
     )
+
+
+def kv(used: float) -> Snapshot:
+    snapshot = gpus(0.5)
+    return replace(snapshot, readings=snapshot.readings | each(Signal.KV_CACHE_USED_RATIO, used))
 
 
 OWN = {"objectives": {"gpuMemoryRatio": {"max": "0.90"}}}
@@ -76,6 +83,8 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], BottleneckKind, BottleneckKind 
     ("slower-than-the-last-bucket", a_snapshot(busy=0.9, distributions=SLOW), {}, QUEUE, COMPUTE),
     ("gpu-busy", gpus(0.95), {}, COMPUTE, None),
     ("gpu-idle", gpus(0.1), {}, UNDERUSED, None),
+    ("kv-cache-full", kv(0.9), {}, KV, COMPUTE),
+    ("kv-cache-half-full", kv(0.5), {}, NONE, KV),
     ("gpu-memory-over-the-limit", gpus(0.5, memory=0.95), OWN, MEMORY, COMPUTE),
     ("gpu-memory-that-vllm-took-at-its-start", gpus(0.5, memory=0.95), {}, NONE, COMPUTE),
     ("gpu-memory-of-another-runtime", gpus(0.5, memory=0.95, runtime="trimtab"), {}, MEMORY, COMPUTE),
@@ -121,7 +130,7 @@ def test_confidence_grows_with_the_distance_from_the_border() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "busy", "kind"),
+    ("before", "busy", "kind"),
     [
         ("Compute", 0.7, COMPUTE),
         ("Compute", 0.55, NONE),
@@ -132,15 +141,31 @@ def test_confidence_grows_with_the_distance_from_the_border() -> None:
         ("Cpu", 0.7, NONE),
     ],
 )
-def test_a_kind_that_stands_is_not_given_up_at_its_border(standing: str, busy: float, kind: BottleneckKind) -> None:
-    before = {"bottleneck": {"kind": standing, "confidence": "0.5", "since": stamp(NOW - 60.0)}}
-    assert found(a_snapshot(busy=busy), status=before).kind is kind
+def test_a_kind_that_stands_is_not_given_up_at_its_border(before: str, busy: float, kind: BottleneckKind) -> None:
+    assert found(a_snapshot(busy=busy), status=standing(before)).kind is kind
+
+
+def standing(kind: str) -> dict[str, Any]:
+    return {"bottleneck": {"kind": kind, "confidence": "0.5", "since": stamp(NOW - 60.0)}}
 
 
 @pytest.mark.parametrize(("waiting", "kind"), [(0.55, COMPUTE), (0.9, QUEUE)])
 def test_an_earlier_rule_must_hold_clearly_to_replace_a_kind_that_stands(waiting: float, kind: BottleneckKind) -> None:
-    before = {"bottleneck": {"kind": "Compute", "confidence": "0.5", "since": stamp(NOW - 60.0)}}
-    assert found(a_snapshot(busy=0.9, latency=1.0, waiting=waiting), status=before).kind is kind
+    snapshot = a_snapshot(busy=0.9, latency=1.0, waiting=waiting)
+    assert found(snapshot, status=standing("Compute")).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("before", "snapshot", "kind"),
+    [
+        pytest.param("Underused", gpus(1.0), COMPUTE, id="an-idle-target-is-suddenly-full"),
+        pytest.param("Compute", gpus(0.9, memory=0.91), MEMORY, id="memory-needs-no-margin"),
+        pytest.param("GpuMemory", gpus(0.5, memory=0.89), MEMORY, id="memory-stays-near-its-limit"),
+        pytest.param("GpuMemory", gpus(0.5, memory=0.85), NONE, id="memory-is-released"),
+    ],
+)
+def test_what_stands_gives_way_to_what_is_clear(before: str, snapshot: Snapshot, kind: BottleneckKind) -> None:
+    assert found(snapshot, status=standing(before), **OWN).kind is kind
 
 
 @pytest.mark.parametrize(

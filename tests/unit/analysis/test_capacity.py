@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 
-from trimtab_operator.analysis.capacity import backlog_requests, capacity, utilizations
+from trimtab_operator.analysis.capacity import backlog_requests, capacity, device_use, fullness
 from trimtab_operator.model.analysis import Capacity
 from trimtab_operator.model.signals import Point, Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
@@ -19,7 +19,7 @@ RPS, BUSY, QUEUE, GPU = (
     Signal.QUEUE_REQUESTS,
     Signal.GPU_UTILIZATION_RATIO,
 )
-CPU = Signal.CPU_USED_CORES
+CPU, KV = Signal.CPU_USED_CORES, Signal.KV_CACHE_USED_RATIO
 
 
 def each(signal: Signal, value: float) -> dict[Signal, Any]:
@@ -41,14 +41,14 @@ def test_capacity_is_good_answers_over_replicas_and_their_use() -> None:
 
 
 def test_the_fullest_device_binds() -> None:
-    assert utilizations(a_snapshot(busy=0.4, readings=each(GPU, 0.7))) == {BUSY: 0.4, GPU: 0.7}
+    assert device_use(a_snapshot(busy=0.4, readings=each(GPU, 0.7))) == {BUSY: 0.4, GPU: 0.7}
     assert found(a_snapshot(busy=0.4, readings=each(GPU, 0.7))).binding is GPU
     assert found(a_snapshot(busy=0.4, readings=each(CPU, 0.9))).binding is CPU
 
 
 def test_the_cpu_of_a_pod_with_a_gpu_is_no_measure_of_its_use() -> None:
     target = a_target(pods=(a_pod("chat-0", gpus=1), a_pod("chat-1", gpus=1)))
-    assert utilizations(a_snapshot(target=target, busy=0.4, readings=each(CPU, 0.9))) == {BUSY: 0.4}
+    assert device_use(a_snapshot(target=target, busy=0.4, readings=each(CPU, 0.9))) == {BUSY: 0.4}
 
 
 def test_no_device_is_more_than_full() -> None:
@@ -151,5 +151,33 @@ LIMIT = {"gpuMemoryRatio": {"max": "0.90"}}
 def test_memory_pressure_needs_a_limit_and_a_runtime_whose_memory_follows_load(
     objectives: Any, runtime: str, pressure: float | None
 ) -> None:
-    snapshot = a_snapshot(target=a_target(runtime=runtime), readings=each(Signal.GPU_MEMORY_USED_RATIO, 0.45))
+    readings = each(Signal.GPU_MEMORY_USED_RATIO, 0.45) | each(KV, 0.5)
+    snapshot = a_snapshot(target=a_target(runtime=runtime), readings=readings)
     assert found(snapshot, objectives=objectives).memory_pressure_ratio == pressure
+
+
+def vllm(kv: float, queue: float = 0.0, earlier: float = 0.0) -> Snapshot:
+    readings = each(GPU, 1.0) | each(KV, kv) | {BUSY: a_reading(BUSY, {})}
+    return a_snapshot(target=a_target(runtime="vllm"), readings=readings, queue=queue, history=queue_then(earlier))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        pytest.param(vllm(0.4), {KV: 0.4}, id="an-active-gpu-says-nothing"),
+        pytest.param(vllm(0.4, queue=50.0, earlier=3.0), {KV: 0.4, QUEUE: 1.0}, id="a-lasting-queue-means-full"),
+        pytest.param(vllm(0.4, queue=50.0), {KV: 0.4}, id="a-burst-does-not"),
+        pytest.param(a_snapshot(target=a_target(runtime="vllm")), {}, id="without-kv-cache-nothing-is-known"),
+    ],
+)
+def test_how_full_vllm_is_its_kv_cache_and_its_queue_tell(snapshot: Snapshot, expected: dict[Signal, float]) -> None:
+    assert fullness(snapshot) == expected
+
+
+def test_a_vllm_that_is_full_now_has_no_larger_peak() -> None:
+    carried = found(vllm(0.4, queue=50.0, earlier=3.0))
+    assert (carried.utilization_ratio, carried.binding, carried.utilization_peak_ratio) == (1.0, QUEUE, 1.0)
+
+
+def test_a_target_that_is_not_there_is_not_full() -> None:
+    assert fullness(Snapshot(now=NOW, target=TargetProblem("NotFound", ""))) == {}

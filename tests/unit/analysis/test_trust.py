@@ -112,8 +112,9 @@ def test_a_first_bucket_without_requests_says_nothing() -> None:
     [
         ("trimtab", 0, "none", {RPS, Signal.QUEUE_REQUESTS, Signal.BUSY_RATIO}),
         ("trimtab", 1, "agent", {RPS, Signal.QUEUE_REQUESTS, Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO}),
-        ("vllm", 1, "dcgm", {RPS, Signal.QUEUE_REQUESTS, Signal.GPU_UTILIZATION_RATIO}),
-        ("vllm", 1, "none", {RPS, Signal.QUEUE_REQUESTS}),
+        ("vllm", 1, "dcgm", {RPS, Signal.QUEUE_REQUESTS, Signal.KV_CACHE_USED_RATIO}),
+        ("vllm", 1, "none", {RPS, Signal.QUEUE_REQUESTS, Signal.KV_CACHE_USED_RATIO}),
+        ("unknown", 1, "dcgm", {Signal.GPU_UTILIZATION_RATIO}),
         ("unknown", 0, "none", {Signal.CPU_USED_CORES}),
     ],
 )
