@@ -27,22 +27,25 @@ def spacing_seconds(points: tuple[Point, ...]) -> float | None:
 
 
 def covered_seconds(series: Series | None, start: float, end: float) -> float:
-    """Return how much of the time from start to end holds data: holes of more than three spacings are left out."""
-    points = points_since(series, start)
-    spacing = spacing_seconds(points)
-    if spacing is None:
+    """Return how much of the time from start to end holds data: holes of more than three spacings are left out.
+
+    A point speaks for one spacing before it, so the last one before `start` counts as well.
+    """
+    every = points_since(series, -math.inf)
+    spacing = spacing_seconds(every)
+    times = [max(point.at, start) for point in every if start - (spacing or 0.0) <= point.at <= end]
+    if spacing is None or not times:
         return 0.0
-    times = [point.at for point in points if point.at <= end] + [end]
-    steps = [later - earlier for earlier, later in pairwise(times)]
-    inner = sum(step for step in steps if step <= GAP_SPACINGS * spacing)
-    return inner + min(times[0] - start, spacing)
+    steps = [later - earlier for earlier, later in pairwise([*times, end])]
+    return min(times[0] - start, spacing) + sum(step for step in steps if step <= GAP_SPACINGS * spacing)
 
 
 def covers(series: Series | None, start: float, end: float) -> bool:
-    """Say whether data covers the whole time from start to end, up to one spacing at each end."""
-    points = points_since(series, start)
-    spacing = spacing_seconds(points)
-    return spacing is not None and covered_seconds(series, start, end) >= end - start - 2.0 * spacing
+    """Say whether data covers the whole time from start to end, up to one spacing at each end (half of a short time)."""
+    spacing = spacing_seconds(points_since(series, -math.inf))
+    if spacing is None:
+        return False
+    return covered_seconds(series, start, end) >= end - start - min(2.0 * spacing, (end - start) / 2.0)
 
 
 def peak_since(series: Series | None, start: float) -> Point | None:

@@ -19,6 +19,7 @@ HOLE = replace(FULL, points=tuple(point for point in FULL.points if not NOW - 40
     [
         pytest.param(FULL, 600.0, id="full"),
         pytest.param(HOLE, 390.0, id="a-hole-of-210-seconds"),
+        pytest.param(replace(FULL, points=FULL.points[:4]), 45.0, id="ended-long-ago"),
         pytest.param(None, 0.0, id="absent"),
         pytest.param(replace(FULL, state=SignalState.ERROR), 0.0, id="failed"),
         pytest.param(replace(FULL, points=FULL.points[:1]), 0.0, id="one-point"),
@@ -34,6 +35,15 @@ def test_a_series_covers_a_time_up_to_a_spacing_at_each_end() -> None:
     assert not covers(FULL, NOW - 700.0, NOW)
     assert not covers(HOLE, NOW - 600.0, NOW)
     assert not covers(None, NOW - 600.0, NOW)
+
+
+@pytest.mark.parametrize("now", [100.0, 103.0, 109.0])
+def test_a_time_hardly_longer_than_the_spacing_is_covered_wherever_the_points_fall(now: float) -> None:
+    grid = replace(FULL, points=tuple(Point(15.0 * number, 1.0) for number in range(7)))  # the last one at 90
+    assert covered_seconds(grid, now - 20.0, now) == pytest.approx(20.0)
+    assert covers(grid, now - 20.0, now)
+    assert not covers(grid, now + 100.0, now + 120.0)
+    assert covered_seconds(grid, now + 100.0, now + 120.0) == 0.0
 
 
 def test_points_since_and_their_mean_and_peak() -> None:
