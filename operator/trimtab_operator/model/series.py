@@ -41,7 +41,7 @@ def covered_seconds(series: Series | None, start: float, end: float) -> float:
 
 
 def covers(series: Series | None, start: float, end: float) -> bool:
-    """Say whether data covers the whole time from start to end, up to one spacing at each end (half of a short time)."""
+    """Say whether data covers the whole time from start to end, up to a spacing at each end (half of a short time)."""
     spacing = spacing_seconds(points_since(series, -math.inf))
     if spacing is None:
         return False
