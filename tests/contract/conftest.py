@@ -71,6 +71,13 @@ def _dev_cluster() -> ApiServer:
     return ApiServer(Path(done.stdout.strip() or os.devnull), cache / "tools" / "kubectl")
 
 
+def _remove_release(server: ApiServer) -> None:
+    """Uninstall what a demo left: an operator at work would write the status of the policies made here."""
+    helm = server.kubectl_binary.with_name("helm")
+    command = [str(helm), "--kubeconfig", str(server.kubeconfig), "uninstall", "trimtab", "-n", "trimtab-system"]
+    subprocess.run([*command, "--ignore-not-found", "--wait"], timeout=180, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="session")
 def api_server() -> ApiServer:
     if os.environ.get("CLUSTER") == "current":
@@ -80,6 +87,7 @@ def api_server() -> ApiServer:
         if not server.answers():
             subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, timeout=3600, check=True)
             server = _dev_cluster()
+        _remove_release(server)
     assert server.answers(), f"no API server answers at {server.kubeconfig}"
     crds = sorted((ROOT / "crds").glob("*.yaml"))
     files = [argument for crd in crds for argument in ("-f", str(crd))]

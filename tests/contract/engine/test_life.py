@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -106,17 +107,16 @@ def test_a_drain_under_load_loses_nothing_and_exits_with_0(start_engine: EngineF
     def keep_asking() -> None:
         """A keep-alive client that reconnects when told to and stops when nobody listens."""
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
-            try:
-                connection.connect()
-                reply = one_answer(connection)
-            except (ConnectionRefusedError, ConnectionResetError):
-                return  # never accepted: the system refuses what was still in the listener's backlog
-            replies.append(reply)
-            while reply.headers.get("connection") != "close":
-                reply = one_answer(connection)
+            with closing(http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)) as connection:
+                try:
+                    connection.connect()
+                    reply = one_answer(connection)
+                except (ConnectionRefusedError, ConnectionResetError):
+                    return  # never accepted: the system refuses what was still in the listener's backlog
                 replies.append(reply)
-            connection.close()
+                while reply.headers.get("connection") != "close":
+                    reply = one_answer(connection)
+                    replies.append(reply)
 
     with ThreadPoolExecutor(6) as pool:
         clients = [pool.submit(keep_asking) for _ in range(5)]
