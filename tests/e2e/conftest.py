@@ -119,6 +119,7 @@ def _steady_begins(request: pytest.FixtureRequest) -> None:
     """The ten quiet minutes begin with the first scenario that leaves the rest of the cluster alone."""
     if _needs_release(request.node) and not request.node.get_closest_marker("disturbs"):
         request.getfixturevalue("steady")
+        request.getfixturevalue("orphan")
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +131,16 @@ def steady(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, engine_ima
     made.wait_ready(1)
     made.wait_trusted()
     yield Steady(made, time.time() + SETTLING_SECONDS)
+    cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def orphan(cluster: Cluster, platform: Platform, gpus: SimulatedGpus) -> Iterator[Room]:
+    """A policy without a target, reported early, so that the same news can come again much later."""
+    made = _room(cluster, platform, gpus, "e2e-orphan")
+    made.apply(policy())
+    made.wait_condition("TargetResolved", "False", "NotFound")
+    yield made
     cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
 
 
@@ -168,7 +179,8 @@ def _remove_leftovers(cluster: Cluster, paths: Paths) -> None:
         stop([record])
     found = json.loads(cluster.kubectl("get", "namespaces", "-o", "json"))["items"]
     names = [item["metadata"]["name"] for item in found]
-    old = [name for name in names if name.startswith("e2e-") or name == "trimtab-demo"]
+    cluster.helm("uninstall", RELEASE, "-n", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
+    old = [name for name in names if name.startswith("e2e-") or name in {"trimtab-demo", SYSTEM_NAMESPACE}]
     if old:
         cluster.kubectl("delete", "namespace", *old, "--timeout=120s", timeout=150)
 

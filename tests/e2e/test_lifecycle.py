@@ -9,11 +9,11 @@ from harness.workload import deployment, policy
 
 def test_a_deleted_target_is_said_and_its_return_is_noticed(room: Room, engine_image: str) -> None:
     room.gpus.set(room.namespace, gpus=0.2)
-    room.apply(deployment(engine_image), policy())
+    room.apply(policy())
+    room.apply(deployment(engine_image))
     room.wait_condition("TargetResolved", "True", "Found")
     room.kubectl("delete", "deployment", "chat", "--wait=true")
-    message = room.wait_condition("TargetResolved", "False", "NotFound")
-    assert "chat" in message
+    assert "chat" in room.wait_condition("TargetResolved", "False", "NotFound")
     room.apply(deployment(engine_image))
     room.wait_condition("TargetResolved", "True", "Found")
 

@@ -74,7 +74,7 @@ def test_of_two_policies_on_a_target_the_older_acts_and_the_other_says_so(room: 
     room.gpus.set(room.namespace, gpus=1.5)
     room.wait_ready(1)
     room.wait_replicas(2, seconds=90)
-    assert room.status("older")["history"]
+    eventually(lambda: room.status("older").get("history"), "the older one's write is in its ledger", 30)
     assert not room.status("younger").get("history")
 
 

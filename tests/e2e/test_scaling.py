@@ -19,17 +19,18 @@ def test_doubled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisa
     room.apply(deployment(engine_image, gpus=0, cpu_limit=CPU_LIMIT), service(), policy())
     room.wait_ready(1, seconds=180)
     capacity = traffic.capacity(room.namespace)
-    with traffic.steady(room.namespace, rate=0.6 * capacity) as load:
+    base = 0.45 * capacity
+    with traffic.steady(room.namespace, rate=base) as load:
         room.wait_trusted()
-        always(lambda: room.replicas() == 1, "one replica at 60 % of its capacity", seconds=20)
-        load.rate(1.2 * capacity)
+        always(lambda: room.replicas() == 1, "one replica carries less than half of its capacity", seconds=20)
+        load.rate(2 * base)
         stepped_at = time.time()
-        eventually(lambda: room.replicas() >= 2, "a second replica at 120 %", seconds=60)
+        eventually(lambda: room.replicas() >= 2, "a second replica for twice the load", seconds=60)
         asked_at = room.writes("deployments/scale")[0].at
         print(f"load step -> new replica asked for: {asked_at - stepped_at:.1f} s")
         room.wait_ready(2, seconds=180)
         before_fall = room.audit.mark()
-        load.rate(0.3 * capacity)
+        load.rate(2 * base / 4)
         fell_at = time.time()
         room.wait_replicas(1, seconds=150)
     downs = room.writes("deployments/scale", since=before_fall)

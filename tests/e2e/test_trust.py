@@ -32,6 +32,6 @@ def test_a_target_that_nobody_scrapes_is_reported_as_no_data_and_left_alone(room
     unseen["spec"]["template"]["metadata"]["annotations"] = {}
     room.apply(unseen, policy())
     room.wait_ready(1)
-    message = room.wait_condition("MetricsTrusted", "False", "NoData", seconds=60)
+    message = room.wait_condition("MetricsTrusted", "False", "NoData", seconds=120)
     assert message
     always(lambda: room.writes("deployments/scale") == [], "nothing is scaled without data", seconds=10)

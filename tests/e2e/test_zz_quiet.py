@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from harness.cluster import eventually
 from harness.platform import Platform, Steady
-from harness.room import OPERATOR
+from harness.room import OPERATOR, Room
+from harness.workload import deployment
 
 STEADY_SECONDS = 600
 
@@ -20,6 +22,19 @@ def test_ten_steady_minutes_write_nothing_but_the_lease(steady: Steady) -> None:
     written = steady.room.audit.writes(steady.room.mark, OPERATOR, steady.room.namespace)
     assert written, "the policy was reported before"
     assert [write for write in written if write.at >= steady.begins] == []
+
+
+def test_the_same_news_much_later_is_counted_on_its_event(orphan: Room, engine_image: str) -> None:
+    orphan.apply(deployment(engine_image, gpus=0))
+    orphan.wait_condition("TargetResolved", "True", "Found")
+    orphan.kubectl("delete", "deployment", "chat", "--wait=true")
+    orphan.wait_condition("TargetResolved", "False", "NotFound")
+    eventually(lambda: _counts(orphan) >= 2, "the Event of the missing target is counted up", 30)
+
+
+def _counts(room: Room) -> int:
+    events = room.cluster.objects("events", room.namespace, "--field-selector", "involvedObject.name=chat")
+    return max(event.get("count") or 1 for event in events if event.get("reportingComponent") == "trimtab.dev/operator")
 
 
 def test_the_verbs_that_were_granted_are_the_verbs_that_were_used(platform: Platform) -> None:

@@ -95,7 +95,8 @@ class Platform:
             self._set_mode("Apply")
 
     def granted_verbs(self) -> set[Grant]:
-        """Every verb that RBAC gives the operator's account."""
+        """Every verb that RBAC gives the operator's account, on API groups that this cluster serves."""
+        served = {version.partition("/")[0] for version in self.cluster.kubectl("api-versions").split()} | {""}
         grants: set[Grant] = set()
         for kind, binding in (("clusterrole", "clusterrolebinding"), ("role", "rolebinding")):
             for bound in self._bindings(binding):
@@ -106,6 +107,7 @@ class Platform:
                     (group, resource, verb)
                     for rule in role["rules"]
                     for group in rule.get("apiGroups", [])
+                    if group in served
                     for resource in rule.get("resources", [])
                     for verb in rule["verbs"]
                 }

@@ -63,12 +63,15 @@ class Room:
 
     def wait_condition(self, kind: str, status: str, reason: str, name: str = "chat", seconds: float = 60) -> str:
         """Wait for a condition; its message."""
-        eventually(
-            lambda: self.condition(kind, name)[:2] == (status, reason) or None,
-            f"{kind}={status}/{reason} of {name}, have {self.condition(kind, name)}",
-            seconds,
-        )
-        return self.condition(kind, name)[2]
+        seen = ("", "", "")
+
+        def stands() -> bool:
+            nonlocal seen
+            seen = self.condition(kind, name)
+            return seen[:2] == (status, reason)
+
+        eventually(stands, f"{kind}={status}/{reason} of {name}", seconds)
+        return seen[2]
 
     def wait_trusted(self, name: str = "chat", seconds: float = 90) -> None:
         """Wait until the operator trusts what it sees of this policy."""
