@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) pyproject.toml | sha256sum | cu
 COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate -q --python-version 3.11
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: help setup lock generate format check test demo cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: help setup lock generate format check check-format check-types check-tests test demo cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -43,10 +43,17 @@ format: setup ## format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 check: setup ## format, lint, types, import contracts, unit tests (under a minute)
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-format check-types check-tests
+
+check-format: setup
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/ruff check -q .
+
+check-types: setup
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES)) -p dev -p bench
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
+
+check-tests: setup
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
 test: setup ## everything that runs on one machine; installs what it needs
