@@ -15,10 +15,12 @@ from dev.demo.stage import Stage
 from dev.demo.watch import Watch
 from dev.load.errors import LoadError
 from dev.load.figures import Stretch, figures
+from dev.load.outcomes import Run
 from dev.load.plan import LoadPlan, Mode
 from dev.load.process import LoadProcess, measure
 
 PROGRESS_SECONDS = 5.0
+REST_SECONDS = 90.0
 
 
 def traffic(stage: Stage, url: str, rate: float) -> LoadPlan:
@@ -59,22 +61,36 @@ def run_arm(stage: Stage, arm: Arm, plan: LoadPlan) -> ArmResult:
                 run = process.wait(_Teller(stage.narrator))
         except LoadError as error:
             raise DemoError(str(error)) from error
-        pods = {pod.name for pod in watch.sightings[-1].pods if pod.ready and not pod.ending}
-        wait_scraped(stage.prometheus, pods, time.time())
+        result = _measured(stage, arm, run, watch)
+        stage.narrator.say(
+            f"{arm.name}: {result.load.answered} of {result.load.offered} answered, "
+            f"{result.load.goodput_per_second:.1f}/s in time, {result.replicas.paid_seconds:.0f} replica-seconds"
+        )
+        if arm.with_policy:
+            _wait_for_rest(stage.narrator, watch)
+    return result
+
+
+def _measured(stage: Stage, arm: Arm, run: Run, watch: Watch) -> ArmResult:
+    scalings = tuple(watch.scalings)
+    wait_scraped(stage.prometheus, lambda: watch.sightings[-1].serving, time.time())
     begins, ends = run.started_at_epoch_seconds, run.started_at_epoch_seconds + run.duration_seconds
     load = figures(run, stage.plan.objective_seconds)
-    result = ArmResult(
+    return ArmResult(
         arm=arm,
         load=load,
         replicas=replica_time(watch.sightings, begins, ends),
         agreement=compare(load, stage.prometheus.served(begins, time.time())),
-        scalings=tuple(watch.scalings),
+        scalings=scalings,
     )
-    stage.narrator.say(
-        f"{arm.name}: {load.answered} of {load.offered} answered, {load.goodput_per_second:.1f}/s in time, "
-        f"{result.replicas.paid_seconds:.0f} replica-seconds"
-    )
-    return result
+
+
+def _wait_for_rest(narrator: Narrator, watch: Watch) -> None:
+    """Let the reader see the policy give back what the traffic no longer needs; nothing is measured any more."""
+    narrator.say(f"the traffic is over; the policy has up to {REST_SECONDS:.0f} s to give replicas back")
+    deadline = time.monotonic() + REST_SECONDS
+    while watch.sightings[-1].desired > 1 and time.monotonic() < deadline:
+        time.sleep(0.5)
 
 
 class _Teller:

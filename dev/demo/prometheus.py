@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from dev.demo.agreement import ServedSide
 from dev.demo.errors import DemoError
@@ -52,10 +53,15 @@ class Prometheus:
         return list(answer["data"]["result"])
 
 
-def wait_scraped(prometheus: Prometheus, pods: set[str], since_seconds: float, timeout_seconds: float = 40) -> None:
-    """Wait until all of these pods were scraped after a unix time; raises DemoError naming those that never were."""
+def wait_scraped(
+    prometheus: Prometheus, pods: Callable[[], set[str]], since_seconds: float, timeout_seconds: float = 40
+) -> None:
+    """Wait until every pod of the set, which may change meanwhile, was scraped after a unix time.
+
+    Raises DemoError naming those that never were.
+    """
     deadline = time.monotonic() + timeout_seconds
-    while missing := pods - prometheus.scraped_pods(since_seconds):
+    while missing := pods() - prometheus.scraped_pods(since_seconds):
         if time.monotonic() > deadline:
             raise DemoError(
                 f"Prometheus did not scrape {', '.join(sorted(missing))} within {timeout_seconds:g} s; look at its "

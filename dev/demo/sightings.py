@@ -33,9 +33,14 @@ class Sighting:
         return sum(pod.bound for pod in self.pods)
 
     @property
+    def serving(self) -> set[str]:
+        """Names of the pods that take traffic."""
+        return {pod.name for pod in self.pods if pod.ready and not pod.ending}
+
+    @property
     def ready(self) -> int:
-        """Pods that take traffic."""
-        return sum(pod.ready and not pod.ending for pod in self.pods)
+        """How many pods take traffic."""
+        return len(self.serving)
 
 
 def pod_sight(pod: Json) -> PodSight:

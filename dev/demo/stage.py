@@ -44,8 +44,7 @@ class Stage:
         self._wait(lambda seen: not seen.pods, END_SECONDS, "the old pods to end")
         self._scale(replicas)
         self._wait(lambda seen: seen.ready == replicas, START_SECONDS, f"{replicas} ready pods")
-        pods = {pod.name for pod in look(self.kube).pods}
-        wait_scraped(self.prometheus, pods, time.time())
+        wait_scraped(self.prometheus, lambda: look(self.kube).serving, time.time())
 
     def apply_policy(self) -> None:
         """Apply the one policy, as a user does."""

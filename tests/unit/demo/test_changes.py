@@ -35,7 +35,8 @@ def test_a_new_number_of_replicas_is_a_scaling_and_important() -> None:
 
 
 def test_pods_that_begin_to_serve_are_told_but_are_no_scaling() -> None:
-    (change,) = changes(seen(2, POD), seen(2, POD, POD))
+    second = PodSight("b", bound=True, ready=True, ending=False)
+    (change,) = changes(seen(2, POD), seen(2, POD, second))
     assert change.text == "pods that serve: 1 → 2"
     assert not change.scaling
 
