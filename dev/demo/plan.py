@@ -35,7 +35,7 @@ class DemoPlan:
     objective_seconds: float = 0.5
     """Latency that an answer must keep to count as goodput, and the policy's p95 objective."""
     mean_load: float = 0.95
-    """Mean offered rate as a multiple of one replica's capacity; the recording then swings between 0.7 and 1.45."""
+    """Mean offered rate as a multiple of one replica's capacity; the recording then swings between 0.6 and 1.3."""
     calibration_seconds: float = 10.0
     calibration_callers: int = 16
     stabilization: str = "30s"
