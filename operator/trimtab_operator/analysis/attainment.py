@@ -82,8 +82,9 @@ def missing(seen: Seen, signal: Signal) -> str:
     if source is None:
         sources = "dcgm-exporter nor the node agent" if signal.startswith("gpu_") else "the runtime nor the node agent"
         return f"{signal} was not read: neither {sources} reports it for these pods"
-    needs = pods.QUERIES[signal].needs[0]
-    return source.message or f"{needs} has no samples of the target's pods ({source.state})"
+    return (
+        source.message or f"{pods.metric(seen.snapshot, signal)} has no samples of the target's pods ({source.state})"
+    )
 
 
 def not_measured(name: ObjectiveName, limit: float, reason: str, samples: float | None = None) -> ObjectiveResult:

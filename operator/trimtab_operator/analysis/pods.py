@@ -16,7 +16,7 @@ from trimtab_operator.model.signals import Buckets, Distribution, Signal, Signal
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target, TargetProblem
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
-from trimtab_operator.runtimes.select import RUNTIMES
+from trimtab_operator.runtimes.select import RUNTIMES, queries_for
 from trimtab_operator.runtimes.table import Query
 
 RECENT_SECONDS = 300.0  # what a person means by "now" on a scorecard; short windows of few requests would flicker
@@ -33,6 +33,13 @@ QUERIES: dict[Signal, Query] = {
     for query in table
 }
 """Unit and way of combining of every signal; the same for all runtimes."""
+
+
+def metric(snapshot: Snapshot, signal: Signal) -> str:
+    """Return the name of the metric that a signal of this target is read from, for a person to look for."""
+    runtime = "" if isinstance(snapshot.target, TargetProblem) else snapshot.target.runtime
+    own = (query for query in queries_for(runtime, snapshot.gpu_source) if query.signal is signal)
+    return next(own, QUERIES[signal]).needs[0]
 
 
 def is_number(value: float) -> bool:

@@ -93,7 +93,7 @@ def _problem(source: Reading | Distribution, snapshot: Snapshot, target: Target)
     """Run the checks of one signal in order: answered, labelled, fresh, complete, wide enough, plausible."""
     interval = interval_seconds(snapshot)
     return (
-        _unanswered(source, target, interval, snapshot.now)
+        _unanswered(source, snapshot, target, interval)
         or _stale(source, interval, snapshot.now)
         or _incomplete(source, target, interval, snapshot.now)
         or _narrow(source, interval)
@@ -101,7 +101,7 @@ def _problem(source: Reading | Distribution, snapshot: Snapshot, target: Target)
     )
 
 
-def _unanswered(source: Reading | Distribution, target: Target, interval: float, now: float) -> Trust | None:
+def _unanswered(source: Reading | Distribution, snapshot: Snapshot, target: Target, interval: float) -> Trust | None:
     if source.state is SignalState.ERROR:
         return Trust(False, Reason.QUERY_FAILED, f"Prometheus did not answer for {source.signal}: {source.message}")
     strangers = bool(source.by_pod) and not set(source.by_pod) & {pod.name for pod in target.pods}
@@ -113,10 +113,10 @@ def _unanswered(source: Reading | Distribution, target: Target, interval: float,
             f"{source.signal} has samples, but none of the target's pods: {detail}; set labels.namespace, labels.pod",
         )
     if not source.by_pod and source.state is not SignalState.STALE:
-        if all(_young(pod, source, now, interval) for pod in target.ready_pods):
+        if all(_young(pod, source, snapshot.now, interval) for pod in target.ready_pods):
             return Trust(False, Reason.COLLECTING, f"the pods are new: waiting for samples of {source.signal}")
-        needs = pods.QUERIES[source.signal].needs[0]
-        return Trust(False, Reason.NO_DATA, source.message or f"no samples of {needs} for the target's pods")
+        metric = pods.metric(snapshot, source.signal)
+        return Trust(False, Reason.NO_DATA, source.message or f"no samples of {metric} for the target's pods")
     return None
 
 
@@ -176,7 +176,7 @@ def _first_bucket(seen: Seen) -> Trust | None:
             continue
         bound, limit = buckets.bounds_seconds[0], parse_duration_seconds(rule.max)
         if limit < bound and histogram.percentile(buckets, rule.percentile).outside == "first":
-            metric = pods.QUERIES[LATENCIES[name]].needs[0]
+            metric = pods.metric(seen.snapshot, LATENCIES[name])
             message = f"p{rule.percentile} lies below {bound:g} s, the first bucket of {metric}"
             return Trust(False, Reason.FIRST_BUCKET, f"{message}: {name}.max {rule.max} cannot be judged by it")
     return None

@@ -137,3 +137,19 @@ def test_cpu_over_limit_uses_the_measured_limit_then_the_declared_one() -> None:
 def test_memory_over_limit() -> None:
     used = {Signal.MEMORY_USED_BYTES: a_reading(Signal.MEMORY_USED_BYTES, {"chat-0": 2.0**29, "chat-1": 2.0**30})}
     assert load.memory_ratio(a_snapshot(readings=used)) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "named"),
+    [
+        ("trimtab", "trimtab_engine_request_seconds_bucket"),
+        ("vllm", "vllm:e2e_request_latency_seconds_bucket"),
+    ],
+)
+def test_a_person_is_sent_to_the_metric_of_their_own_runtime(runtime: str, named: str) -> None:
+    snapshot = a_snapshot(target=a_target(runtime=runtime))
+    assert pods.metric(snapshot, Signal.LATENCY_SECONDS) == named
+
+
+def test_a_signal_that_the_runtime_lacks_is_named_by_a_runtime_that_has_it() -> None:
+    assert pods.metric(GONE, Signal.KV_CACHE_USED_RATIO).startswith("vllm:")
