@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 LOCKS := requirements/build.txt requirements/dev.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16)
 COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate -q --python-version 3.11
+PURE_ROOMS := model runtimes analysis decision trial
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: help setup lock generate format check check-format check-types check-tests test demo cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: help setup lock generate format check check-format check-types check-tests coverage test demo cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -56,7 +57,11 @@ check-types: setup
 check-tests: setup
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
-test: setup ## everything that runs on one machine; installs what it needs
+coverage: setup ## every branch of the pure rooms is tested
+	@$(BIN)/pytest -q $(addprefix tests/unit/,$(PURE_ROOMS)) $(addprefix --cov=trimtab_operator.,$(PURE_ROOMS)) \
+	    --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+test: setup coverage ## everything that runs on one machine; installs what it needs
 	@$(BIN)/python -m dev.cluster up
 	@$(BIN)/pytest tests
 
