@@ -34,7 +34,6 @@ from dev.demo.readings import TOTAL_BYTES, uuids
 from dev.demo.story import CHART
 
 SETTLING_SECONDS = 360.0  # a new policy takes its baseline, and its five-minute means fill
-QUIET = 2  # rank of the scenarios that leave the other policies alone
 GPU_COUNT = 16  # as many as the simulated NVML library holds
 
 
@@ -118,7 +117,7 @@ def traffic(cluster: Cluster) -> Traffic:
 @pytest.fixture(autouse=True)
 def _steady_begins(request: pytest.FixtureRequest) -> None:
     """The ten quiet minutes begin with the first scenario that leaves the rest of the cluster alone."""
-    if _rank(request.node) == QUIET:
+    if _needs_release(request.node) and not request.node.get_closest_marker("disturbs"):
         request.getfixturevalue("steady")
         request.getfixturevalue("orphan")
 
@@ -153,9 +152,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _rank(item: pytest.Item) -> int:
-    if item.path.parent.name == "chart":
+    if not _needs_release(item):
         return 0
-    return 1 if item.get_closest_marker("disturbs") else QUIET
+    return 1 if item.get_closest_marker("disturbs") else 2
+
+
+def _needs_release(item: pytest.Item) -> bool:
+    return item.path.parent == Path(__file__).parent
 
 
 @pytest.hookimpl(wrapper=True)
