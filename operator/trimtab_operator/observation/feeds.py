@@ -63,6 +63,7 @@ class Feeds:
         self._configured_interval = scrape_interval_seconds
         self._joined: dict[tuple[str, ...], PodLabels] = {}
         self._probed_at: dict[tuple[str, ...], float] = {}
+        self._proven: set[tuple[Source, PodLabels]] = set()  # they named the pods of some target
         self._intervals: dict[str, tuple[float, float]] = {}  # by runtime: seconds, learned at
 
     async def engine(self, runtime: str, namespace: str, target: str, pods: Iterable[str], now: float) -> Feed:
@@ -116,7 +117,10 @@ class Feeds:
         names, key = set(pods), (source, template, namespace, target)
         options = self._candidates(source)
         labels = self._joined.get(key, options[0])
-        feed = await self._look(template, labels, namespace, names, now)
+        proven = (source, labels) in self._proven
+        feed = await self._look(template, labels, namespace, names, now, proven=proven)
+        if feed.newest:
+            self._proven.add((source, labels))
         if feed.newest or feed.state is SignalState.ERROR or not names:
             return feed
         if now - self._probed_at.get(key, -RETRY_SECONDS) < RETRY_SECONDS:
@@ -129,18 +133,21 @@ class Feeds:
                 return found
         return feed
 
-    async def _look(self, template: str, labels: PodLabels, namespace: str, names: set[str], now: float) -> Feed:
+    async def _look(
+        self, template: str, labels: PodLabels, namespace: str, names: set[str], now: float, *, proven: bool = False
+    ) -> Feed:
         answer = await self._batch.instant(self._batch.text(template, labels, 60, namespace), now)
         by_pod = answer.by_pod(labels)
         newest = {name: rows[0].points[-1][1] for name in names if (rows := by_pod.get((namespace, name)))}
         state = SignalState.NO_DATA if answer.state is SignalState.OK and not newest else answer.state
-        return Feed(labels, state, newest, answer.message or _explain(answer, newest))
+        return Feed(labels, state, newest, answer.message or _explain(answer, newest, proven))
 
 
-def _explain(answer: Answer, newest: dict[str, float]) -> str:
+def _explain(answer: Answer, newest: dict[str, float], proven: bool) -> str:
+    """Say why no pod of the target was found. Labels that name another target's pods are right: this one is unseen."""
     if newest:
         return ""
-    if answer.rows:
+    if answer.rows and not proven:
         return (
             "LabelMismatch: series exist, but none of their labels names a pod of the target; "
             "set labels.namespace and labels.pod of the chart to the labels that do"

@@ -19,7 +19,7 @@ from trimtab_cli.cluster import ClusterError
 from trimtab_cli.tables import age
 
 NOW = datetime.now(UTC)
-AT = (NOW - timedelta(minutes=5)).isoformat()
+AT = (NOW - timedelta(days=5)).isoformat()  # in days: a long run of tests changes no text
 
 
 def policy(name: str = "chat", **status: Any) -> OptimizationPolicy:
@@ -113,7 +113,7 @@ def test_status_lists_policies_with_the_columns_of_kubectl_get(run: Callable[...
         "NAMESPACE", "NAME", "PHASE", "MODE", "OBJECTIVES", "BOTTLENECK", "REPLICAS", "SAVING", "TRUSTED", "AGE",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "prod", "chat", "Validation", "Apply", "1/2", "Compute", "2→3", "Unknown", "True", "5m",
+        "prod", "chat", "Validation", "Apply", "1/2", "Compute", "2→3", "Unknown", "True", "5d",
     ]  # fmt: skip
     assert lines[2].split()[1:3] == ["new", "Unknown"]
     assert cluster.asked == ["prod"]
@@ -139,7 +139,7 @@ def test_an_explanation_gives_decision_evidence_obstacles_and_history(run: Calla
         "About to Scale from 2 to 3",
         "latency",
         "Errors",
-        "Compute for 5m, confidence 0.9",
+        "Compute for 5d, confidence 0.9",
         "rate(busy[20s])",
         "MaxReplicasReached: maxReplicas is 3",
         "MetricsTrusted is False, Stale: 90 s old",

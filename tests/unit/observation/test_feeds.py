@@ -48,6 +48,13 @@ async def test_series_of_other_pods_only_are_a_mismatch_of_labels() -> None:
     assert feed.message.startswith("LabelMismatch")
 
 
+async def test_labels_that_name_another_targets_pods_are_right_and_an_unscraped_target_has_no_series() -> None:
+    found = feeds(made())
+    await found.engine("trimtab", "prod", "llama", [POD], NOW)
+    feed = await found.engine("trimtab", "prod", "unscraped", ["other"], NOW)
+    assert (feed.state, feed.message) == (SignalState.NO_DATA, "no series")
+
+
 async def test_an_error_is_no_reason_to_try_other_labels() -> None:
     source = made(down=True)
     feed = await feeds(source).engine("trimtab", "prod", "llama", [POD], NOW)
