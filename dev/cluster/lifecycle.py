@@ -13,7 +13,7 @@ from dev.cluster.certificates import ensure_certificates
 from dev.cluster.errors import ClusterError
 from dev.cluster.paths import NODE_NAME, REGISTRY, Paths
 from dev.cluster.processes import marked, running, stop
-from dev.cluster.shell import locked, say
+from dev.cluster.shell import locked, run, say
 
 COMPONENTS = (registry.NAME, *control_plane.NAMES, *node.NAMES)
 # The order in which they end: nobody starts again what was just ended.
@@ -52,6 +52,7 @@ def down(paths: Paths) -> None:
     """End every process of ours and undo every change to the host; the caches of builds and images stay."""
     require_host()
     with locked(paths.lock):
+        _unmount_builds(paths)
         if not paths.state.exists() and not marked(paths):
             say("cluster: nothing to remove")
             return
@@ -64,6 +65,12 @@ def down(paths: Paths) -> None:
         namespace.remove_mount_points(paths)
         _remove_state(paths)
     say("cluster is down")
+
+
+def _unmount_builds(paths: Paths) -> None:
+    """Undo the mount that buildah leaves on its own storage; it makes it again when it needs it."""
+    for mount in namespace.mounts_below(paths.buildah, Path("/proc/self/mountinfo").read_text()):
+        run(["umount", mount])
 
 
 def _remove_state(paths: Paths) -> None:
