@@ -19,12 +19,13 @@ the border and 0.95 from half beyond it. The runner-up has the next score.
 
 from __future__ import annotations
 
+from trimtab_api.findings import BottleneckKind
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
 from trimtab_operator.analysis import load, pods
 from trimtab_operator.analysis.capacity import backlog_requests, device_use, fullness
 from trimtab_operator.model import histogram
-from trimtab_operator.model.analysis import Bottleneck, BottleneckKind, Evidence
+from trimtab_operator.model.analysis import Bottleneck, Evidence
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
@@ -94,7 +95,7 @@ def _winner(scores: dict[BottleneckKind, float], standing: BottleneckKind | None
 
 def _standing(policy: OptimizationPolicy) -> BottleneckKind | None:
     stored = policy.status.bottleneck
-    return BottleneckKind(stored.kind.value) if stored else None
+    return stored.kind if stored else None
 
 
 def _confidence(kind: BottleneckKind, scores: dict[BottleneckKind, float]) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trimtab_api.findings import BottleneckKind
 from trimtab_operator.controllers.world import Tick
-from trimtab_operator.model.analysis import Attainment, BottleneckKind
+from trimtab_operator.model.analysis import Attainment
 from trimtab_operator.model.signals import Signal, SignalState
 
 Gauge = tuple[str, tuple[str, ...], float]

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 
+from trimtab_api.findings import BottleneckKind
 from trimtab_api.objectives import ObjectiveName
 from trimtab_operator.decision.proposal import Proposal, Tick
-from trimtab_operator.model.analysis import Attainment, BottleneckKind, Capacity
+from trimtab_operator.model.analysis import Attainment, Capacity
 from trimtab_operator.model.ledger import scaled
 
 TARGET_UTILIZATION = 0.8

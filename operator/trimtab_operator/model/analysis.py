@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from trimtab_api.findings import BottleneckKind
 from trimtab_operator.model.signals import Signal
 
 
@@ -67,21 +68,6 @@ class ScorecardRow:
     reason: str = ""
     samples: int | None = None
     uncertainty_ratio: float = 0.0
-
-
-class BottleneckKind(StrEnum):
-    """What limits the target (closed list of DESIGN §1)."""
-
-    QUEUE = "Queue"
-    COMPUTE = "Compute"
-    MEMORY_BANDWIDTH = "MemoryBandwidth"
-    KV_CAPACITY = "KvCapacity"
-    GPU_MEMORY = "GpuMemory"
-    CPU = "Cpu"
-    NETWORK = "Network"
-    POWER_THROTTLE = "PowerThrottle"
-    UNDERUSED = "Underused"
-    NONE = "None"
 
 
 @dataclass(frozen=True)

@@ -103,12 +103,12 @@ def bottleneck(found: Bottleneck | None, policy: OptimizationPolicy, now: dateti
     """Show the bottleneck; nothing while it is not known."""
     if found is None:
         return None
-    kind, standing = findings.BottleneckKind(found.kind.value), policy.status.bottleneck
+    kind, standing = found.kind, policy.status.bottleneck
     return findings.Bottleneck(
         kind=kind,
         confidence=texts.share(found.confidence),
         evidence=evidence(found.evidence),
-        runner_up=findings.BottleneckKind(found.runner_up.value) if found.runner_up else None,
+        runner_up=found.runner_up,
         since=standing.since if standing and standing.kind is kind else now,
     )
 

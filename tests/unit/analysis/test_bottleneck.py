@@ -20,8 +20,9 @@ from fakes.builders import (
 )
 from fakes.ledger import stamp
 
+from trimtab_api.findings import BottleneckKind
 from trimtab_operator.analysis.bottleneck import bottleneck
-from trimtab_operator.model.analysis import Bottleneck, BottleneckKind
+from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Buckets, Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
