@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from trimtab_api.base import ApiModel
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.quantities import BytesOrZero, DurationOrZero
 
-
-class Knob(StrEnum):
-    """One engine setting; the values are the field names of EngineSettings."""
-
-    MAX_BATCH_SIZE = "maxBatchSize"
-    MAX_QUEUE_DELAY = "maxQueueDelay"
-    CACHE_MEMORY = "cacheMemory"
+__all__ = ["EngineSettings", "Knob"]
 
 
 class EngineSettings(ApiModel):

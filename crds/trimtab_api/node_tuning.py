@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, list_map
 from trimtab_api.conditions import ConditionStatus
+from trimtab_api.engine_knobs import ChangeCost
 from trimtab_api.engine_settings import EngineSettings, Knob
 from trimtab_api.metadata import ObjectMeta
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
@@ -66,6 +67,15 @@ class RefusedSetting(ApiModel):
     reason: Sentence = Field(description="Why it was refused.")
 
 
+class DeclaredKnob(ApiModel):
+    """A knob as the engine itself declares it."""
+
+    setting: Knob = Field(description="The setting.")
+    low: Word = Field(description="Smallest value that the engine takes.")
+    high: Word = Field(description="Largest value that the engine takes.")
+    cost: ChangeCost = Field(description="What a change takes: hot (between two batches), clone or restart.")
+
+
 class EngineCondition(ApiModel):
     """One Kubernetes condition of an engine."""
 
@@ -84,6 +94,9 @@ class EngineReport(ApiModel):
     applied: EngineSettings | None = Field(default=None, description="Settings that the engine runs with.")
     refused: Annotated[tuple[RefusedSetting, ...], Field(max_length=8)] = Field(
         default=(), description="Settings that the engine would not take.", json_schema_extra=list_map("setting")
+    )
+    knobs: Annotated[tuple[DeclaredKnob, ...], Field(max_length=16)] = Field(
+        default=(), description="What the engine lets be changed.", json_schema_extra=list_map("setting")
     )
     at: AwareDatetime = Field(description="When the engine answered.")
     conditions: Annotated[tuple[EngineCondition, ...], Field(max_length=4)] = Field(

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from trimtab_api.base import ApiModel, list_map
+from trimtab_api.base import ApiModel, list_map, list_set
 from trimtab_api.conditions import Condition
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Baseline, Bottleneck, Constraint, Evidence, ObjectiveResult, Saving, ScorecardRow
 from trimtab_api.quantities import SignedDecimal
-from trimtab_api.texts import UNKNOWN, Count, LabelName, Replicas, Sentence, Summary, Word
+from trimtab_api.texts import UNKNOWN, Count, LabelName, Replicas, Sentence, Summary, Uid, Word
 
 MAX_HISTORY = 20
 
@@ -107,6 +107,27 @@ class LastKnownGood(ApiModel):
     at: AwareDatetime = Field(description="When they were last seen to meet the objectives.")
 
 
+class SettingsChange(ApiModel):
+    """Settings that only some of the pods have: those of a trial, or of a rollout that is under way."""
+
+    trial: LabelName = Field(description="The trial.")
+    settings: EngineSettings = Field(description="Complete settings of these pods.")
+    pods: Annotated[tuple[Uid, ...], Field(max_length=256)] = Field(
+        description="Uids of the pods.", json_schema_extra=list_set()
+    )
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="When these pods go back by themselves; absent once the change is rolled out."
+    )
+
+
+class Tuning(ApiModel):
+    """Which engine settings each pod shall have: what NodeTunings are composed from."""
+
+    settings: EngineSettings = Field(description="Settings of every pod that change does not name.")
+    trial: LabelName | None = Field(default=None, description="The trial that led to them; absent for the first ones.")
+    change: SettingsChange | None = Field(default=None, description="A change that not every pod has.")
+
+
 class PolicyStatus(ApiModel):
     """Everything that the operator knows and can show about a policy."""
 
@@ -135,6 +156,9 @@ class PolicyStatus(ApiModel):
         default=(), description="The measures that are taken for every policy.", json_schema_extra=list_map("measure")
     )
     saving: Saving | None = Field(default=None, description="What the policy saves; absent until it is measured.")
+    tuning: Tuning | None = Field(
+        default=None, description="Engine settings that the pods shall have; absent while they are left alone."
+    )
     current_trial: LabelName | None = Field(default=None, description="Name of the trial under way.")
     last_known_good: LastKnownGood | None = Field(default=None, description="The configuration to go back to.")
     history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, immutable, list_map
+from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, immutable, list_map, list_set
 from trimtab_api.engine_settings import EngineSettings, Knob
 from trimtab_api.findings import Measure
 from trimtab_api.metadata import ObjectMeta
@@ -186,6 +186,11 @@ class TrialStatus(ApiModel):
     verdict: Verdict = Field(default=Verdict.UNKNOWN, description="How the trial ended.")
     reason: Sentence = Field(default="", description="Why it ended so, or what it waits for.")
     violations: Count = Field(default=0, description="Guards that the canary breached while it was worse than stable.")
+    changed: Annotated[tuple[Uid, ...], Field(max_length=256)] = Field(
+        default=(), description="Uids of the pods that were given the change.", json_schema_extra=list_set()
+    )
+    changed_at: AwareDatetime | None = Field(default=None, description="When pods were last given or rid of it.")
+    looks: Count = Field(default=0, description="How often a verdict was tried.")
     approved_by: Word | None = Field(default=None, description="Field manager that wrote the approval.")
     started_at: AwareDatetime | None = Field(default=None, description="When the canary was first asked to change.")
     measured_from: AwareDatetime | None = Field(default=None, description="When both arms had settled.")
