@@ -1,4 +1,4 @@
-"""Starts the agent: reads the settings and wires sources, collector, metrics and server together."""
+"""Starts the agent: reads the settings and wires sources, collector, metrics, servers and the engine wire together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import logging
 import os
 import sys
 import time
+from socket import socket
 
 from trimtab_agent import __version__
 from trimtab_agent.collector import BoundedCall, Collector, Sources
+from trimtab_agent.engines.wire import EngineWire, api_access
 from trimtab_agent.logs import configure_logs
 from trimtab_agent.metrics import Instruments, build_registry
 from trimtab_agent.node import NodePods
 from trimtab_agent.nvml import Nvml
 from trimtab_agent.pod_resources import PodResources
-from trimtab_agent.server import build_server, listen, routes
+from trimtab_agent.server import Server, build_server, listen, routes
 from trimtab_agent.settings import Settings, SettingsError, read_settings
 
 SOURCE_TIMEOUT_SECONDS = 10.0
@@ -47,20 +49,34 @@ async def run(settings: Settings) -> None:
     )
     instruments = Instruments()
     collector = Collector(sources, time.monotonic, settings.interval_seconds, instruments.observe)
-    registry = build_registry(collector.fresh, instruments, settings.node, __version__)
-    socket = listen(settings.port)
-    _log.info("agent starts", extra={"values": {"version": __version__, "port": socket.getsockname()[1]}})
-    collecting = asyncio.create_task(collector.run())
-    server = build_server(routes(collector, registry))
-    serving = asyncio.create_task(server.serve(sockets=[socket]))
-    await asyncio.wait({collecting, serving}, return_when=asyncio.FIRST_COMPLETED)
-    if collecting.done():
-        server.should_exit = True
-        await serving
-        collecting.result()
-    collecting.cancel()
+    access = api_access(settings)
+    wire = None if access is None else EngineWire(access, settings, listen(settings.engine_port), instruments)
+    registry = build_registry(
+        collector.fresh, instruments, settings.node, __version__, None if wire is None else wire.reading
+    )
+    listener = listen(settings.port)
+    _log.info("agent starts", extra={"values": {"version": __version__, "port": listener.getsockname()[1]}})
+    await serve(build_server(routes(collector, registry)), listener, collector, wire)
     pod_resources.close()
-    serving.result()
+
+
+async def serve(server: Server, listener: socket, collector: Collector, wire: EngineWire | None) -> None:
+    """Run servers and loops until one of them ends; then end them all, with the error of what broke."""
+    collecting = asyncio.create_task(collector.run())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    tasks = [serving, collecting]
+    if wire is not None:
+        tasks.append(asyncio.create_task(wire.run()))
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    if wire is not None:
+        wire.stop()
+    if not collecting.done():
+        collecting.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 if __name__ == "__main__":

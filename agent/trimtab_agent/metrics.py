@@ -27,6 +27,17 @@ POD_LABELS = ("namespace", "pod", "pod_uid")
 
 
 @dataclass(frozen=True)
+class WireReading:
+    """The engine wire now: engines with an entry by whether they still ask, and what it stands on."""
+
+    attached: int
+    lost: int
+    synced: bool
+    certificate_expires_seconds: float | None
+    """Unix time; None while there is no certificate."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One metric: its name, type (gauge, counter or histogram), meaning, labels, and how it is read from a snapshot.
 
@@ -151,6 +162,14 @@ TABLE: tuple[Row, ...] = (
         ("node", "version", "simulated")),
     Row("trimtab_agent_collect_seconds", "histogram", "Duration of one collection of all sources.", ()),
     Row("trimtab_agent_collect_errors_total", "counter", "Failed readings.", ("source",)),
+    Row("trimtab_agent_engines", "gauge", "Engines with an entry, by state: attached, or lost (asks no more).",
+        ("state",)),
+    Row("trimtab_agent_tuning_synced", "gauge", "1 once the node's NodeTuning was read.", ()),
+    Row("trimtab_agent_certificate_expires_seconds", "gauge",
+        "Unix time at which the wire's certificate ends; absent while there is none.", ()),
+    Row("trimtab_agent_wire_requests_total", "counter", "Requests of engines, by path and outcome.",
+        ("path", "outcome")),
+    Row("trimtab_agent_status_writes_total", "counter", "Writes of the NodeTuning's status, by outcome.", ("outcome",)),
 )  # fmt: skip
 
 _ROWS = {row.name: row for row in TABLE}
@@ -166,6 +185,18 @@ class Instruments:
         self.errors = Counter(errors.name, errors.help, errors.labels, registry=None)
         for source in Source:
             self.errors.labels(source)  # no error yet is visible as 0
+
+        requests, writes = _ROWS["trimtab_agent_wire_requests_total"], _ROWS["trimtab_agent_status_writes_total"]
+        self.wire_requests = Counter(requests.name, requests.help, requests.labels, registry=None)
+        self.status_writes = Counter(writes.name, writes.help, writes.labels, registry=None)
+
+    def count_wire_request(self, path: str, outcome: str) -> None:
+        """Count one request of an engine."""
+        self.wire_requests.labels(path, outcome).inc()
+
+    def count_status_write(self, outcome: str) -> None:
+        """Count one write of the NodeTuning's status."""
+        self.status_writes.labels(outcome).inc()
 
     def observe(self, tick: Tick) -> None:
         """Count one tick."""
@@ -200,14 +231,49 @@ class SnapshotCollector(RegistryCollector):
         return ()
 
 
+class WireCollector(RegistryCollector):
+    """Renders the engine wire at each scrape."""
+
+    def __init__(self, read: Callable[[], WireReading]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is known of the wire."""
+        reading = self._read()
+        samples: dict[str, Samples] = {
+            "trimtab_agent_engines": [(("attached",), reading.attached), (("lost",), reading.lost)],
+            "trimtab_agent_tuning_synced": [((), float(reading.synced))],
+            "trimtab_agent_certificate_expires_seconds": [((), reading.certificate_expires_seconds)],
+        }
+        for name, found in samples.items():
+            family = _family(_ROWS[name], found)
+            if family.samples:
+                yield family
+
+    def describe(self) -> Iterable[Metric]:
+        """Describe nothing: the wire need not be read in order to learn names."""
+        return ()
+
+
 def build_registry(
-    fresh: Callable[[], Snapshot | None], instruments: Instruments, node: str, version: str
+    fresh: Callable[[], Snapshot | None],
+    instruments: Instruments,
+    node: str,
+    version: str,
+    wire: Callable[[], WireReading] | None = None,
 ) -> CollectorRegistry:
-    """Build the registry that /metrics renders: the snapshot, the agent's own counts, and its process."""
+    """Build the registry that /metrics renders: the snapshot, the agent's own counts, and its process.
+
+    `wire` is None where engines are not served: then nothing is said of them.
+    """
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(fresh, node, version))
     registry.register(instruments.seconds)
     registry.register(instruments.errors)
+    if wire is not None:
+        registry.register(instruments.wire_requests)
+        registry.register(instruments.status_writes)
+        registry.register(WireCollector(wire))
     ProcessCollector(registry=registry)
     return registry
 

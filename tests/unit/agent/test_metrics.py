@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab_agent.collector import Tick
-from trimtab_agent.metrics import MAX_LABEL_LENGTH, TABLE, Instruments, build_registry
+from trimtab_agent.metrics import MAX_LABEL_LENGTH, TABLE, Instruments, WireReading, build_registry
 from trimtab_agent.snapshot import (
     Assignment,
     ContainerReading,
@@ -39,28 +39,38 @@ FULL = Snapshot(
     assignments=(Assignment(POD, "server", "GPU-a", 0),),
     source_states={Source.NVML: SourceState.OK},
 )
+WIRE = WireReading(attached=2, lost=1, synced=True, certificate_expires_seconds=1.8e9)
 ON_GPU = {"gpu": "0", "uuid": "GPU-a", "simulated": "true"}
 ON_CONTAINER = {"namespace": "prod", "pod": "chat-0", "pod_uid": "uid-1", "container": "server"}
 ON_POD = {"namespace": "prod", "pod": "chat-0", "pod_uid": "uid-1"}
 
 
-def rendered(snapshot: Snapshot | None, instruments: Instruments | None = None) -> str:
-    registry = build_registry(lambda: snapshot, instruments or Instruments(), "node-1", "0.1.0")
+def rendered(snapshot: Snapshot | None, instruments: Instruments | None = None, wire: WireReading | None = None) -> str:
+    def read() -> WireReading:
+        assert wire is not None
+        return wire
+
+    registry = build_registry(
+        lambda: snapshot, instruments or Instruments(), "node-1", "0.1.0", read if wire is not None else None
+    )
     return generate_latest(registry).decode()
 
 
 def samples(
-    snapshot: Snapshot | None, instruments: Instruments | None = None
+    snapshot: Snapshot | None, instruments: Instruments | None = None, wire: WireReading | None = None
 ) -> dict[str, list[tuple[dict[str, str], float]]]:
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families(rendered(snapshot, instruments)):
+    for family in text_string_to_metric_families(rendered(snapshot, instruments, wire)):
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
 
 
 def test_a_full_snapshot_shows_every_row_of_the_table() -> None:
-    shown = set(samples(FULL))
+    instruments = Instruments()
+    instruments.count_wire_request("settings", "document")
+    instruments.count_status_write("written")
+    shown = set(samples(FULL, instruments, WIRE))
     expected = {row.name for row in TABLE if row.kind != "histogram"} | {"trimtab_agent_collect_seconds_count"}
     assert expected <= shown
     allowed = ("process_", "trimtab_agent_collect_seconds_")
@@ -132,6 +142,21 @@ def test_a_gpu_that_nvml_does_not_know_is_assigned_without_an_index() -> None:
     )
     labels, _ = samples(snapshot)["trimtab_agent_gpu_assigned"][0]
     assert (labels["gpu"], labels["uuid"], labels["simulated"]) == ("", "GPU-x", "false")
+
+
+def test_the_wire_shows_its_engines_by_state_and_no_certificate_as_absent() -> None:
+    found = samples(FULL, None, WIRE)
+    assert found["trimtab_agent_engines"] == [({"state": "attached"}, 2), ({"state": "lost"}, 1)]
+    assert found["trimtab_agent_tuning_synced"] == [({}, 1)]
+    assert found["trimtab_agent_certificate_expires_seconds"] == [({}, 1.8e9)]
+    bare = samples(FULL, None, WireReading(0, 0, synced=False, certificate_expires_seconds=None))
+    assert bare["trimtab_agent_tuning_synced"] == [({}, 0)]
+    assert "trimtab_agent_certificate_expires_seconds" not in bare
+
+
+def test_without_a_wire_nothing_is_said_of_engines() -> None:
+    told = ("trimtab_agent_engines", "trimtab_agent_tuning", "trimtab_agent_wire", "trimtab_agent_status_writes")
+    assert not [name for name in samples(FULL) if name.startswith(told)]
 
 
 def test_the_reference_page_names_every_metric() -> None:
