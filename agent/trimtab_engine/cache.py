@@ -11,6 +11,9 @@ from trimtab_engine.jobs import Answer
 # list node. tests/unit/engine/test_cache.py compares it with tracemalloc.
 ENTRY_OVERHEAD_BYTES = 512
 
+# About ten milliseconds of evicting: a large cache that is cut short must not hold up the requests meanwhile.
+_SLICE_ENTRIES = 10_000
+
 
 class EvictionPolicy(Protocol):
     """Decides which key leaves when the budget is short; sees every addition, hit and removal."""
@@ -48,7 +51,10 @@ class LeastRecentlyUsed:
 
 
 class ResponseCache:
-    """Answers by key; `size_bytes` never exceeds the limit. A limit of 0 turns it off."""
+    """Answers by key inside a byte budget of `limit_bytes`; 0 turns it off.
+
+    `size_bytes` is above the limit only while a lower one is being put in force, see `trim`.
+    """
 
     def __init__(self, limit_bytes: int, policy: EvictionPolicy | None = None) -> None:
         self._entries: dict[bytes, Answer] = {}
@@ -75,20 +81,27 @@ class ResponseCache:
     def put(self, key: bytes, answer: Answer) -> None:
         """Store an answer, evicting others as needed; one larger than the whole budget is not stored."""
         cost = entry_bytes(answer)
-        if key in self._entries or cost > self.limit_bytes:
+        if key in self._entries or max(cost, self.size_bytes) > self.limit_bytes:
             return
         self._shrink_to(self.limit_bytes - cost)
         self._entries[key] = answer
         self._policy.added(key)
         self.size_bytes += cost
 
-    def set_limit(self, limit_bytes: int) -> None:
-        """Change the budget; entries beyond it leave at once."""
+    def set_limit(self, limit_bytes: int) -> bool:
+        """Change the budget and evict one slice of what is beyond it. Returns whether there is more to `trim`."""
         self.limit_bytes = limit_bytes
-        self._shrink_to(limit_bytes)
+        return self.trim()
+
+    def trim(self) -> bool:
+        """Evict one slice of what is beyond the budget. Returns whether there is more."""
+        self._shrink_to(self.limit_bytes)
+        return self.size_bytes > self.limit_bytes
 
     def _shrink_to(self, target_bytes: int) -> None:
-        while self.size_bytes > target_bytes:
+        for _ in range(_SLICE_ENTRIES):
+            if self.size_bytes <= target_bytes:
+                return
             self.size_bytes -= entry_bytes(self._entries.pop(self._policy.pop_victim()))
             self.evictions += 1
 

@@ -56,7 +56,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._seconds_per_item = 0.0
         self._poison: OrderedDict[bytes, float] = OrderedDict()
-        self._ever_ready = False
+        self._first_ready_at: float | None = None
         events = WorkerEvents(self._on_ready, self._on_result, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
 
@@ -76,9 +76,9 @@ class Dispatcher:
         return any(link.ready for link in self._links)
 
     @property
-    def ever_ready(self) -> bool:
-        """Whether a worker was ready once; requests wait in the queue while one is restarted."""
-        return self._ever_ready
+    def first_ready_at(self) -> float | None:
+        """Monotonic seconds when a worker was ready first; from then on requests wait while one is restarted."""
+        return self._first_ready_at
 
     def start(self) -> None:
         """Start every worker."""
@@ -151,7 +151,8 @@ class Dispatcher:
             self._timer = self._loop.call_later(max(0.001, wake_at - now), self.pump)
 
     def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
-        self._ever_ready = True
+        if self._first_ready_at is None:
+            self._first_ready_at = time.monotonic()
         self._metrics.worker_known(self._version, message.torch, message.device)
         self._log.event("worker_ready", device=message.device, load_seconds=round(message.load_seconds, 3))
         self.pump()

@@ -11,13 +11,16 @@ from trimtab_engine.cache import ResponseCache
 from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
 from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
+from trimtab_engine.first_settings import FirstSettings
 from trimtab_engine.jobs import InferenceInputs, Item, Job, TokenRow, input_key
 from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.repeats import RepeatSample
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.tokens import TextTokenizer
 
 # Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
 _INLINE_CHARACTERS = 4096
+_TRIM_PAUSE_SECONDS = 0.01  # between two slices of a cache that is cut short
 
 
 class Engine:
@@ -30,13 +33,17 @@ class Engine:
     ) -> None:
         self.description = context.description
         self.metrics = EngineMetrics(context.description.name)
+        agent = context.settings.agent
+        self.first_settings = FirstSettings(0.0 if agent is None else agent.first_settings_wait_seconds)
         self._settings = context.settings
         self._live = LiveSettings()
         self._cache = ResponseCache(limit_bytes=0)
         self._tokenizer = TextTokenizer(context.description)
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
-        self._evictions_counted = 0
+        self._trimming: asyncio.TimerHandle | None = None
+        self._repeats = RepeatSample()
+        self._evictions_counted = self._inputs_counted = self._repeats_counted = 0
         self._draining = False
         self._refusing = False
         self._log = context.log
@@ -46,7 +53,9 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether traffic should be sent here."""
-        return self._dispatcher.ready and not self._draining
+        worker_ready_at = self._dispatcher.first_ready_at
+        settled = worker_ready_at is not None and self.first_settings.settled(time.monotonic(), worker_ready_at)
+        return settled and self._dispatcher.ready and not self._draining
 
     @property
     def draining(self) -> bool:
@@ -60,13 +69,15 @@ class Engine:
 
     def close(self) -> None:
         """End the workers and the tokenizer thread."""
+        if self._trimming is not None:
+            self._trimming.cancel()
         self._dispatcher.close()
         self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
-        self._cache.set_limit(live.cache_limit_bytes)
+        self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -95,6 +106,7 @@ class Engine:
         keys = self._look_up(inputs.rows, job)
         missing = [index for index, answer in enumerate(job.answers) if answer is None]
         self._check_room(len(missing))
+        self._repeats.see(inputs.rows)
         if self._cache.enabled:
             self.metrics.cache_hits.inc(len(inputs.rows) - len(missing))
             self.metrics.cache_misses.inc(len(missing))
@@ -121,6 +133,9 @@ class Engine:
         metrics.cache_limit_bytes.set(self._cache.limit_bytes)
         metrics.cache_evictions.inc(self._cache.evictions - self._evictions_counted)
         self._evictions_counted = self._cache.evictions
+        metrics.sampled_inputs.inc(self._repeats.inputs - self._inputs_counted)
+        metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
+        self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
         metrics.ready.set(self.ready)
         metrics.settings_in_force(
             [
@@ -132,10 +147,17 @@ class Engine:
         )
         return metrics.exposition()
 
+    def _trim_later(self, more: bool) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
+            self._trimming = None
+        if more:
+            self._trimming = self._loop.call_later(_TRIM_PAUSE_SECONDS, lambda: self._trim_later(self._cache.trim()))
+
     def _admit(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
         if self._refusing:
             raise Draining("the server is draining; ask another replica")
-        if not self._dispatcher.ever_ready:
+        if self._dispatcher.first_ready_at is None:
             raise NotReady("the model is still loading")
         limit = self._settings.queue_limit_items
         if len(inputs.rows) > limit:

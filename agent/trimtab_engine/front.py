@@ -6,7 +6,10 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 
+from trimtab_engine.agent_link.client import AgentClient
+from trimtab_engine.agent_link.link import AgentLink
 from trimtab_engine.context import Context
 from trimtab_engine.engine import Engine
 from trimtab_engine.http_server import HttpServer
@@ -40,6 +43,7 @@ async def serve(context: Context) -> int:
     server = HttpServer(
         router.handle, router.refuse, settings.max_body_bytes, settings.max_connections, settings.read_timeout_seconds
     )
+    close_link = _attach(engine, context)
     try:
         engine.start()
         port = await server.listen(settings.host, settings.port)
@@ -50,8 +54,32 @@ async def serve(context: Context) -> int:
         await _drain(engine, server, context)
         return 0
     finally:
+        close_link()
         server.close()
         engine.close()
+
+
+def _attach(engine: Engine, context: Context) -> Callable[[], None]:
+    """Begin to ask this node's agent for settings, where one is configured. Returns how to stop."""
+    agent = context.settings.agent
+    if agent is None:
+        return lambda: None
+    link = AgentLink(
+        started=context.settings.live,
+        apply=engine.apply,
+        settled=engine.first_settings.settle,
+        later=asyncio.get_running_loop().call_later,
+        metrics=engine.metrics.link,
+        log=context.log,
+    )
+    client = AgentClient(agent, link, context.log)
+    client.start()
+
+    def close() -> None:
+        client.close()
+        link.close()
+
+    return close
 
 
 async def _drain(engine: Engine, server: HttpServer, context: Context) -> None:

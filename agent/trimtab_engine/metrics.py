@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -67,10 +68,46 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("trimtab_engine_cache_limit_bytes", "gauge", ("model",), "Byte budget of the cache; 0 = off."),
     MetricSpec("trimtab_engine_cache_evictions_total", "counter", ("model",), "Entries that left for want of room."),
     MetricSpec(
+        "trimtab_engine_sampled_inputs_total",
+        "counter",
+        ("model",),
+        "Items in the sample by which repeats are estimated: one in eight, chosen by hash, cache on or off.",
+    ),
+    MetricSpec(
+        "trimtab_engine_sampled_repeats_total",
+        "counter",
+        ("model",),
+        "Items in the sample that are among its last 4096 different ones.",
+    ),
+    MetricSpec(
         "trimtab_engine_setting",
         "gauge",
         ("model", "name"),
         "Settings in force: max_batch_size, max_queue_delay_seconds, cache_limit_bytes, queue_limit_requests.",
+    ),
+    MetricSpec(
+        "trimtab_engine_agent_state",
+        "gauge",
+        ("state",),
+        "1 for how it stands with the node's agent: off, connecting, attached, untrusted, refused or lost; else 0.",
+    ),
+    MetricSpec(
+        "trimtab_engine_settings_changes_total",
+        "counter",
+        ("outcome",),
+        "Settings documents by what became of them: applied, refused; expired = a trial's fallback came in force.",
+    ),
+    MetricSpec(
+        "trimtab_engine_settings_generation",
+        "gauge",
+        (),
+        "Generation of the NodeTuning that the last applied document was made from; 0 before the first.",
+    ),
+    MetricSpec(
+        "trimtab_engine_settings_applied",
+        "gauge",
+        ("hash",),
+        "1 for the hash of the settings body in force, or as-started before the first.",
     ),
     MetricSpec(
         "trimtab_engine_worker_restarts_total", "counter", ("device",), "Worker processes started after a death."
@@ -80,6 +117,70 @@ METRICS: tuple[MetricSpec, ...] = (
 )
 
 
+class AgentState(StrEnum):
+    """How it stands with the node's agent; the label `state` of trimtab_engine_agent_state."""
+
+    OFF = "off"  # no agent is configured
+    CONNECTING = "connecting"  # it has not answered yet, or knows no settings yet
+    ATTACHED = "attached"
+    UNTRUSTED = "untrusted"  # token or CA is missing, or the CA does not vouch for what answers
+    REFUSED = "refused"  # the agent does not accept our token
+    LOST = "lost"  # it was attached and does not answer now
+
+
+class SettingsChange(StrEnum):
+    """What became of a settings document; the label `outcome` of trimtab_engine_settings_changes_total."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class LinkMetrics:
+    """What is exposed of the link to the node's agent and of the settings that came by it."""
+
+    def __init__(self, state: Gauge, changes: Counter, generation: Gauge, applied: Gauge) -> None:
+        self.changes = {outcome: changes.labels(outcome.value) for outcome in SettingsChange}
+        self.generation = generation
+        self._states = {state_: state.labels(state_.value) for state_ in AgentState}
+        self._applied = applied
+        self.state_is(AgentState.OFF)
+        self.applied_is(None)
+
+    def state_is(self, present: AgentState) -> None:
+        """Publish the present state."""
+        for state, series in self._states.items():
+            series.set(state is present)
+
+    def applied_is(self, settings_hash: str | None) -> None:
+        """Publish which settings are in force; None = those that the process started with."""
+        self._applied.clear()
+        self._applied.labels(settings_hash or "as-started").set(1)
+
+
+class _Table:
+    """The rows of the table as objects in a registry, by the part of their names after the prefix."""
+
+    def __init__(self, registry: CollectorRegistry, model: str) -> None:
+        self._made = {spec.name: _make(spec, registry) for spec in METRICS}
+        self._model = model
+
+    def counter(self, name: str) -> Counter:
+        metric = self._made[_PREFIX + name]
+        assert isinstance(metric, Counter)  # noqa: S101  the table says so
+        return metric
+
+    def gauge(self, name: str) -> Gauge:
+        metric = self._made[_PREFIX + name]
+        assert isinstance(metric, Gauge)  # noqa: S101
+        return metric
+
+    def histogram(self, name: str) -> Histogram:
+        metric = self._made[_PREFIX + name]
+        assert isinstance(metric, Histogram)  # noqa: S101
+        return metric.labels(self._model)
+
+
 class EngineMetrics:
     """The table as prometheus_client objects in a registry of their own, with the model's label already bound."""
 
@@ -87,23 +188,8 @@ class EngineMetrics:
         _disable_created_metrics()  # type: ignore[no-untyped-call]  # halves the exposition; the start time is process_start_time_seconds
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        made = {spec.name: _make(spec, self.registry) for spec in METRICS}
-
-        def counter(name: str) -> Counter:
-            metric = made[_PREFIX + name]
-            assert isinstance(metric, Counter)  # noqa: S101  the table says so
-            return metric
-
-        def gauge(name: str) -> Gauge:
-            metric = made[_PREFIX + name]
-            assert isinstance(metric, Gauge)  # noqa: S101
-            return metric
-
-        def histogram(name: str) -> Histogram:
-            metric = made[_PREFIX + name]
-            assert isinstance(metric, Histogram)  # noqa: S101
-            return metric.labels(model)
-
+        table = _Table(self.registry, model)
+        counter, gauge, histogram = table.counter, table.gauge, table.histogram
         self.requests = {outcome: counter("requests_total").labels(model, outcome.value) for outcome in Outcome}
         self.request_seconds = histogram("request_seconds")
         self.queue_seconds = histogram("queue_seconds")
@@ -117,7 +203,15 @@ class EngineMetrics:
         self.cache_bytes = gauge("cache_bytes").labels(model)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(model)
         self.cache_evictions = counter("cache_evictions_total").labels(model)
+        self.sampled_inputs = counter("sampled_inputs_total").labels(model)
+        self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
+        self.link = LinkMetrics(
+            gauge("agent_state"),
+            counter("settings_changes_total"),
+            gauge("settings_generation"),
+            gauge("settings_applied"),
+        )
         self._model = model
         self._busy_seconds = counter("worker_busy_seconds_total")
         self._setting = gauge("setting")

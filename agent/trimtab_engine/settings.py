@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
+from trimtab_engine.quantities import read_bytes, read_seconds
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
-MAX_BATCH_SIZE_BOUND = 256
-MAX_QUEUE_DELAY_BOUND_SECONDS = 10.0
-MAX_CACHE_BYTES = 1 << 40
+MAX_BATCH_SIZE_BOUND = int(ENGINE_KNOBS[Knob.MAX_BATCH_SIZE].high)
 
 _DEFAULT_HOST = "0.0.0.0"  # noqa: S104  a pod serves its pod IP
-_DURATION_UNITS_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_BYTE_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-_DURATION = re.compile(r"([0-9]+)(ms|s|m|h)")
-_BYTES = re.compile(r"([0-9]+)(Ki|Mi|Gi|k|M|G|)")
+_DEFAULT_TOKEN_FILE = "/var/run/trimtab/token"  # noqa: S105  the place of one
+_DEFAULT_CA_FILE = "/var/run/trimtab/ca.crt"
+_AGENT_URL = re.compile(r"https://([A-Za-z0-9][A-Za-z0-9.-]{0,252}):([0-9]{1,5})/?")
 _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
@@ -33,6 +32,17 @@ class LiveSettings:
     max_batch_size: int = 8
     max_queue_delay_seconds: float = 0.005
     cache_limit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """Where the agent of this node answers, and what proves who we are and who it is."""
+
+    host: str
+    port: int
+    token_file: str = _DEFAULT_TOKEN_FILE
+    ca_file: str = _DEFAULT_CA_FILE
+    first_settings_wait_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class ProcessSettings:
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
     live: LiveSettings = LiveSettings()
+    agent: AgentSettings | None = None  # None = no agent is asked
     fault: Fault | None = None
 
 
@@ -92,11 +103,8 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
-        live=LiveSettings(
-            max_batch_size=read("TRIMTAB_MAX_BATCH_SIZE", 8, _integer(1, MAX_BATCH_SIZE_BOUND)),
-            max_queue_delay_seconds=read("TRIMTAB_MAX_QUEUE_DELAY", 0.005, _duration(0, MAX_QUEUE_DELAY_BOUND_SECONDS)),
-            cache_limit_bytes=read("TRIMTAB_CACHE_BYTES", 0, _byte_count(0, MAX_CACHE_BYTES)),
-        ),
+        live=_read_live(read),
+        agent=_read_agent(read),
         fault=read("TRIMTAB_FAULT", None, _fault),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
@@ -105,6 +113,25 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
             f"({settings.drain_seconds:g} s); it accepts at most that"
         )
     return settings
+
+
+def _read_live(read: _Reader) -> LiveSettings:
+    batch, delay, cache = (
+        ENGINE_KNOBS[knob] for knob in (Knob.MAX_BATCH_SIZE, Knob.MAX_QUEUE_DELAY, Knob.CACHE_MEMORY)
+    )
+    return LiveSettings(
+        max_batch_size=read("TRIMTAB_MAX_BATCH_SIZE", 8, _integer(int(batch.low), int(batch.high))),
+        max_queue_delay_seconds=read("TRIMTAB_MAX_QUEUE_DELAY", 0.005, _duration(delay.low, delay.high)),
+        cache_limit_bytes=read("TRIMTAB_CACHE_BYTES", 0, _byte_count(int(cache.low), int(cache.high))),
+    )
+
+
+def _read_agent(read: _Reader) -> AgentSettings | None:
+    address = read("TRIMTAB_AGENT_URL", None, _agent_address)
+    token_file = read("TRIMTAB_AGENT_TOKEN_FILE", _DEFAULT_TOKEN_FILE, str)
+    ca_file = read("TRIMTAB_AGENT_CA_FILE", _DEFAULT_CA_FILE, str)
+    wait_seconds = read("TRIMTAB_FIRST_SETTINGS_WAIT", 5.0, _duration(0, 60))
+    return None if address is None else AgentSettings(*address, token_file, ca_file, wait_seconds)
 
 
 class _Reader:
@@ -143,10 +170,8 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 def _duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        parts = _DURATION.findall(text)
-        valid = bool(parts) and len(text) <= 32 and "".join(number + unit for number, unit in parts) == text
-        seconds = sum(int(number) * _DURATION_UNITS_SECONDS[unit] for number, unit in parts)
-        if not valid or not low_seconds <= seconds <= high_seconds:
+        seconds = read_seconds(text)
+        if seconds is None or not low_seconds <= seconds <= high_seconds:
             raise ValueError(f"a duration from {low_seconds:g}s to {high_seconds:g}s, written as 5ms, 2s or 1m30s")
         return seconds
 
@@ -155,13 +180,19 @@ def _duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]
 
 def _byte_count(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        match = _BYTES.fullmatch(text[:32])
-        value = int(match[1]) * _BYTE_UNITS[match[2]] if match else -1
-        if not low <= value <= high:
+        value = read_bytes(text)
+        if value is None or not low <= value <= high:
             raise ValueError(f"a number of bytes from {low} to {high}, written as 65536, 64Ki or 64Mi")
         return value
 
     return parse
+
+
+def _agent_address(text: str) -> tuple[str, int] | None:
+    match = _AGENT_URL.fullmatch(text)
+    if match is None or not 1 <= int(match[2]) <= 65535:
+        raise ValueError("https://HOST:PORT")
+    return match[1], int(match[2])
 
 
 def _device(text: str) -> str:

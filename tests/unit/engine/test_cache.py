@@ -71,6 +71,22 @@ def test_a_smaller_budget_evicts_at_once_and_zero_turns_it_off() -> None:
     assert len(cache) == 0
 
 
+def test_a_large_cache_is_cut_short_in_slices_and_takes_nothing_meanwhile() -> None:
+    cache = ResponseCache(1 << 30)
+    for number in range(25_000):
+        cache.put(a_key(number), Answer(bytes(100), 1))
+    cache.set_limit(2_000 * ONE)
+    assert len(cache) == 15_000
+    cache.put(a_key(99_999), Answer(bytes(100), 1))
+    assert cache.get(a_key(99_999)) is None
+    assert cache.get(a_key(24_999)) is not None
+    assert cache.trim()
+    assert not cache.trim()
+    assert (len(cache), cache.evictions) == (2_000, 23_000)
+    cache.put(a_key(99_999), Answer(bytes(100), 1))
+    assert cache.get(a_key(99_999)) is not None
+
+
 def test_an_entry_larger_than_the_whole_budget_evicts_nothing() -> None:
     cache = ResponseCache(2 * ONE)
     cache.put(a_key(1), Answer(bytes(100), 1))

