@@ -79,15 +79,10 @@ class FakeKube:
 
     def edit(self, resource: Resource, namespace: str | None, name: str, change: Json) -> None:
         """Merge a change as another client would; a changed spec is a new generation."""
-        body = self._objects[resource, namespace, name]
-        before = copy.deepcopy(body)
-        merge(body, change)
-        if body.get("spec") != before.get("spec"):
-            body["metadata"]["generation"] += 1
-        if body != before:
-            self._touch(body)
+        self._change(self._objects[resource, namespace, name], change)
 
-    def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+    def vanish(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete as another client would."""
         del self._objects[resource, namespace, name]
 
     def stored(self, resource: Resource, namespace: str | None, name: str) -> Json:
@@ -100,6 +95,11 @@ class FakeKube:
     def names(self, resource: Resource) -> list[tuple[str, str]]:
         return [(str(namespace), name) for kind, namespace, name in self._objects if kind is resource]
 
+    def _volumes(self, deployment: Json) -> Json:
+        """A pod mounts what its template mounts."""
+        volumes = deployment["spec"]["template"]["spec"].get("volumes")
+        return {"volumes": copy.deepcopy(volumes)} if volumes else {}
+
     def settle(self, namespace: str, name: str, *, ready: bool = True, node: str | None = "node") -> None:
         """The Deployment's controllers at work: pods as replicas say, each ready at once."""
         deployment = self._objects[DEPLOYMENTS, namespace, name]
@@ -110,7 +110,9 @@ class FakeKube:
         for _ in range(wanted - len(mine)):
             number = next(self._versions)
             suffix = "".join("bcdfghjklm"[int(digit)] for digit in f"{number % 100_000:05d}")
-            self.seed(PODS, pod(namespace, name, f"{name}-b5c5-{suffix}", self.now, ready=ready, node=node))
+            made = pod(namespace, name, f"{name}-b5c5-{suffix}", self.now, ready=ready, node=node)
+            made["spec"].update(self._volumes(deployment))
+            self.seed(PODS, made)
         generation = deployment["metadata"]["generation"]
         status = {"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted}
         if deployment.get("status") != status:
@@ -138,6 +140,45 @@ class FakeKube:
         self._before("get", "APIGroup", None, resource.api_version)
         return resource in self.served
 
+    async def create(self, resource: Resource, namespace: str | None, body: Json) -> Json:
+        fault = self._before_write("create", resource.kind, namespace, body["metadata"]["name"])
+        stored = self._create(resource, namespace, body)
+        self._after(fault)
+        return stored
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str | None = None
+    ) -> Json:
+        fault = self._before_write("patch", resource.kind, namespace, name)
+        body = self._find(resource, namespace, name)
+        if resource_version is not None:
+            self._same_version("patch", body, resource_version)
+        self._change(body, patch)
+        self._after(fault)
+        return copy.deepcopy(body)
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Json, subresource: str | None = None
+    ) -> Json:
+        kind = f"{resource.kind}/{subresource}" if subresource else resource.kind
+        fault = self._before_write("update", kind, namespace, name)
+        stored = self._find(resource, namespace, name)
+        self._same_version("update", stored, body["metadata"]["resourceVersion"])
+        before = copy.deepcopy(stored)
+        for part in ("status",) if subresource else ("spec", "data"):
+            if part in body:
+                stored[part] = copy.deepcopy(body[part])
+        if stored != before:
+            self._touch(stored)
+        self._after(fault)
+        return copy.deepcopy(stored)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        fault = self._before_write("delete", resource.kind, namespace, name)
+        self._find(resource, namespace, name)
+        del self._objects[resource, namespace, name]
+        self._after(fault)
+
     async def get_scale(self, namespace: str, name: str) -> Json:
         self._before("get", "Deployment/scale", namespace, name)
         return scale_of(self._find(DEPLOYMENTS, namespace, name))
@@ -157,7 +198,7 @@ class FakeKube:
         return scale_of(body)
 
     async def patch_status(
-        self, resource: Resource, namespace: str, name: str, patch: Json, resource_version: str
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str
     ) -> Json:
         fault = self._before_write("patch", resource.kind, namespace, name)
         body = self._find(resource, namespace, name)
@@ -204,10 +245,11 @@ class FakeKube:
 
     # Inside
 
-    def _create(self, resource: Resource, namespace: str, body: Json) -> Json:
+    def _create(self, resource: Resource, namespace: str | None, body: Json) -> Json:
         if (resource, namespace, body["metadata"]["name"]) in self._objects:
             raise KubeConflict("create", f'"{body["metadata"]["name"]}" already exists', 409)
-        return self.seed(resource, {**body, "metadata": {**body["metadata"], "namespace": namespace}})
+        place = {} if namespace is None else {"namespace": namespace}
+        return self.seed(resource, {**body, "metadata": {**body["metadata"], **place}})
 
     def _find(self, resource: Resource, namespace: str | None, name: str) -> Json:
         try:
@@ -219,10 +261,18 @@ class FakeKube:
         if body["metadata"]["resourceVersion"] != resource_version:
             raise KubeConflict(call, "the object has been modified", 409)
 
+    def _change(self, body: Json, change: Json) -> None:
+        before = copy.deepcopy(body)
+        merge(body, change)
+        if body.get("spec") != before.get("spec"):
+            body["metadata"]["generation"] += 1
+        if body != before:
+            self._touch(body)
+
     def _touch(self, body: Json) -> None:
         body["metadata"]["resourceVersion"] = str(next(self._versions))
 
-    def _before_write(self, verb: str, kind: str, namespace: str, name: str) -> Fault | None:
+    def _before_write(self, verb: str, kind: str, namespace: str | None, name: str) -> Fault | None:
         if self.gate is not None:
             self.gate.check()
         fault = self._before(verb, kind, namespace, name)
@@ -303,7 +353,12 @@ def _term(term: str, labels: dict[str, str]) -> bool:
 
 
 def deployment(
-    namespace: str, name: str, *, replicas: int | None = 1, image: str = "registry/trimtab/engine:1"
+    namespace: str,
+    name: str,
+    *,
+    replicas: int | None = 1,
+    image: str = "registry/trimtab/engine:1",
+    attached: bool = False,
 ) -> Json:
     resources = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1"}}
     spec: Json = {
@@ -312,7 +367,15 @@ def deployment(
     }
     if replicas is not None:
         spec["replicas"] = replicas
+    if attached:
+        spec["template"]["spec"]["volumes"] = [TOKEN_VOLUME]
     return {"metadata": {"namespace": namespace, "name": name}, "spec": spec}
+
+
+TOKEN_VOLUME: Json = {
+    "name": "trimtab",
+    "projected": {"sources": [{"serviceAccountToken": {"audience": "trimtab-agent", "path": "token"}}]},
+}
 
 
 def pod(namespace: str, app: str, name: str, now: float, *, ready: bool = True, node: str | None = "node") -> Json:

@@ -12,9 +12,16 @@ import pytest
 
 from trimtab_operator.errors import KubeConflict, KubeInvalid, KubeNotFound
 from trimtab_operator.kube.port import Kube
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, SCALED_OBJECTS, Resource
-
-TRIALS = Resource("trimtab.dev", "v1alpha1", "optimizationtrials", "OptimizationTrial")
+from trimtab_operator.kube.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    NODE_TUNINGS,
+    PODS,
+    POLICIES,
+    SCALED_OBJECTS,
+    TRIALS,
+    Resource,
+)
 
 Json = dict[str, Any]
 Create = Callable[[Resource, Json], None]
@@ -97,6 +104,8 @@ async def what_does_not_exist_is_not_found(kube: Kube, namespace: str, _: Create
         kube.patch_scale(namespace, "nobody", 1, "1"),
         kube.patch_status(POLICIES, namespace, "nobody", {"phase": "Discovery"}, "1"),
         kube.patch_event(namespace, "nobody", {"count": 2}),
+        kube.patch(TRIALS, namespace, "nobody", {"metadata": {"labels": {"a": "b"}}}),
+        kube.delete(TRIALS, namespace, "nobody"),
         kube.get_lease(namespace, "nobody"),
     ):
         with pytest.raises(KubeNotFound):
@@ -211,6 +220,45 @@ async def a_stale_version_on_status_is_a_conflict(kube: Kube, namespace: str, cr
         await kube.patch_status(TRIALS, namespace, "t", {"reason": "second"}, stale)
 
 
+async def an_object_is_made_once_merged_and_deleted_once(kube: Kube, namespace: str, _: Create) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made"}, "data": {"a": "1", "b": "2"}}
+    made = await kube.create(CONFIG_MAPS, namespace, body)
+    with pytest.raises(KubeConflict):
+        await kube.create(CONFIG_MAPS, namespace, body)
+    version = made["metadata"]["resourceVersion"]
+    patched = await kube.patch(CONFIG_MAPS, namespace, "made", {"data": {"a": None, "c": "3"}}, version)
+    assert patched["data"] == {"b": "2", "c": "3"}
+    with pytest.raises(KubeConflict):
+        await kube.patch(CONFIG_MAPS, namespace, "made", {"data": {"d": "4"}}, version)
+    with pytest.raises(KubeConflict):
+        await kube.replace(CONFIG_MAPS, namespace, "made", {**body, "metadata": made["metadata"]})
+    replaced = await kube.replace(CONFIG_MAPS, namespace, "made", {**patched, "data": {"e": "5"}})
+    assert replaced["data"] == {"e": "5"}
+    await kube.delete(CONFIG_MAPS, namespace, "made")
+    with pytest.raises(KubeNotFound):
+        await kube.get(CONFIG_MAPS, namespace, "made")
+
+
+async def a_list_in_a_patch_replaces_the_list(kube: Kube, namespace: str, _: Create) -> None:
+    def entry(uid: str) -> Json:
+        return {"podUid": uid, "namespace": namespace, "pod": f"pod-{uid}", "settings": {}}
+
+    body = {
+        "apiVersion": NODE_TUNINGS.api_version,
+        "kind": NODE_TUNINGS.kind,
+        "metadata": {"name": namespace},
+        "spec": {"engines": [entry("a"), entry("b")]},
+    }
+    try:
+        made = await kube.create(NODE_TUNINGS, None, body)
+        version = made["metadata"]["resourceVersion"]
+        patched = await kube.patch(NODE_TUNINGS, None, namespace, {"spec": {"engines": [entry("b")]}}, version)
+        assert [each["podUid"] for each in patched["spec"]["engines"]] == ["b"]
+        assert patched["metadata"]["generation"] == made["metadata"]["generation"] + 1
+    finally:
+        await kube.delete(NODE_TUNINGS, None, namespace)
+
+
 async def events_are_made_once_and_counted(kube: Kube, namespace: str, _: Create) -> None:
     involved = {"kind": "OptimizationPolicy", "namespace": namespace, "name": "p"}
     body = {
@@ -259,6 +307,8 @@ CHECKS: tuple[Check, ...] = (
     a_status_patch_merges_removes_and_leaves_the_spec,
     a_status_patch_that_changes_nothing_makes_no_version,
     a_stale_version_on_status_is_a_conflict,
+    an_object_is_made_once_merged_and_deleted_once,
+    a_list_in_a_patch_replaces_the_list,
     events_are_made_once_and_counted,
     a_lease_is_won_once_and_renewed_by_version,
 )

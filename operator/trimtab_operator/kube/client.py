@@ -54,11 +54,13 @@ class _Call:
 
     @property
     def method(self) -> str:
-        return {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH"}[self.verb]
+        return {"get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}[
+            self.verb
+        ]
 
     @property
     def is_write(self) -> bool:
-        return self.verb in {"create", "update", "patch"}
+        return self.verb in {"create", "update", "patch", "delete"}
 
     def __str__(self) -> str:
         return f"{self.verb} {self.path}"
@@ -103,6 +105,31 @@ class KubeClient:
             return False
         return any(row.get("name") == resource.plural for row in served.get("resources") or [])
 
+    async def create(self, resource: Resource, namespace: str | None, body: Json) -> Json:
+        """Create an object; a name that is taken is a KubeConflict."""
+        return await self._send(self._write("create", resource, resource.path(namespace), body))
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str | None = None
+    ) -> Json:
+        """Merge `patch` into the object; null removes a key; a stale resource_version is a KubeConflict."""
+        metadata = dict(patch.get("metadata") or {})
+        if resource_version is not None:
+            metadata["resourceVersion"] = resource_version
+        body = {**patch, **({"metadata": metadata} if metadata else {})}
+        return await self._send(self._write("patch", resource, resource.path(namespace, name), body))
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Json, subresource: str | None = None
+    ) -> Json:
+        """Put the whole object, or one of its subresources; a stale metadata.resourceVersion is a KubeConflict."""
+        return await self._send(self._write("update", resource, resource.path(namespace, name, subresource), body))
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete an object; KubeNotFound when it is gone already."""
+        path = resource.path(namespace, name)
+        await self._send(_Call("delete", resource, path, gated=True))
+
     async def get_scale(self, namespace: str, name: str) -> Json:
         """Return the scale subresource of a Deployment."""
         return await self._send(_Call("get", DEPLOYMENTS, DEPLOYMENTS.path(namespace, name, "scale")))
@@ -114,7 +141,7 @@ class KubeClient:
         return await self._send(self._write("patch", DEPLOYMENTS, path, body))
 
     async def patch_status(
-        self, resource: Resource, namespace: str, name: str, patch: Json, resource_version: str
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str
     ) -> Json:
         """Merge `patch` into the status; null removes a key; a stale resourceVersion is a KubeConflict."""
         body = {"metadata": {"resourceVersion": resource_version}, "status": patch}

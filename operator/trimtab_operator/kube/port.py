@@ -28,6 +28,29 @@ class Kube(Protocol):
         """Tell whether the cluster serves this kind's group and version."""
         ...
 
+    async def create(self, resource: Resource, namespace: str | None, body: Json) -> Json:
+        """Create an object; a name that is taken is a KubeConflict."""
+        ...
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str | None = None
+    ) -> Json:
+        """Merge `patch` into the object; null removes a key, a list replaces a list.
+
+        With a resource_version a stale one is a KubeConflict.
+        """
+        ...
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Json, subresource: str | None = None
+    ) -> Json:
+        """Put the whole object, or one of its subresources; a stale metadata.resourceVersion is a KubeConflict."""
+        ...
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete an object; KubeNotFound when it is gone already."""
+        ...
+
     async def get_scale(self, namespace: str, name: str) -> Json:
         """Return the scale subresource of a Deployment (autoscaling/v1 Scale)."""
         ...
@@ -37,7 +60,7 @@ class Kube(Protocol):
         ...
 
     async def patch_status(
-        self, resource: Resource, namespace: str, name: str, patch: Json, resource_version: str
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str
     ) -> Json:
         """Merge `patch` into the status; null removes a key; a stale resourceVersion is a KubeConflict."""
         ...

@@ -63,7 +63,7 @@ async def test_in_doubt_it_is_recommend_and_says_why(
 @pytest.mark.parametrize("case", ["absent", "forbidden"])
 async def test_a_switch_that_cannot_be_read_is_recommend(kube: FakeKube, clock: FakeClock, case: str) -> None:
     if case == "absent":
-        kube.delete(CONFIG_MAPS, "sys", "trimtab-mode")
+        kube.vanish(CONFIG_MAPS, "sys", "trimtab-mode")
     else:
         kube.fail("get", "ConfigMap", KubeForbidden)
     found = await ModeSwitch(kube, clock, "sys", "trimtab-mode").ceiling()
