@@ -18,6 +18,10 @@ app.kubernetes.io/component: {{ .component }}
 {{ .Release.Namespace }}:trimtab-operator
 {{- end }}
 
+{{- define "trimtab.agentClusterName" -}}
+{{ .Release.Namespace }}:trimtab-agent
+{{- end }}
+
 {{- define "trimtab.image" -}}
 {{- $repository := .Values.image.repository -}}
 {{- with .Values.image.registry -}}

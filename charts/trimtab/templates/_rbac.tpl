@@ -7,6 +7,13 @@
 - apiGroups: [trimtab.dev]
   resources: [optimizationpolicies/status]
   verbs: [patch]
+# Trials are the ledger: made before anything moves, and removed when there are more than the ledger keeps.
+- apiGroups: [trimtab.dev]
+  resources: [optimizationtrials]
+  verbs: [create, delete, get, list]
+- apiGroups: [trimtab.dev]
+  resources: [optimizationtrials/status]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get]
@@ -15,7 +22,15 @@
   verbs: [get, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [get, list]
+# The certificates that engines shall trust. A name cannot restrict creation here; an admission policy does.
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [trimtab-ca]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list]
@@ -27,10 +42,29 @@
   verbs: [create, patch]
 {{- end }}
 
-{{/* What has no namespace: only the three definitions by name, for the schema revision that /readyz compares. */}}
+{{/*
+What has no namespace: the three definitions by name, for the schema revision that /readyz compares; the settings of
+each node and the node that owns them; and the certificates of the agents, by our own signer only.
+*/}}
 {{- define "trimtab.clusterRules" -}}
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   resourceNames: [nodetunings.trimtab.dev, optimizationpolicies.trimtab.dev, optimizationtrials.trimtab.dev]
   verbs: [get]
+- apiGroups: [trimtab.dev]
+  resources: [nodetunings]
+  verbs: [create, get, list, patch]
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+- apiGroups: [certificates.k8s.io]
+  resources: [certificatesigningrequests]
+  verbs: [list]
+- apiGroups: [certificates.k8s.io]
+  resources: [certificatesigningrequests/approval, certificatesigningrequests/status]
+  verbs: [update]
+- apiGroups: [certificates.k8s.io]
+  resources: [signers]
+  resourceNames: [trimtab.dev/agent-serving]
+  verbs: [approve, sign]
 {{- end }}

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from harness.chart import Chart, Rendered
 
+from trimtab_api.wire import PORT
+
 OPERATOR = "NetworkPolicy/trimtab-operator"
 AGENT = "NetworkPolicy/trimtab-agent"
+NAMES = {("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)}
 MONITORING_NAMESPACE = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 
 
@@ -29,8 +32,7 @@ def test_a_policy_selects_its_pods_in_both_directions(chart: Chart, policy: str,
 
 def test_the_operator_reaches_dns_the_api_server_and_prometheus_and_nothing_else(chart: Chart) -> None:
     egress = chart.render()[OPERATOR]["spec"]["egress"]
-    names = {("UDP", 53), ("TCP", 53), ("UDP", 5353), ("TCP", 5353)}
-    assert ports(egress) == names | {("TCP", 443), ("TCP", 6443), ("TCP", 9090)}
+    assert ports(egress) == NAMES | {("TCP", 443), ("TCP", 6443), ("TCP", 9090)}
 
 
 @pytest.mark.parametrize(
@@ -49,25 +51,33 @@ def test_the_port_in_the_address_of_prometheus_is_open(chart: Chart, url: str, p
 
 def test_the_ports_follow_the_values(chart: Chart) -> None:
     values = {"networkPolicy": {"apiServerPorts": [16443], "prometheusPorts": [8429]}}
-    found = ports(chart.render(values)[OPERATOR]["spec"]["egress"])
+    rendered = chart.render(values)
+    found = ports(rendered[OPERATOR]["spec"]["egress"])
     assert {("TCP", 16443), ("TCP", 8429)} <= found
     assert ("TCP", 6443) not in found
+    assert ports(rendered[AGENT]["spec"]["egress"]) == NAMES | {("TCP", 16443)}
 
 
-def test_the_agent_reaches_nothing(chart: Chart) -> None:
-    assert chart.render()[AGENT]["spec"]["egress"] == []
+def test_the_agent_reaches_dns_and_the_api_server_and_nothing_else(chart: Chart) -> None:
+    assert ports(chart.render()[AGENT]["spec"]["egress"]) == NAMES | {("TCP", 443), ("TCP", 6443)}
 
 
-@pytest.mark.parametrize(("policy", "port"), [(OPERATOR, 9102), (AGENT, 9101)])
-def test_only_the_port_of_the_metrics_is_open(chart: Chart, policy: str, port: int) -> None:
-    (rule,) = chart.render()[policy]["spec"]["ingress"]
-    assert rule == {"ports": [{"port": port, "protocol": "TCP"}]}
+def test_of_the_operator_only_the_port_of_the_metrics_is_open(chart: Chart) -> None:
+    (rule,) = chart.render()[OPERATOR]["spec"]["ingress"]
+    assert rule == {"ports": [{"port": 9102, "protocol": "TCP"}]}
+
+
+def test_of_the_agent_the_metrics_are_open_to_all_and_the_settings_to_pods_of_the_cluster(chart: Chart) -> None:
+    metrics, settings = chart.render()[AGENT]["spec"]["ingress"]
+    assert metrics == {"ports": [{"port": 9101, "protocol": "TCP"}]}
+    assert settings == {"ports": [{"port": PORT, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]}
 
 
 def test_scraping_can_be_narrowed_and_helm_test_still_gets_through(chart: Chart) -> None:
     rendered = chart.render({"networkPolicy": {"metricsFrom": [MONITORING_NAMESPACE]}})
-    (agent,) = rendered[AGENT]["spec"]["ingress"]
+    agent, settings = rendered[AGENT]["spec"]["ingress"]
     assert agent["from"] == [MONITORING_NAMESPACE]
+    assert settings["from"] == [{"namespaceSelector": {}}]
     (operator,) = rendered[OPERATOR]["spec"]["ingress"]
     assert operator["from"][0] == MONITORING_NAMESPACE
     check = rendered["Pod/trimtab-check-install"]["metadata"]["labels"]

@@ -10,9 +10,12 @@ import pytest
 import yaml
 from harness.chart import CHART, MONITORING, Chart, Rendered
 
+from trimtab_api import wire
+
 OPERATOR = "Deployment/trimtab-operator"
 AGENT = "DaemonSet/trimtab-agent"
 MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+VALIDATING = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
 
 
 class ApiServer(Protocol):
@@ -73,11 +76,12 @@ BEARER = {
 }
 MATRIX = [
     pytest.param({}, "1.29.0", (), id="defaults on the oldest server"),
-    pytest.param({}, "1.36.3", (MUTATING,), id="defaults on the newest server"),
-    pytest.param(FULL, "1.36.3", (*MONITORING, MUTATING), id="everything"),
+    pytest.param({}, "1.36.3", (MUTATING, VALIDATING), id="defaults on the newest server"),
+    pytest.param(FULL, "1.36.3", (*MONITORING, MUTATING, VALIDATING), id="everything"),
+    pytest.param({}, "1.30.0", (VALIDATING,), id="the oldest server with validating policies"),
     pytest.param(FULL, "1.29.0", MONITORING, id="everything on the oldest server"),
     pytest.param(BEARER, "1.33.0", (), id="bearer token and a company CA"),
-    pytest.param({"agent": {"enabled": False}}, "1.36.3", (), id="without the agent"),
+    pytest.param({"agent": {"enabled": False}}, "1.36.3", (VALIDATING,), id="without the agent"),
     pytest.param({"networkPolicy": {"enabled": False}}, "1.36.3", (), id="without network policies"),
     pytest.param({"operator": {"replicas": 1}}, "1.36.3", (), id="one replica"),
     pytest.param({"crds": {"install": False}, "rbac": {"userRoles": False}}, "1.36.3", (), id="a second release"),
@@ -167,18 +171,22 @@ def test_a_single_operator_has_no_budget_that_would_block_a_drain(chart: Chart) 
     assert "PodDisruptionBudget/trimtab-operator" not in chart.render({"operator": {"replicas": 1}})
 
 
-@pytest.mark.parametrize(("workload", "port"), [(OPERATOR, 9102), (AGENT, 9101)])
-def test_probes_ask_the_documented_paths_on_the_documented_port(chart: Chart, workload: str, port: int) -> None:
+@pytest.mark.parametrize(
+    ("workload", "ports"), [(OPERATOR, {"metrics": 9102}), (AGENT, {"metrics": 9101, "engines": wire.PORT})]
+)
+def test_probes_ask_the_documented_paths_on_the_documented_port(
+    chart: Chart, workload: str, ports: dict[str, int]
+) -> None:
     container = chart.render().container(workload)
-    assert container["ports"] == [{"name": "metrics", "containerPort": port, "protocol": "TCP"}]
+    assert {entry["name"]: entry["containerPort"] for entry in container["ports"]} == ports
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
 
 
-def test_only_the_operator_gets_a_token(chart: Chart) -> None:
+def test_the_programs_get_tokens_and_nothing_else_that_uses_their_accounts(chart: Chart) -> None:
     rendered = chart.render()
     assert rendered.pod(OPERATOR)["automountServiceAccountToken"] is True
-    assert rendered.pod(AGENT)["automountServiceAccountToken"] is False
+    assert rendered.pod(AGENT)["automountServiceAccountToken"] is True
     for account in rendered.of("ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
 
@@ -283,10 +291,26 @@ def test_the_service_leads_to_operators_that_are_not_ready_too(chart: Chart) -> 
     assert service["selector"]["app.kubernetes.io/component"] == "operator"
 
 
+def test_engines_reach_the_agent_of_their_own_node_by_the_name_that_both_programs_know(chart: Chart) -> None:
+    rendered = chart.render()
+    service = rendered[f"Service/{wire.SERVICE}"]["spec"]
+    assert service["internalTrafficPolicy"] == "Local"
+    (port,) = service["ports"]
+    assert (port["port"], port["targetPort"]) == (wire.PORT, "engines")
+    labels = rendered[AGENT]["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+    assert service["selector"]["app.kubernetes.io/component"] == "agent"
+    assert rendered.environment(AGENT)["TRIMTAB_ENGINE_PORT"] == str(wire.PORT)
+    assert f"Service/{wire.SERVICE}" not in chart.render({"agent": {"enabled": False}})
+
+
 def test_a_second_release_shares_no_cluster_wide_name_with_the_first(chart: Chart) -> None:
-    cluster_wide = {"ClusterRole", "ClusterRoleBinding", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}
-    first = chart.render({"watchNamespaces": ["a"]}, namespace="one")
-    second = chart.render({"watchNamespaces": ["b"], "rbac": {"userRoles": False}}, namespace="two")
+    policies = ("MutatingAdmissionPolicy", "ValidatingAdmissionPolicy")
+    cluster_wide = {"ClusterRole", "ClusterRoleBinding", *policies, *(f"{kind}Binding" for kind in policies)}
+    versions = (MUTATING, VALIDATING)
+    first = chart.render({"watchNamespaces": ["a"]}, namespace="one", api_versions=versions)
+    values = {"watchNamespaces": ["b"], "rbac": {"userRoles": False}}
+    second = chart.render(values, namespace="two", api_versions=versions)
     names = [{Rendered.key(entry) for entry in rendered.of(*cluster_wide)} for rendered in (first, second)]
     assert names[0].isdisjoint(names[1])
 
@@ -301,6 +325,8 @@ def test_the_notes_say_what_to_do_next(chart: Chart) -> None:
         '{"data":{"maxMode":"Recommend"}}',
         "pod-security.kubernetes.io/enforce=privileged",
         "honor_labels: true",
+        f"https://trimtab-agent.trimtab-system.svc:{wire.PORT}",
+        "EngineAttached",
     ):
         assert sentence in done.stdout
 
