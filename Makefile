@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-head
 PURE_ROOMS := model runtimes analysis decision trial
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: help setup lock generate format check check-format check-types check-tests coverage test demo cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: help setup lock generate format check check-format check-types check-tests coverage test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -68,6 +68,9 @@ test: setup coverage ## everything that runs on one machine; installs what it ne
 
 demo: setup ## real cluster, real traffic, one policy; prints what happens and a table
 	@$(BIN)/python -m dev.demo
+
+demo-controls: setup ## the demo's tuning where it must not, or hardly, help; after `make demo`
+	@$(BIN)/python -m dev.demo.controls
 
 cluster-up: setup ## start the local Kubernetes
 	@$(BIN)/python -m dev.cluster up

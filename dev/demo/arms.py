@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from dev.demo.agreement import compare
 from dev.demo.errors import DemoError
@@ -20,7 +21,6 @@ from dev.load.plan import LoadPlan, Mode
 from dev.load.process import LoadProcess, measure
 
 PROGRESS_SECONDS = 5.0
-REST_SECONDS = 90.0
 
 
 def traffic(stage: Stage, url: str, rate: float) -> LoadPlan:
@@ -48,8 +48,11 @@ def calibrate(stage: Stage, url: str) -> float:
     return capacity.per_second
 
 
-def run_arm(stage: Stage, arm: Arm, plan: LoadPlan) -> ArmResult:
-    """Run one arm from cold pods to its figures; raises DemoError when a step fails."""
+def run_arm(stage: Stage, arm: Arm, plan: LoadPlan, at_rest: Callable[[], None]) -> ArmResult:
+    """Run one arm from cold pods to its figures; raises DemoError when a step fails.
+
+    `at_rest` is called once the policy's traffic is over and nothing is measured any more.
+    """
     stage.narrator.headline(f"{arm.name}: {arm.replicas} replica{'s' if arm.replicas > 1 else ''} to begin with")
     stage.resize(arm.replicas)
     with Watch(stage.kube, stage.narrator, with_policy=arm.with_policy) as watch:
@@ -58,7 +61,7 @@ def run_arm(stage: Stage, arm: Arm, plan: LoadPlan) -> ArmResult:
             stage.narrator.stress("kubectl apply -f policy.yaml: from here on nobody else touches the deployment")
         try:
             with LoadProcess(plan, progress_seconds=PROGRESS_SECONDS) as process:
-                run = process.wait(_Teller(stage.narrator))
+                run = process.wait(Teller(stage.narrator))
         except LoadError as error:
             raise DemoError(str(error)) from error
         result = _measured(stage, arm, run, watch)
@@ -67,7 +70,8 @@ def run_arm(stage: Stage, arm: Arm, plan: LoadPlan) -> ArmResult:
             f"{result.load.goodput_per_second:.1f}/s in time, {result.replicas.paid_seconds:.0f} replica-seconds"
         )
         if arm.with_policy:
-            _wait_for_rest(stage.narrator, watch)
+            at_rest()
+            _wait_for_rest(stage, watch)
     return result
 
 
@@ -85,15 +89,16 @@ def _measured(stage: Stage, arm: Arm, run: Run, watch: Watch) -> ArmResult:
     )
 
 
-def _wait_for_rest(narrator: Narrator, watch: Watch) -> None:
+def _wait_for_rest(stage: Stage, watch: Watch) -> None:
     """Let the reader see the policy give back what the traffic no longer needs; nothing is measured any more."""
-    narrator.say(f"the traffic is over; the policy has up to {REST_SECONDS:.0f} s to give replicas back")
-    deadline = time.monotonic() + REST_SECONDS
+    seconds = stage.plan.rest_seconds
+    stage.narrator.say(f"the traffic is over; the policy has up to {seconds:.0f} s to give replicas back")
+    deadline = time.monotonic() + seconds
     while watch.sightings[-1].desired > 1 and time.monotonic() < deadline:
         time.sleep(0.5)
 
 
-class _Teller:
+class Teller:
     """Tells one line for each stretch of the run."""
 
     def __init__(self, narrator: Narrator) -> None:

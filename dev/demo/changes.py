@@ -9,6 +9,7 @@ from typing import Any
 from dev.demo.sightings import Sighting
 
 Json = dict[str, Any]
+LONGEST_MESSAGE = 200
 # What the API server fills in before the operator has looked at a policy: nothing to tell.
 NOT_YET = "Unknown"
 _SUMMARIES = {
@@ -67,8 +68,13 @@ def changes(before: Seen, now: Seen) -> list[Change]:
     for kind, state in now.conditions.items():
         if before.conditions.get(kind) != state:
             message = now.reasons.get(kind)
-            told.append(Change(f"policy: {kind}={state}{f': {message}' if message else ''}"))
+            told.append(Change(f"policy: {kind}={state}{f': {cut(message)}' if message else ''}"))
     return told
+
+
+def cut(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    """Return the text, without its end where it is longer than a reader follows."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def event_lines(events: Iterable[Json], told: set[str]) -> list[str]:

@@ -38,6 +38,14 @@ def increase(series: Series, window_start: float, scrape_seconds: float) -> floa
     return total
 
 
+def rate(series: Series) -> float | None:
+    """Return the increase per second from the first sample to the last, resets included; None below two samples."""
+    if len(series.samples) < 2:
+        return None
+    seconds = series.samples[-1][0] - series.samples[0][0]
+    return increase(series, series.samples[0][0], 0.0) / seconds if seconds > 0 else None
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Cumulative counts by upper edge, ascending, the last edge infinite."""

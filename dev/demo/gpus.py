@@ -16,7 +16,7 @@ from dev.cluster.paths import REPOSITORY, Paths
 from dev.cluster.processes import Program, ensure_running
 from dev.demo.errors import DemoError
 
-# More than the largest arm needs: a pod that ends keeps its GPU for some seconds while its successor starts.
+# More than both acts need: a pod that ends keeps its GPU for some seconds while its successor starts.
 SPARE = 3
 _TESTS = REPOSITORY / "tests"
 _ENVIRONMENT = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{_TESTS}"}

@@ -1,4 +1,7 @@
-"""The cluster of the demo: reads as JSON over one connection pool, changes by kubectl and helm as a user makes them."""
+"""The cluster of the demo: reads as JSON over one connection pool, changes by kubectl and helm as a user makes them.
+
+Only what is timed to the millisecond is written over the pool too: kubectl takes longer to start than the write takes.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ class Programs:
 
 
 class Kube:
-    """Reads from the API server; each method raises DemoError when it does not answer."""
+    """Speaks to the API server; each method raises DemoError when it does not answer."""
 
     def __init__(self, kubeconfig: Path) -> None:
         try:
@@ -77,26 +80,39 @@ class Kube:
 
     def text(self, path: str, **query: str) -> str | None:
         """Return what stands at a path of the API server, such as a pod's page through its proxy; None for 404."""
+        status, found = self._call("GET", path, query, {"Accept": "application/json, text/plain"}, None)
+        if status == 404:
+            return None
+        if status != 200:
+            raise DemoError(f"GET {path}: status {status}: {found[:300]}")
+        return found
+
+    def apply(self, path: str, body: Json, manager: str) -> None:
+        """Apply an object on the server's side as field manager `manager`; what it applied before and not now goes."""
+        query = {"fieldManager": manager, "force": "true"}
+        status, found = self._call("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, body)
+        if status not in (200, 201):
+            raise DemoError(f"PATCH {path}: status {status}: {found[:300]}")
+
+    def _call(
+        self, method: str, path: str, query: dict[str, str], headers: dict[str, str], body: Json | None
+    ) -> tuple[int, str]:
         request = self._api.param_serialize(
-            "GET",
+            method,
             path,
             query_params=list(query.items()),
-            header_params={"Accept": "application/json, text/plain"},
+            header_params=headers,
+            body=body,
             auth_settings=["BearerToken"],
         )
         try:
             answer = self._api.call_api(*request, _request_timeout=READ_TIMEOUT_SECONDS)
             answer.read()
         except client.ApiException as error:
-            raise DemoError(f"GET {path}: {error.reason}") from error
+            raise DemoError(f"{method} {path}: {error.reason}") from error
         except Exception as error:  # urllib3 has no common base for what goes wrong below HTTP
-            raise DemoError(f"GET {path}: the API server does not answer: {error}") from error
-        found = bytes(answer.data).decode(errors="replace")
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise DemoError(f"GET {path}: status {answer.status}: {found[:300]}")
-        return found
+            raise DemoError(f"{method} {path}: the API server does not answer: {error}") from error
+        return int(answer.status), bytes(answer.data).decode(errors="replace")
 
     def items(self, path: str, **query: str) -> list[Json]:
         """Return the items of a list; empty for 404."""

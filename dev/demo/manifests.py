@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,23 +23,30 @@ Json = dict[str, Any]
 
 def workload(plan: DemoPlan, engine_image: str) -> str:
     """Return namespace, Deployment and Service of the model; without the GPU resource where the plan has none."""
-    text = _filled(
+    text = filled(
         "workload.yaml",
         ENGINE_IMAGE=engine_image,
         MODEL_NAME=names.MODEL_NAME,
         CPU=f"{plan.cpu_millicores}m",
         GPUS=f'"{plan.gpus}"',
     )
+    return text if plan.gpus else without_gpus(text)
+
+
+def without_gpus(text: str) -> str:
+    """Return the manifests with no GPU resource in any Deployment."""
     documents: list[Json] = list(yaml.safe_load_all(text))
-    if plan.gpus == 0:
-        for kind in ("requests", "limits"):
-            del documents[1]["spec"]["template"]["spec"]["containers"][0]["resources"][kind][GPU_RESOURCE]
+    for document in documents:
+        if document["kind"] == "Deployment":
+            resources = document["spec"]["template"]["spec"]["containers"][0]["resources"]
+            for kind in ("requests", "limits"):
+                resources[kind].pop(GPU_RESOURCE, None)
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
 def policy(plan: DemoPlan) -> str:
     """Return the one policy of the demo."""
-    return _filled(
+    return filled(
         "policy.yaml",
         POLICY=names.POLICY,
         OBJECTIVE=f"{plan.objective_seconds * 1000:.0f}ms",
@@ -54,7 +62,7 @@ def policy(plan: DemoPlan) -> str:
 def prometheus(image: str) -> str:
     """Return a Prometheus that scrapes annotated pods; it restarts when its configuration changes."""
     digest = hashlib.sha256((FOLDER / "prometheus.yaml").read_bytes()).hexdigest()[:16]
-    return _filled(
+    return filled(
         "prometheus.yaml",
         PROMETHEUS_IMAGE=image,
         SCRAPE_SECONDS=str(names.SCRAPE_SECONDS),
@@ -99,10 +107,11 @@ def image_parts(reference: str) -> tuple[str, str, str]:
     return registry, repository, tag
 
 
-def _filled(name: str, **values: str) -> str:
-    common = {
+def filled(template: str, **values: str) -> str:
+    """Return a file of the manifests folder with every placeholder replaced; raises KeyError for one without value."""
+    common: Mapping[str, str] = {
         "NAMESPACE": names.NAMESPACE,
         "MONITORING_NAMESPACE": names.MONITORING_NAMESPACE,
         "WORKLOAD": names.WORKLOAD,
     }
-    return Template((FOLDER / name).read_text()).substitute(common | values)
+    return Template((FOLDER / template).read_text()).substitute({**common, **values})

@@ -26,7 +26,7 @@ class Prices:
 class DemoPlan:
     """What is run, for how long, and against which objective."""
 
-    arm_seconds: float = 150.0
+    arm_seconds: float = 120.0
     """Length of each arm: the whole recorded hour passes in this time."""
     max_replicas: int = 3
     """Size of the large arm and upper bound of the policy: what fits beside a control plane on two cores."""
@@ -43,6 +43,8 @@ class DemoPlan:
     interval: str = "5s"
     window: str = "60s"
     prices: Prices = Prices()
+    rest_seconds: float = 30.0
+    """Longest time for which the policy is watched giving replicas back, once its traffic is over."""
     gpus: int = 1
     """GPUs that each replica asks for; 0 where no simulated ones can be offered."""
 

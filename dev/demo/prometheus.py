@@ -5,16 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dev.demo.agreement import ServedSide
 from dev.demo.errors import DemoError
-from dev.demo.exposition import Series, histogram, increase
+from dev.demo.exposition import Series, histogram, increase, rate
 from dev.demo.kube import Json, Kube
 from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, SCRAPE_SECONDS
 
 _PATH = f"/api/v1/namespaces/{MONITORING_NAMESPACE}/services/prometheus:9090/proxy/api/v1/query"
 # Three scrapes of silence before an arm: the value that each counter had when it began.
 LOOKBACK_SECONDS = 3 * SCRAPE_SECONDS
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the serving containers of some pods used between two times; None where it was not scraped twice."""
+
+    cpu_cores: float | None
+    cache_hits_per_second: float | None
+    cache_misses_per_second: float | None
 
 
 class Prometheus:
@@ -36,6 +46,21 @@ class Prometheus:
         return ServedSide(
             answered=sum(increase(series, window_start, SCRAPE_SECONDS) for series in answers),
             requests=histogram(buckets, window_start, SCRAPE_SECONDS),
+        )
+
+    def usage(self, pods: str, start_seconds: float, end_seconds: float) -> Usage:
+        """Return what the pods whose names match a regular expression used between two unix times."""
+
+        def total(metric: str, container: str = "") -> float | None:
+            matcher = ",".join(filter(None, [f'pod=~"{pods}"', container]))
+            rates = [rate(series) for series in self._samples(metric, matcher, start_seconds, end_seconds)]
+            known = [each for each in rates if each is not None]
+            return sum(known) if known else None
+
+        return Usage(
+            cpu_cores=total("trimtab_agent_container_cpu_seconds_total", 'container="server"'),
+            cache_hits_per_second=total("trimtab_engine_cache_hits_total"),
+            cache_misses_per_second=total("trimtab_engine_cache_misses_total"),
         )
 
     def _samples(self, metric: str, matcher: str, start_seconds: float, end_seconds: float) -> list[Series]:

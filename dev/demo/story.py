@@ -1,8 +1,10 @@
-"""The demo from an empty machine to the table, in the order in which it is told."""
+"""The demo from an empty machine to the tables, in the order in which it is told: three arms, then the second act."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Callable
 
 from dev.cluster.paths import REPOSITORY
 from dev.demo import gpus, manifests
@@ -15,24 +17,51 @@ from dev.demo.prometheus import Prometheus
 from dev.demo.results import ArmResult, problems
 from dev.demo.stage import Stage
 from dev.demo.table import agreement_table, difference_lines, result_table
+from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform
+from dev.demo.tuning.manifests import tuning_policy
+from dev.demo.tuning.plan import POOR, TUNED, Bounds, TuningPlan
+from dev.demo.tuning.results import ActResult, tuning_problems
+from dev.demo.tuning.table import gain_line, trial_table, tuning_table
 from dev.load.arrivals import rates
 from dev.load.plan import LoadPlan, schedule_of
 
 CHART = REPOSITORY / "charts" / "trimtab"
 
 
-def tell(plan: DemoPlan, narrator: Narrator) -> tuple[tuple[ArmResult, ...], tuple[str, ...]]:
-    """Run the whole demo; returns the arms and why it failed, if it did.
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What came of both acts, and why the demo failed, if it did."""
 
-    Raises DemoError when a step cannot be done.
-    """
+    arms: tuple[ArmResult, ...]
+    tuning: ActResult
+    failures: tuple[str, ...]
+
+
+def tell(plan: DemoPlan, narrator: Narrator) -> Told:
+    """Run the whole demo; raises DemoError when a step cannot be done."""
     narrator.headline("A Kubernetes cluster")
     ground = cluster_up()
     references = images()
     if ground.paths is None:
         plan = dataclasses.replace(plan, gpus=0)
         narrator.say("CLUSTER=current: no simulated GPUs are put on nodes of yours, replicas cost their CPU only")
-    stage = _build(plan, ground, references, narrator)
+    tuning = TuningPlan()
+    enough_at = time.monotonic() + tuning.story_seconds - tuning.closing_seconds
+    stage = set_up(plan, ground, references, narrator)
+    tuned = dataclasses.replace(stage, workload=TUNED)
+    tuned.remove_policy(TUNED)
+    tuned.remove()
+    results = _first_act(stage, references, at_rest=lambda: deploy(tuned, tuning, references["engine"], POOR))
+    act = _second_act(tuned, tuning, enough_at)
+    failures = (*_conclude(stage, results), *_conclude_tuning(tuned, tuning, act))
+    _leave(ground, narrator)
+    return Told(results, act, failures)
+
+
+def _first_act(stage: Stage, references: dict[str, str], at_rest: Callable[[], None]) -> tuple[ArmResult, ...]:
+    plan, narrator = stage.plan, stage.narrator
+    stage.deploy(references["engine"])
+    narrator.say(f"all-MiniLM-L6-v2 is deployed in {NAMESPACE}; its manifest says nothing about replicas")
     narrator.headline("How much one replica can do")
     stage.resize(1)
     url = stage.url()
@@ -40,17 +69,24 @@ def tell(plan: DemoPlan, narrator: Narrator) -> tuple[tuple[ArmResult, ...], tup
     load = traffic(stage, url, capacity * plan.mean_load)
     narrator.say(f"one replica ({plan.cpu_millicores}m CPU) answers {capacity:.1f} requests per second when saturated")
     narrator.say(_describe(load, capacity))
-    results = tuple(run_arm(stage, arm, load) for arm in arms(plan))
-    failures = _conclude(stage, results)
-    _leave(ground, narrator)
-    return results, failures
+    return tuple(run_arm(stage, arm, load, at_rest) for arm in arms(plan))
 
 
-def _build(plan: DemoPlan, ground: Ground, references: dict[str, str], narrator: Narrator) -> Stage:
+def _second_act(stage: Stage, tuning: TuningPlan, enough_at: float) -> ActResult:
+    stage.narrator.headline(f"Second act: {tuning.replicas} replicas that start poorly ({POOR}), and no time to rest")
+    stage.wait_serving(tuning.replicas)
+    rate = measured_rate(stage, tuning)
+    policy = tuning_policy(stage.plan, Bounds())
+    script = Script("tuning", policy, tuning.search_seconds, enough_at)
+    return perform(stage, tuning, load_of(stage, tuning, rate), script)
+
+
+def set_up(plan: DemoPlan, ground: Ground, references: dict[str, str], narrator: Narrator) -> Stage:
+    """Bring up Prometheus, Trimtab and the simulated GPUs; what runs already stays. Raises DemoError."""
     programs = ground.programs
     kube = Kube(programs.kubeconfig)
-    narrator.headline("Prometheus, Trimtab, and a model that somebody serves")
-    offered = plan.max_replicas + gpus.SPARE
+    narrator.headline("Prometheus and Trimtab")
+    offered = plan.max_replicas + TuningPlan().replicas + gpus.SPARE
     if ground.paths is not None:
         gpus.offer(ground.paths, offered)
         narrator.say(f"{offered} SIMULATED GPUs are offered: there is no GPU, models run on the CPU")
@@ -69,10 +105,7 @@ def _build(plan: DemoPlan, ground: Ground, references: dict[str, str], narrator:
         text=as_yaml(values),
     )
     narrator.say(f"helm upgrade --install {RELEASE} charts/trimtab: operator and agent run in {SYSTEM_NAMESPACE}")
-    stage = Stage(plan, programs, kube, Prometheus(kube), narrator)
-    stage.deploy(references["engine"])
-    narrator.say(f"all-MiniLM-L6-v2 is deployed in {NAMESPACE}; its manifest says nothing about replicas")
-    return stage
+    return Stage(plan, programs, kube, Prometheus(kube), narrator)
 
 
 def _prometheus_url(kube: Kube) -> str:
@@ -104,6 +137,21 @@ def _conclude(stage: Stage, results: tuple[ArmResult, ...]) -> tuple[str, ...]:
     return problems(stage.plan, single, maximum, policy)
 
 
+def _conclude_tuning(stage: Stage, tuning: TuningPlan, act: ActResult) -> tuple[str, ...]:
+    narrator = stage.narrator
+    narrator.headline("The same load, before and after tuning (GPUs are SIMULATED, prices are assumptions)")
+    narrator.block(tuning_table(stage.plan, tuning, [act]))
+    narrator.block("")
+    narrator.block(gain_line(tuning, act))
+    narrator.headline("What was tried")
+    narrator.block(trial_table(act.trials))
+    narrator.block(f"policy: {act.progressing}")
+    for command in (("get", "opttrial", "-A"), ("get", "nodetune")):
+        narrator.headline(f"kubectl {' '.join(command)}")
+        narrator.block(stage.programs.run_kubectl(*command).rstrip())
+    return tuning_problems(tuning, act)
+
+
 def _leave(ground: Ground, narrator: Narrator) -> None:
     narrator.headline("Look around: everything is left running")
     lines = [f"export KUBECONFIG={ground.programs.kubeconfig}"]
@@ -112,11 +160,15 @@ def _leave(ground: Ground, narrator: Narrator) -> None:
     lines += [
         "kubectl get optpol -A",
         f"kubectl -n {NAMESPACE} describe optpol {POLICY}",
+        f"kubectl -n {NAMESPACE} describe optpol {TUNED}",
+        "kubectl get opttrial -A",
+        "kubectl get nodetune -o yaml",
         f"kubectl -n {NAMESPACE} get deployment,pods",
         f"kubectl -n {SYSTEM_NAMESPACE} logs deployment/trimtab-operator",
         f"kubectl -n {MONITORING_NAMESPACE} port-forward svc/prometheus 9090      # then http://localhost:9090",
     ]
     if ground.paths is not None:
+        lines.append("make demo-controls      # the same load where nothing should change, or less")
         lines.append("make cluster-down      # removes the cluster and everything in it; builds stay in the cache")
     else:
         lines.append(f"helm -n {SYSTEM_NAMESPACE} uninstall {RELEASE}      # and then, to remove the rest:")

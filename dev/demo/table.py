@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 from dev.demo.plan import DemoPlan
 from dev.demo.results import ArmResult, cost_per_thousand, money
+from dev.load.figures import Figures
 
 
 def result_table(plan: DemoPlan, results: Sequence[ArmResult]) -> str:
     """Return one column for each arm and one row for each figure."""
     rows = [
         ("", [result.arm.name for result in results]),
-        ("p95 latency (from the schedule)", [_milliseconds(result.load.p95_latency_seconds) for result in results]),
+        ("p95 latency (from the schedule)", [milliseconds(result.load.p95_latency_seconds) for result in results]),
         (
             f"goodput (answers within {plan.objective_seconds * 1000:.0f} ms, per second)",
             [f"{result.load.goodput_per_second:.1f}" for result in results],
         ),
         ("  as a share of what was offered", [_share_in_time(result) for result in results]),
         ("requests offered / answered", [f"{result.load.offered} / {result.load.answered}" for result in results]),
-        ("  refused or failed", [_failures(result) for result in results]),
+        ("  refused or failed", [failures(result.load) for result in results]),
         ("replicas x time (replica-seconds paid)", [f"{result.replicas.paid_seconds:.0f}" for result in results]),
         ("  of these ready", [f"{result.replicas.ready_seconds:.0f}" for result in results]),
         ("replicas, fewest to most", [_range(result) for result in results]),
@@ -66,7 +67,8 @@ def align(rows: Sequence[tuple[str, list[str]]]) -> str:
     return "\n".join(lines)
 
 
-def _milliseconds(seconds: float | None) -> str:
+def milliseconds(seconds: float | None) -> str:
+    """Write a latency; there is none where nothing was answered."""
     return "no answer" if seconds is None else f"{seconds * 1000:.0f} ms"
 
 
@@ -76,8 +78,9 @@ def _share_in_time(result: ArmResult) -> str:
     )
 
 
-def _failures(result: ArmResult) -> str:
-    named = [f"{number} {name}" for name, number in result.load.outcomes.items() if number and name != "ok"]
+def failures(load: Figures) -> str:
+    """Write how many requests were not answered, and why."""
+    named = [f"{number} {name}" for name, number in load.outcomes.items() if number and name != "ok"]
     return ", ".join(named) or "none"
 
 

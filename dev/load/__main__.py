@@ -1,9 +1,14 @@
-"""`python -m dev.load`: one run of the load generator; JSON lines of progress on standard output."""
+"""`python -m dev.load`: one run of the load generator; JSON lines of progress on standard output.
+
+SIGTERM ends the schedule there: the answers under way are waited for and everything is reported as at a usual end.
+"""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -91,7 +96,9 @@ async def perform(options: argparse.Namespace) -> None:
     def progress(at_seconds: float, ended: Sequence[Record], still_open: int) -> None:
         print(json.dumps(asdict(stretch(at_seconds, ended, still_open, plan.objective_seconds))), flush=True)
 
-    run = await run_plan(plan, progress=progress, every_seconds=options.progress)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    run = await run_plan(plan, progress=progress, every_seconds=options.progress, stop=stop)
     if options.report is not None:
         write_report(options.report, run, plan.objective_seconds)
     else:

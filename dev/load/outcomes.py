@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -63,6 +63,32 @@ class Run:
     duration_seconds: float
     records: tuple[Record, ...]
     retried: int = 0
+
+
+def between(run: Run, begin_seconds: float, end_seconds: float) -> Run:
+    """Return the part of a run whose requests were due in [begin, end), as a run of its own; times since its start.
+
+    Raises ValueError when the part does not lie inside the run: figures of time that was never driven mean nothing.
+    """
+    if not 0 <= begin_seconds < end_seconds <= run.duration_seconds:
+        raise ValueError(
+            f"{begin_seconds:.1f} to {end_seconds:.1f} s is not inside of a run of {run.duration_seconds:.1f} s"
+        )
+    records = tuple(
+        _earlier(record, begin_seconds)
+        for record in run.records
+        if begin_seconds <= record.scheduled_seconds < end_seconds
+    )
+    return Run(run.started_at_epoch_seconds + begin_seconds, end_seconds - begin_seconds, records)
+
+
+def _earlier(record: Record, seconds: float) -> Record:
+    return replace(
+        record,
+        scheduled_seconds=record.scheduled_seconds - seconds,
+        sent_seconds=None if record.sent_seconds is None else record.sent_seconds - seconds,
+        answered_seconds=None if record.answered_seconds is None else record.answered_seconds - seconds,
+    )
 
 
 def counts(records: Sequence[Record]) -> dict[Outcome, int]:

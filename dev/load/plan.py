@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,18 +73,46 @@ def schedule_of(plan: LoadPlan) -> Schedule:
     return stepped(plan.rate, plan.steps, seed=plan.seed)
 
 
-async def run_plan(plan: LoadPlan, *, progress: Progress | None = None, every_seconds: float = 1.0) -> Run:
-    """Run a plan to its end; raises LoadError when it cannot be started."""
+def inputs_of(plan: LoadPlan, count: int) -> tuple[str, ...]:
+    """Return the sentences of the first `count` requests of a plan, in the order in which they are sent.
+
+    A run beyond the end of the recorded keys starts them again with other sentences: it repeats as they do, and no
+    cache profits from their being replayed.
+    """
+    positions = range(plan.key_offset, plan.key_offset + count)
+    if plan.keys is Keys.DISTINCT:
+        return spoken(positions, sentences())
+    recorded = recorded_keys()
+    different = max(recorded) + 1
+    laps = (divmod(position, len(recorded)) for position in positions)
+    return spoken([recorded[place] + lap * different for lap, place in laps], sentences())
+
+
+async def run_plan(
+    plan: LoadPlan,
+    *,
+    progress: Progress | None = None,
+    every_seconds: float = 1.0,
+    stop: asyncio.Event | None = None,
+) -> Run:
+    """Run a plan to its end, or until `stop` is set; raises LoadError when it cannot be started."""
     target = resolve(plan.url)
     schedule = schedule_of(plan)
-    exchanges = _exchanges(plan, target, plan.key_offset, len(schedule.arrivals_seconds))
+    exchanges = _exchanges(plan, target, len(schedule.arrivals_seconds))
     async with Pool(target, _pool_limits(plan), seed=plan.seed) as pool:
         check = None
         if plan.verify:
             spoken_once = (exchange.sentence for exchange in exchanges)
             check = await learn(pool, target, plan.protocol, plan.model, spoken_once)
         replay = Replay(pool, ReplayLimits(timeout_seconds=plan.timeout_seconds), check)
-        return await replay.run(schedule, exchanges, progress=progress, every_seconds=every_seconds)
+        stopping = None if stop is None else asyncio.create_task(_stop(replay, stop))
+        try:
+            return await replay.run(schedule, exchanges, progress=progress, every_seconds=every_seconds)
+        finally:
+            if stopping is not None:
+                stopping.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await stopping
 
 
 async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16, warm_seconds: float = 2.0) -> Capacity:
@@ -92,7 +122,7 @@ async def calibrate(plan: LoadPlan, *, seconds: float = 8.0, callers: int = 16, 
     Raises LoadError when nothing is answered.
     """
     target = resolve(plan.url)
-    exchanges = _exchanges(plan, target, plan.key_offset, CALIBRATION_REQUESTS)
+    exchanges = _exchanges(plan, target, CALIBRATION_REQUESTS)
     async with Pool(target, _pool_limits(plan), seed=plan.seed) as pool:
         return await measure_capacity(pool, exchanges, seconds=seconds, callers=callers, warm_seconds=warm_seconds)
 
@@ -101,12 +131,12 @@ def _pool_limits(plan: LoadPlan) -> PoolLimits:
     return PoolLimits(idle=plan.connections, lifetime_seconds=plan.connection_lifetime_seconds)
 
 
-def _exchanges(plan: LoadPlan, target: Target, offset: int, count: int) -> list[Exchange]:
-    recorded = recorded_keys()
-    if plan.keys is Keys.DISTINCT:
-        keys = [offset + position for position in range(count)]
-    else:
-        keys = [recorded[(offset + position) % len(recorded)] for position in range(count)]
-    vocabulary = sentences()
-    requests = {text: request_bytes(target, plan.protocol, plan.model, text) for text in set(spoken(keys, vocabulary))}
-    return [Exchange(text, requests[text]) for text in spoken(keys, vocabulary)]
+async def _stop(replay: Replay, stop: asyncio.Event) -> None:
+    await stop.wait()
+    replay.stop()
+
+
+def _exchanges(plan: LoadPlan, target: Target, count: int) -> list[Exchange]:
+    inputs = inputs_of(plan, count)
+    requests = {text: request_bytes(target, plan.protocol, plan.model, text) for text in set(inputs)}
+    return [Exchange(text, requests[text]) for text in inputs]

@@ -92,6 +92,11 @@ class LoadProcess:
         """Whether the process has not ended yet."""
         return self._process.poll() is None
 
+    def stop(self) -> None:
+        """Ask for the end of the schedule now; `wait` then returns the shorter run."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
     def wait(self, watch: Callable[[Stretch], None] | None = None) -> Run:
         """Follow the run to its end, handing each progress line to `watch`; returns the whole run.
 

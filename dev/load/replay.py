@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,11 @@ class Replay:
         self._open = 0
         self._records: list[Record] = []
         self._started = 0.0
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Send nothing more; the run ends with the answers that are still under way."""
+        self._stopped.set()
 
     async def run(
         self,
@@ -55,7 +61,7 @@ class Replay:
         progress: Progress | None = None,
         every_seconds: float = 1.0,
     ) -> Run:
-        """Send every request of the schedule and wait for the last answers.
+        """Send every request of the schedule, or those until `stop`, and wait for the last answers.
 
         Raises LoadError when there are not as many requests as arrivals.
         """
@@ -65,18 +71,22 @@ class Replay:
         self._started = time.perf_counter()
         started_at_epoch = time.time()
         ticker = asyncio.create_task(self._tick(progress, every_seconds)) if progress is not None else None
-        sending = [asyncio.create_task(self._ends(schedule.duration_seconds))]
+        ending = asyncio.create_task(self._ends(schedule.duration_seconds))
+        sending = []
         for at, exchange in zip(schedule.arrivals_seconds, exchanges, strict=True):
             delay = at - self._elapsed()
             if delay > 0:
                 await asyncio.sleep(delay)
+            if self._stopped.is_set():
+                break
             sending.append(asyncio.create_task(self._send(at, exchange)))
+        duration = await ending
         await asyncio.gather(*sending)
         if ticker is not None:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
         records = tuple(sorted(self._records, key=lambda record: record.scheduled_seconds))
-        return Run(started_at_epoch, schedule.duration_seconds, records, self._pool.retried)
+        return Run(started_at_epoch, duration, records, self._pool.retried)
 
     async def _send(self, scheduled: float, exchange: Exchange) -> None:
         if self._open >= self._limits.open_requests:
@@ -108,8 +118,12 @@ class Replay:
             seen += len(ended)
             progress(self._elapsed(), ended, self._open)
 
-    async def _ends(self, duration_seconds: float) -> None:
-        await asyncio.sleep(max(0.0, duration_seconds - self._elapsed()))
+    async def _ends(self, duration_seconds: float) -> float:
+        """Wait for the end of the schedule, or for `stop`; returns how long the run was."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, duration_seconds - self._elapsed())):
+                await self._stopped.wait()
+        return min(duration_seconds, self._elapsed()) if self._stopped.is_set() else duration_seconds
 
     def _elapsed(self) -> float:
         # Not the loop's clock: uvloop's stands still within a turn and counts whole milliseconds.

@@ -80,8 +80,12 @@ def sentences_in(source: bytes) -> Iterator[str]:
 
 
 def spoken(keys: Sequence[int], vocabulary: Sequence[str]) -> tuple[str, ...]:
-    """Return the sentence of each key; keys beyond the vocabulary start again at its beginning."""
-    return tuple(vocabulary[key % len(vocabulary)] for key in keys)
+    """Return the sentence of each key, another one for each: beyond the vocabulary it starts again, with a mark."""
+    return tuple(_sentence(*divmod(key, len(vocabulary)), vocabulary) for key in keys)
+
+
+def _sentence(turn: int, position: int, vocabulary: Sequence[str]) -> str:
+    return f"{vocabulary[position]} ({turn + 1})" if turn else vocabulary[position]
 
 
 def _is_usable(sentence: str) -> bool:

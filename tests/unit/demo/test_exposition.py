@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dev.demo.exposition import Histogram, Series, histogram, increase
+from dev.demo.exposition import Histogram, Series, histogram, increase, rate
 
 EDGES = (0.1, 0.2, 0.4, math.inf)
 FIFTY = Histogram(EDGES, (10.0, 30.0, 49.0, 50.0))
@@ -72,3 +72,19 @@ def test_nothing_observed_has_no_percentile() -> None:
 )
 def test_counts_within_a_limit_are_interpolated(limit: float, expected: float) -> None:
     assert FIFTY.count_within(limit) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        pytest.param([(100, 5.0), (110, 8.0), (120, 25.0)], 1.0, id="over the time between first and last"),
+        pytest.param([(100, 50.0), (110, 60.0), (120, 5.0)], 0.75, id="counter reset"),
+        pytest.param([(100, 5.0)], None, id="one sample tells no rate"),
+        pytest.param([(100, 5.0), (100, 6.0)], None, id="no time between"),
+        pytest.param([], None, id="no sample"),
+    ],
+)
+def test_a_rate_is_reckoned_between_samples_and_not_to_the_edges(
+    samples: list[tuple[float, float]], expected: float | None
+) -> None:
+    assert rate(series(*samples)) == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.load.figures import figures, percentile, stretch
-from dev.load.outcomes import Outcome, Record, Run, outcome_of
+from dev.load.outcomes import Outcome, Record, Run, between, outcome_of
 from dev.load.report import read_report, write_report
 
 
@@ -91,3 +91,25 @@ def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     write_report(path, RUN, 0.5)
     assert read_report(path) == RUN
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_part_of_a_run_is_a_run_of_what_was_due_in_it() -> None:
+    part = between(RUN, 1.0, 3.0)
+    assert part.started_at_epoch_seconds == 1001.0
+    assert part.duration_seconds == 2.0
+    assert [record.scheduled_seconds for record in part.records] == [0.0, 1.0]
+    assert [record.latency_seconds for record in part.records] == [
+        pytest.approx(record.latency_seconds) for record in RUN.records[1:3]
+    ]
+    assert figures(part, 0.5).goodput_per_second == pytest.approx(0.5)
+
+
+def test_what_was_never_sent_or_answered_stays_so_in_a_part() -> None:
+    (unanswered,) = between(RUN, 4.0, 10.0).records
+    assert (unanswered.sent_seconds, unanswered.answered_seconds) == (0.0, None)
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-1.0, 5.0), (5.0, 11.0), (5.0, 5.0)])
+def test_a_part_that_the_run_does_not_cover_is_refused(begin: float, end: float) -> None:
+    with pytest.raises(ValueError, match="not inside"):
+        between(RUN, begin, end)

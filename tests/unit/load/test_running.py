@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -99,6 +100,37 @@ def test_the_process_reports_progress_and_then_every_request(server) -> None:
     assert len(run.records) == 100
     assert sum(step.answered for step in seen) > 0
     assert not process.running
+
+
+def test_a_process_that_is_stopped_ends_its_schedule_and_reports_the_shorter_run(server) -> None:
+    plan = LoadPlan(url=server.url, rate=100, duration_seconds=600)
+    seen: list[Stretch] = []
+    with LoadProcess(plan, progress_seconds=0.2) as process:
+
+        def stop_soon(step: Stretch) -> None:
+            seen.append(step)
+            process.stop()
+
+        run = process.wait(stop_soon)
+    assert seen
+    assert 0.2 <= run.duration_seconds < 60
+    assert {record.outcome for record in run.records} == {Outcome.OK}
+    assert max(record.scheduled_seconds for record in run.records) <= run.duration_seconds + 0.2
+    assert len(run.records) == pytest.approx(100 * run.duration_seconds, rel=0.5)
+
+
+async def test_a_run_that_is_stopped_waits_for_the_answers_under_way(server) -> None:
+    server.delay_seconds = 0.3
+    stop = asyncio.Event()
+
+    def progress(*_: object) -> None:
+        stop.set()
+
+    run = await run_plan(
+        LoadPlan(url=server.url, rate=50, duration_seconds=300), progress=progress, every_seconds=0.4, stop=stop
+    )
+    assert run.duration_seconds < 60
+    assert {record.outcome for record in run.records} == {Outcome.OK}
 
 
 def test_a_process_that_cannot_start_says_why() -> None:

@@ -61,5 +61,5 @@ def test_a_broken_cache_is_read_anew(tmp_path: Path) -> None:
     assert json.loads(kept.read_text()) == ["The first file has a sentence."]
 
 
-def test_a_key_is_always_the_same_sentence() -> None:
-    assert spoken([0, 2, 0, 5], ["a", "b", "c"]) == ("a", "c", "a", "c")
+def test_a_key_is_always_the_same_sentence_and_another_key_another_one() -> None:
+    assert spoken([0, 2, 0, 5, 8], ["a", "b", "c"]) == ("a", "c", "a", "c (2)", "c (3)")

@@ -1,0 +1,73 @@
+"""The numbers of the second act in one place, each with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TUNED = "minilm-tuned"
+"""Name of the second act's Deployment, of its Service and of its policy."""
+TUNED_PODS = f"{TUNED}-.+"
+"""What the names of its pods match."""
+RATE_ANNOTATION = "demo.trimtab.dev/requests-per-second"
+"""On the Deployment: the rate that `make demo` offered, so that `make demo-controls` offers the same."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The settings with which an engine starts, as its environment writes them."""
+
+    max_batch_size: int
+    max_queue_delay: str
+    cache_bytes: str
+
+    def __str__(self) -> str:
+        return f"batch size {self.max_batch_size}, queue delay {self.max_queue_delay}, cache {self.cache_bytes}"
+
+
+POOR = Start(max_batch_size=1, max_queue_delay="0ms", cache_bytes="0")
+GOOD = Start(max_batch_size=16, max_queue_delay="5ms", cache_bytes="32Mi")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a policy may turn each knob, and how often it may try; `cache` None leaves the cache alone."""
+
+    max_batch_size: int = 16
+    max_queue_delay: str = "10ms"
+    cache: str | None = "32Mi"
+    max_trials: int = 3
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """How the second act runs."""
+
+    replicas: int = 2
+    """Written in the manifest: the policy has no `scaling`, and a paired canary needs a pod to stand beside."""
+    queue_limit: int = 64
+    """Some seconds of queue: overload shows as late answers and refusals, not as minutes of waiting."""
+    overload: float = 1.1
+    """Offered rate as a multiple of what both replicas together answer when saturated, as they start."""
+    lead_seconds: float = 15.0
+    """Traffic before the first measured window: the queues fill."""
+    key_offset: int = 18_000
+    """Where the recorded keys begin: from here they repeat about as often at once as some minutes later."""
+    measured_seconds: float = 60.0
+    """Length of the windows before and after."""
+    search_seconds: float = 390.0
+    """Longest time from the policy to the second window."""
+    settle_seconds: float = 5.0
+    """One scrape between the last change and the second window."""
+    verdict_seconds: float = 240.0
+    """Aim for the time from the policy to the first verdict."""
+    gain: float = 1.5
+    """Goodput or p95 must get better by this factor."""
+    story_seconds: float = 840.0
+    """From the standing cluster to the end of `make demo`: no further trial is waited for beyond it."""
+    closing_seconds: float = 85.0
+    """Of these, what the second window and the tables take."""
+
+    @property
+    def traffic_seconds(self) -> float:
+        """Longest time for which the load runs; it is stopped as soon as the second window is over."""
+        return self.lead_seconds + 2 * self.measured_seconds + self.search_seconds + self.settle_seconds + 120.0
