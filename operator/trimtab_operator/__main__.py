@@ -20,15 +20,21 @@ from typing import Any
 
 from prometheus_client import disable_created_metrics
 
+from trimtab_operator.actuation.board import TuningBoard
 from trimtab_operator.actuation.events import EventLedger
-from trimtab_operator.clock import SystemClock
+from trimtab_operator.actuation.execute import Hands
+from trimtab_operator.actuation.fail_point import FailPoint
+from trimtab_operator.actuation.node_tuning import NodeTuner
+from trimtab_operator.clock import Clock, SystemClock
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey
 from trimtab_operator.controllers.controller import Controller
 from trimtab_operator.controllers.health import HealthServer, loop_problem
 from trimtab_operator.controllers.leadership import Elector
 from trimtab_operator.controllers.logs import configure
+from trimtab_operator.controllers.nodes import NodeWorker
 from trimtab_operator.controllers.queue import KeyedQueue
 from trimtab_operator.controllers.schema import SchemaCheck
+from trimtab_operator.controllers.trust.trust import Trust
 from trimtab_operator.controllers.watch import Deliver, PolicyWatch
 from trimtab_operator.controllers.world import World
 from trimtab_operator.errors import InvalidSettings, LeadershipLost
@@ -59,6 +65,7 @@ class Operator:
     elector: Elector
     schema: SchemaCheck
     controller: Controller
+    trust: Trust
     health: HealthServer
 
 
@@ -67,22 +74,38 @@ async def assembled(settings: Settings) -> AsyncIterator[Operator]:
     """Build everything, and close what needs closing. Raises InvalidSettings."""
     clock = SystemClock()
     telemetry, gate = Telemetry(clock), WriteGate(clock)
-    api = await api_client(settings.kubeconfig)
-    kube = KubeClient(api, gate, telemetry, settings.lease.write_timeout_seconds)
+    kube = KubeClient(await api_client(settings.kubeconfig), gate, telemetry, settings.lease.write_timeout_seconds)
     prometheus = PrometheusAdapter(settings.prometheus, clock, telemetry)
+    try:
+        yield _operator(settings, clock, kube, prometheus, telemetry=telemetry, gate=gate)
+    finally:
+        prometheus.close()
+        await kube.close()
+
+
+def _operator(
+    settings: Settings,
+    clock: Clock,
+    kube: KubeClient,
+    prometheus: PrometheusAdapter,
+    *,
+    telemetry: Telemetry,
+    gate: WriteGate,
+) -> Operator:
     queue: KeyedQueue[PolicyKey] = KeyedQueue(clock)
+    nodes: KeyedQueue[str] = KeyedQueue(clock)
     cache = PolicyCache(queue.add)
-    batch = Batch(prometheus, cache.namespaces)
-    switch = ModeSwitch(kube, clock, settings.pod_namespace, settings.mode_configmap)
-    feeds = Feeds(batch, settings.label_namespace, settings.label_pod, settings.scrape_interval_seconds)
-    eyes = Eyes(kube, batch, feeds, TargetReader(kube), switch, cache.bodies)
     identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
-    world = World(clock, kube, eyes, switch, EventLedger(kube, clock, identity), telemetry)
+    switch = ModeSwitch(kube, clock, settings.pod_namespace, settings.mode_configmap)
+    hands = Hands(kube, switch, TuningBoard(nodes.add, cache.keys), FailPoint(settings.fail_point))
+    trust = Trust(kube, clock, settings.pod_namespace, hands.board.namespaces, settings.trust, telemetry=telemetry)
+    eyes = _eyes(settings, kube, Batch(prometheus, cache.namespaces), switch, cache)
     controller = Controller(
-        world,
+        World(clock, kube, eyes, EventLedger(kube, clock, identity), hands, telemetry),
         cache,
         queue,
         partial(_watch, settings),
+        NodeWorker(NodeTuner(hands, lambda: trust.authority_hash), nodes, telemetry),
         namespaces=settings.watch_namespaces,
         concurrency=settings.concurrency,
     )
@@ -90,17 +113,17 @@ async def assembled(settings: Settings) -> AsyncIterator[Operator]:
     elector = Elector(
         kube, gate, clock, settings.lease, namespace=settings.pod_namespace, name=LEASE_NAME, identity=identity
     )
-    health = HealthServer(
-        telemetry,
-        alive=lambda: loop_problem(queue.overdue_seconds(), controller.list_age_seconds),
-        ready=lambda: schema.problem,
-        port=settings.port,
-    )
-    try:
-        yield Operator(settings, telemetry, gate, elector, schema, controller, health)
-    finally:
-        prometheus.close()
-        await kube.close()
+
+    def alive() -> str | None:
+        return loop_problem(queue.overdue_seconds(), controller.list_age_seconds)
+
+    health = HealthServer(telemetry, alive=alive, ready=lambda: schema.problem, port=settings.port)
+    return Operator(settings, telemetry, gate, elector, schema, controller, trust, health)
+
+
+def _eyes(settings: Settings, kube: KubeClient, batch: Batch, switch: ModeSwitch, cache: PolicyCache) -> Eyes:
+    feeds = Feeds(batch, settings.label_namespace, settings.label_pod, settings.scrape_interval_seconds)
+    return Eyes(kube, batch, feeds, TargetReader(kube), switch, cache.bodies, settings.pod_namespace)
 
 
 def _watch(settings: Settings, deliver: Deliver) -> PolicyWatch:
@@ -123,6 +146,7 @@ async def lead(operator: Operator) -> None:
         if operator.settings.lease.enabled:
             group.create_task(operator.elector.hold(), name="hold the Lease")
         await operator.schema.installed()
+        group.create_task(operator.trust.run(), name="trust")
         group.create_task(operator.controller.run(), name="controller")
 
 

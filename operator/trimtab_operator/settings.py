@@ -44,6 +44,23 @@ class LeaseSettings:
 
 
 @dataclass(frozen=True)
+class TrustSettings:
+    """Rotation of our certificate authority, seconds.
+
+    Engines get `settle` to read a new authority before anything is signed with it: a mounted ConfigMap follows within
+    a minute or two. The one before it is trusted for `grace` longer: the last certificate that it signed lives 24 h.
+    """
+
+    settle_seconds: float = 180.0
+    grace_seconds: float = 90_000.0
+
+    @property
+    def rotation_seconds(self) -> float:
+        """From the publication of both authorities to the end of the older one."""
+        return self.settle_seconds + self.grace_seconds
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of the operator process."""
 
@@ -51,6 +68,7 @@ class Settings:
     pod_namespace: str
     prometheus: PrometheusSettings
     lease: LeaseSettings
+    trust: TrustSettings
     label_namespace: str | None  # None: detected by a probe
     label_pod: str | None
     watch_namespaces: tuple[str, ...]  # empty: all
@@ -60,6 +78,7 @@ class Settings:
     scrape_interval_seconds: float | None  # None: learned from the spacing of samples
     concurrency: int
     kubeconfig: str | None
+    fail_point: str | None = None  # for tests only: where the process ends itself
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -74,6 +93,7 @@ class Settings:
             pod_namespace=env.text("POD_NAMESPACE") or "trimtab-system",
             prometheus=_prometheus(env),
             lease=_lease(env),
+            trust=_trust(env),
             label_namespace=_label(env, "TRIMTAB_LABEL_NAMESPACE"),
             label_pod=_label(env, "TRIMTAB_LABEL_POD"),
             watch_namespaces=tuple(
@@ -85,6 +105,7 @@ class Settings:
             scrape_interval_seconds=_scrape_interval(env),
             concurrency=round(env.number("TRIMTAB_CONCURRENCY", 8, low=1, high=64)),
             kubeconfig=env.text("KUBECONFIG"),
+            fail_point=env.text("TRIMTAB_FAIL_POINT"),
         )
 
 
@@ -165,6 +186,13 @@ def _lease(env: _Environ) -> LeaseSettings:
             f"TRIMTAB_LEASE_RETRY_SECONDS={lease.retry_seconds:g}"
         )
     return lease
+
+
+def _trust(env: _Environ) -> TrustSettings:
+    return TrustSettings(
+        settle_seconds=env.number("TRIMTAB_CA_SETTLE_SECONDS", TrustSettings.settle_seconds, low=0, high=86_400),
+        grace_seconds=env.number("TRIMTAB_CA_GRACE_SECONDS", TrustSettings.grace_seconds, low=0, high=864_000),
+    )
 
 
 def _label(env: _Environ, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,19 @@ TABLE: tuple[MetricRow, ...] = (
         "Write calls to the API server. By kind, verb and outcome.",
         ("kind", "verb", "outcome"),
     ),
+    MetricRow(
+        "trimtab_operator_certificates_total",
+        Counter,
+        "Agents' certificate requests answered. By outcome: signed, denied, failed.",
+        ("outcome",),
+    ),
+    MetricRow("trimtab_operator_ca_expires_seconds", Gauge, "Seconds until our newest authority ends; NaN: not read."),
+    MetricRow(
+        "trimtab_operator_node_tunings_total",
+        Counter,
+        "Looks at a node's NodeTuning. By outcome: same, written, withheld, no node, or the error's name.",
+        ("outcome",),
+    ),
     MetricRow("trimtab_operator_policies", Gauge, "Policies. By phase.", ("phase",)),
     MetricRow("trimtab_policy_replicas", Gauge, "Replicas. By kind: current, desired, uncapped.", ("kind",), True),
     MetricRow(
@@ -76,6 +90,7 @@ class Telemetry:
         for step in STEPS:
             self._histogram("trimtab_operator_reconcile_seconds").labels(step)
         self.leader(held=False)
+        self.authority(math.nan)
 
     def _make(self, row: MetricRow) -> Counter | Gauge | Histogram:
         labels = (("namespace", "policy") if row.policy else ()) + row.labels
@@ -133,6 +148,22 @@ class Telemetry:
     def write(self, kind: str, verb: str, outcome: str) -> None:
         """One write call ended."""
         self._count("trimtab_operator_writes_total", kind, verb, outcome)
+
+    def certificate(self, outcome: str) -> None:
+        """One certificate request was answered: signed or denied; or could not be: failed."""
+        self._count("trimtab_operator_certificates_total", outcome)
+
+    def authority(self, expires_seconds: float) -> None:
+        """Show how long our newest certificate authority lives."""
+        self._gauge("trimtab_operator_ca_expires_seconds").set(expires_seconds)
+
+    def node(self, outcome: str) -> None:
+        """One look at the settings of a node's engines ended."""
+        self._count("trimtab_operator_node_tunings_total", outcome)
+
+    def rolled_back(self, namespace: str, name: str, count: int) -> None:
+        """Count changes of a policy that were rolled back."""
+        self._count("trimtab_policy_rollbacks_total", namespace, name, amount=count)
 
     def policy(self, namespace: str, name: str, phase: str, values: Iterable[tuple[str, Labels, float]]) -> None:
         """Replace a policy's gauges by (metric, extra labels, value); what is not given disappears: absent is not 0."""

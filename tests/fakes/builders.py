@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.node_tuning import EngineEntry, EngineReport
 from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_status import SettingsChange, Tuning
+from trimtab_api.trial import OptimizationTrial
+from trimtab_api.wire import settings_hash
+from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
@@ -185,3 +192,88 @@ def later(snapshot: Snapshot, seconds: float) -> Snapshot:
 
 def _moved(at: float | None, seconds: float) -> float | None:
     return None if at is None else at + seconds
+
+
+STABLE = EngineSettings(max_batch_size=1, max_queue_delay="5ms", cache_memory="0")
+CANARY = STABLE.model_copy(update={"max_batch_size": 8})
+RULES: dict[str, Any] = {"window": "2m", "maxWindow": "8m", "minRequests": 100}
+
+
+def at(seconds: float = 0.0) -> str:
+    """A time some seconds after NOW, as the API writes it."""
+    return datetime.fromtimestamp(NOW + seconds, tz=UTC).isoformat()
+
+
+def a_trial(
+    name: str = "chat-1", *, status: Mapping[str, Any] | None = None, created: float = -600.0, **spec: Any
+) -> OptimizationTrial:
+    """A trial of batches of 8 instead of 1: pod chat-0 has the change, chat-1 is beside it.
+
+    Keyword arguments are fields of spec, `status` its fields, in API spelling; `created` is seconds after NOW.
+    """
+    arms = [(f"chat-{number}", "Canary" if number == 0 else "Stable") for number in range(2)]
+    fields: dict[str, Any] = {
+        "policy": "chat",
+        "target": {**SPEC["targetRef"], "uid": "target-uid", "templateHash": "abc"},
+        "change": {"knob": "maxBatchSize", "from": "1", "to": "8"},
+        "changeSummary": "maxBatchSize 1→8",
+        "hypothesis": "more in one pass",
+        "predicted": [],
+        "predictedSummary": "throughput +80%",
+        "design": "PairedCanary",
+        "pods": [{"uid": f"uid-{pod}", "name": pod, "node": "node-a", "arm": arm} for pod, arm in arms],
+        "canary": CANARY,
+        "stable": STABLE,
+        "rules": RULES,
+    }
+    metadata = {
+        "name": name,
+        "namespace": "prod",
+        "uid": f"uid-{name}",
+        "generation": 1,
+        "resourceVersion": "7",
+        "creationTimestamp": at(created),
+    }
+    return OptimizationTrial.model_validate({"metadata": metadata, "spec": fields | spec, "status": dict(status or {})})
+
+
+def an_engine(
+    settings: EngineSettings | None = None,
+    *,
+    pod: str = "chat-0",
+    applied: EngineSettings | None = STABLE,
+    attached: bool = True,
+    refused: Mapping[str, str] | None = None,
+) -> EngineState:
+    """An engine that asks its node's agent and has put `settings` in force: without a word, what it started with."""
+    asked = settings or EngineSettings()
+    condition = {
+        "type": "Attached",
+        "status": "True" if attached else "False",
+        "reason": "Attached" if attached else "Lost",
+        "lastTransitionTime": at(-60.0),
+    }
+    report = EngineReport.model_validate(
+        {
+            "podUid": f"uid-{pod}",
+            "appliedHash": settings_hash(asked.to_body()),
+            "applied": settings or applied,
+            "refused": [
+                {"setting": knob, "value": value, "reason": "too large"} for knob, value in (refused or {}).items()
+            ],
+            "at": at(-60.0),
+            "conditions": [condition],
+        }
+    )
+    return EngineState(EngineEntry(pod_uid=f"uid-{pod}", namespace="prod", pod=pod, settings=asked), report)
+
+
+def a_tuning(
+    settings: EngineSettings | None = None, *, trial: str | None = None, change: Mapping[str, Any] | None = None
+) -> Tuning:
+    """All pods as they started, or with `settings`; `change` says what is different of that of trial chat-1."""
+    made = None
+    if change is not None:
+        usual = {"trial": "chat-1", "settings": CANARY, "pods": ["uid-chat-0"], "expiresAt": at(600.0)}
+        made = SettingsChange.model_validate(usual | dict(change))
+    return Tuning(settings=settings or EngineSettings(), trial=trial, change=made)

@@ -55,6 +55,7 @@ class FakePrometheus:
 
     pods: Callable[[], Iterable[tuple[str, str]]]
     values: dict[Signal, Value] = field(default_factory=dict)
+    per_pod: dict[Signal, Callable[[str, float], float | None]] = field(default_factory=dict)  # of one pod at a time
     histograms: dict[Signal, Callable[[float], dict[str, float]]] = field(default_factory=dict)
     scrape_interval_seconds: float = 5.0
     labels: PodLabels = PLAIN
@@ -98,16 +99,24 @@ class FakePrometheus:
     def _signal(self, known: Query, times: list[float]) -> list[Row]:
         if known.signal in self.histograms:
             return self._buckets(known.source, times, self.histograms[known.signal])
+        if known.signal in self.per_pod:
+            return self._each_pod(known.source, times, self.per_pod[known.signal])
         value = self.values.get(known.signal)
         if value is None:
             return []
         return self._each(known.source, times, value if callable(value) else lambda _: value)
 
     def _each(self, source: str, times: list[float], value: Callable[[float], float | None]) -> list[Row]:
+        return self._each_pod(source, times, lambda _, at: value(at))
+
+    def _each_pod(self, source: str, times: list[float], value: Callable[[str, float], float | None]) -> list[Row]:
         if source not in self.sources:
             return []
         return [
-            Row(self._labels(namespace, pod), tuple((at, found) for at in times if (found := value(at)) is not None))
+            Row(
+                self._labels(namespace, pod),
+                tuple((at, found) for at in times if (found := value(pod, at)) is not None),
+            )
             for namespace, pod in self.pods()
             if pod not in self.silent
         ]

@@ -10,17 +10,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.clock import FakeClock
+from fakes.fleet import Fleet
 from fakes.kube import FakeKube, deployment, mode_configmap, policy
 from fakes.prometheus import FakePrometheus
 
+from trimtab_operator.actuation.board import TuningBoard
 from trimtab_operator.actuation.events import EventLedger
+from trimtab_operator.actuation.execute import Hands
+from trimtab_operator.actuation.fail_point import FailPoint
+from trimtab_operator.actuation.node_tuning import NodeTuner
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey
+from trimtab_operator.controllers.nodes import NodeWorker
 from trimtab_operator.controllers.queue import KeyedQueue
 from trimtab_operator.controllers.ticks import Ticks
 from trimtab_operator.controllers.world import World
 from trimtab_operator.kube.gate import WriteGate
 from trimtab_operator.kube.mode import ModeSwitch
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES
+from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NODES, PODS, POLICIES
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feeds
@@ -55,6 +61,8 @@ class Stage:
         self.gate.open_until(float("inf"))
         self.kube = FakeKube(gate=self.gate, now=self.clock.now())
         self.kube.seed(CONFIG_MAPS, mode_configmap(SYSTEM, "Apply"))
+        self.kube.seed(NODES, {"metadata": {"name": "node"}})
+        self.fleet = Fleet(self.kube)
         self.prometheus = FakePrometheus(self._pods, values=self._signals(), histograms=self._histograms())
         self.start()
 
@@ -68,15 +76,20 @@ class Stage:
         feeds = Feeds(batch, None, None, None)
         eyes = Eyes(self.kube, batch, feeds, TargetReader(self.kube), switch, self.cache.bodies)
         events = EventLedger(self.kube, self.clock, "operator-1")
-        self.world = World(self.clock, self.kube, eyes, switch, events, telemetry)
+        self.nodes: KeyedQueue[str] = KeyedQueue(self.clock)
+        hands = Hands(self.kube, switch, TuningBoard(self.nodes.add, self.cache.keys), FailPoint())
+        self.node_worker = NodeWorker(NodeTuner(hands, lambda: "authority"), self.nodes, telemetry)
+        self.world = World(self.clock, self.kube, eyes, events, hands, telemetry)
         self.ticks = Ticks(self.world, self.cache, self.queue)
         for body in self.kube.all(POLICIES):
             self.cache.put(body)
 
-    def deploy(self, name: str = "llama", *, replicas: int | None = None, **settings: Any) -> None:
+    def deploy(
+        self, name: str = "llama", *, replicas: int | None = None, attached: bool = False, **settings: Any
+    ) -> None:
         """A Deployment whose manifest carries no replicas, unless asked for, with its pods serving for an hour."""
         self.kube.now = self.clock.now() - 3600
-        self.kube.seed(DEPLOYMENTS, deployment(NAMESPACE, name, replicas=replicas), **settings)
+        self.kube.seed(DEPLOYMENTS, deployment(NAMESPACE, name, replicas=replicas, attached=attached), **settings)
         self.kube.settle(NAMESPACE, name)
         self.kube.now = self.clock.now()
 
@@ -96,10 +109,17 @@ class Stage:
             self.kube.now = self.clock.now()
             key = await self.queue.get()
             self.outcomes[await self.ticks.run(key)] += 1
+            await self._tune_nodes()
             if self.settles:
                 self._settle()
         self.clock.tick(max(0.0, end - self.clock.monotonic()))
         self.kube.now = self.clock.now()
+
+    async def _tune_nodes(self) -> None:
+        """The node queue at work."""
+        while (due := self.nodes.next_due) is not None and due <= self.clock.monotonic():
+            self.outcomes[await self.node_worker.once(await self.nodes.get())] += 1
+        self.fleet.answer()
 
     def _settle(self) -> None:
         for namespace, name in self.kube.names(DEPLOYMENTS):

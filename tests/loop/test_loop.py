@@ -215,7 +215,7 @@ async def test_the_younger_policy_takes_over_when_the_older_is_gone(stage: Stage
     stage.kube.now = stage.clock.now()
     stage.apply_policy("younger")
     await stage.run(60)
-    stage.kube.delete(POLICIES, NAMESPACE, "older")
+    stage.kube.vanish(POLICIES, NAMESPACE, "older")
     await stage.run(60)
     assert stage.condition("Conflict", "younger")[0] == "False"
     assert stage.outcomes["gone"] == 1
@@ -224,7 +224,7 @@ async def test_the_younger_policy_takes_over_when_the_older_is_gone(stage: Stage
 async def test_a_policy_made_again_while_the_old_one_is_looked_for_is_not_lost(stage: Stage) -> None:
     stage.apply_policy()
     await stage.run(60)
-    stage.kube.delete(POLICIES, NAMESPACE, "tune")
+    stage.kube.vanish(POLICIES, NAMESPACE, "tune")
     look = stage.kube.get
 
     async def look_while_it_is_made_again(resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
@@ -243,7 +243,7 @@ async def test_a_policy_made_again_while_the_old_one_is_looked_for_is_not_lost(s
 async def test_a_deleted_target_is_reported_and_found_again(stage: Stage) -> None:
     stage.apply_policy()
     await stage.run(60)
-    stage.kube.delete(DEPLOYMENTS, NAMESPACE, "llama")
+    stage.kube.vanish(DEPLOYMENTS, NAMESPACE, "llama")
     await stage.run(30)
     assert stage.condition("TargetResolved") == ("False", "NotFound")
     stage.deploy()

@@ -10,6 +10,7 @@ from trimtab_operator.analysis.freeze import frozen_by, unknown_time_zones
 from trimtab_operator.model.analysis import Capacity, Constraint, Trust
 from trimtab_operator.model.ledger import foreign_edits
 from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, Target, TargetProblem
+from trimtab_operator.runtimes.select import RUNTIMES
 
 UNSCHEDULABLE_SECONDS = 60.0
 FIGHT_EDITS = 3
@@ -115,13 +116,13 @@ def _bounds(target: Target, policy: OptimizationPolicy, capacity: Capacity | Non
 
 def _knobs(target: Target, policy: OptimizationPolicy) -> Iterator[Constraint]:
     """Name the knobs that are allowed and cannot be turned: none is accepted and ignored."""
-    knobs = policy.spec.knobs
+    knobs, runtime = policy.spec.knobs, RUNTIMES.get(target.runtime)
     if knobs is None:
         return
     for name in ("batching", "cache"):
-        if getattr(knobs, name) is not None:
+        if getattr(knobs, name) is not None and (runtime is None or not runtime.knobs):
             label = f"{name.capitalize()}NotAvailable"
-            yield Constraint(label, f"spec.knobs.{name} is not turned by this version: it changes replicas only")
+            yield Constraint(label, f"spec.knobs.{name} is not turned on runtime {target.runtime}")
     if knobs.quantization is None:
         return
     yield Constraint("QuantizationNotAvailable", "spec.knobs.quantization is not turned by this version")

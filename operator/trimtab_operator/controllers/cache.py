@@ -53,6 +53,10 @@ class PolicyCache:
         """Every policy: identity, age and target; not its status."""
         return list(self._bodies.values())
 
+    def keys(self) -> tuple[PolicyKey, ...]:
+        """Every policy's key."""
+        return tuple(self._bodies)
+
     def uid(self, key: PolicyKey) -> str | None:
         """Return the identity of the policy that bears this name now."""
         body = self._bodies.get(key)

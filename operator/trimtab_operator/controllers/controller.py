@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey, key_of
+from trimtab_operator.controllers.nodes import NodeWorker
 from trimtab_operator.controllers.queue import KeyedQueue
 from trimtab_operator.controllers.ticks import Ticks
 from trimtab_operator.controllers.watch import Deliver
@@ -51,6 +52,7 @@ class Controller:
         cache: PolicyCache,
         queue: KeyedQueue[PolicyKey],
         make_watch: Callable[[Deliver], Watch],
+        nodes: NodeWorker,
         *,
         namespaces: tuple[str, ...],
         concurrency: int,
@@ -59,6 +61,7 @@ class Controller:
         self._cache = cache
         self._queue = queue
         self._make_watch = make_watch
+        self._nodes = nodes
         self._namespaces = namespaces
         self._concurrency = concurrency
         self._ticks = Ticks(world, cache, queue)
@@ -75,6 +78,7 @@ class Controller:
             group.create_task(self._relist(), name="relist")
             group.create_task(self._watch(), name="watch")
             group.create_task(self._measure(), name="queue gauges")
+            group.create_task(self._nodes.work(), name="nodes")
             for number in range(self._concurrency):
                 group.create_task(self._ticks.work(), name=f"worker {number}")
 

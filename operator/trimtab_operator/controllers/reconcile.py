@@ -22,7 +22,7 @@ async def reconcile(world: World, body: Json, policy: OptimizationPolicy) -> Tic
     with timed("advance"):
         step = advance(policy.status.phase, snapshot, analysis, policy)
     with timed("execute"):
-        await execute(world.kube, world.switch, policy, snapshot, step)
+        await execute(world.hands, policy, snapshot, step)
     with timed("report"):
-        await report(world.kube, world.events, body, step)
+        await report(world.kube, world.events, world.hands.fail_point, body, step)
     return Tick(snapshot, analysis, step)

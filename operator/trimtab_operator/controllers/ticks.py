@@ -11,6 +11,7 @@ from typing import Final
 
 from trimtab_api import OptimizationPolicy
 from trimtab_api.conditions import ReadyReason
+from trimtab_api.policy_status import LedgerEvent
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey
 from trimtab_operator.controllers.gauges import policy_gauges
 from trimtab_operator.controllers.queue import KeyedQueue
@@ -94,6 +95,7 @@ class Ticks:
     def _forget(self, key: PolicyKey, uid: str | None) -> None:
         """Forget the policy `uid`; one that took its name while it was looked for is looked at next."""
         self._cache.remove(key, uid)
+        self._world.hands.board.forget(key)
         self._world.telemetry.forget_policy(*key)
         if key in self._cache:
             self._queue.done(key, 0)
@@ -120,6 +122,7 @@ class Ticks:
         status = tick.step.status if tick.step.status is not None else stored
         phase = str(status.get("phase") or policy.status.phase.value)
         self._world.telemetry.policy(*key, phase, policy_gauges(tick, status))
+        self._world.telemetry.rolled_back(*key, _new_rollbacks(stored, status))
         changed = tick.step.status is not None or bool(tick.step.actions)
         pairs = {
             "policy": "/".join(key),
@@ -131,3 +134,10 @@ class Ticks:
             "wrote_status": tick.step.status is not None,
         }
         log.log(logging.INFO if changed else logging.DEBUG, "tick", extra={"pairs": pairs})
+
+
+def _new_rollbacks(before: Json, after: Json) -> int:
+    """Count the roll backs that stand in the new history and did not in the stored one."""
+    known = {entry["id"] for entry in before.get("history") or ()}
+    entries = after.get("history") or ()
+    return sum(entry["what"] == LedgerEvent.ROLLED_BACK and entry["id"] not in known for entry in entries)

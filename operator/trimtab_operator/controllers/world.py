@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trimtab_operator.actuation.events import EventLedger
+from trimtab_operator.actuation.execute import Hands
 from trimtab_operator.clock import Clock
-from trimtab_operator.kube.mode import ModeSwitch
 from trimtab_operator.kube.port import Kube
 from trimtab_operator.model.action import Step
 from trimtab_operator.model.analysis import Analysis
@@ -22,8 +22,8 @@ class World:
     clock: Clock
     kube: Kube
     eyes: Eyes
-    switch: ModeSwitch
     events: EventLedger
+    hands: Hands
     telemetry: Telemetry
 
 

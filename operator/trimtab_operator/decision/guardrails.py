@@ -104,6 +104,14 @@ def calm(proposal: Proposal, tick: Tick) -> Proposal:
     return proposal
 
 
+def trial_running(proposal: Proposal, tick: Tick) -> Proposal:
+    """Remove nothing during a trial: a pod that goes is taken from an arm, and the others get its load."""
+    trial = tick.policy.status.current_trial
+    if not proposal.down or proposal.reason == "Unschedulable" or trial is None:
+        return proposal
+    return proposal.held("TrialRunning", f"nothing is removed while trial {trial} is under way")
+
+
 def stabilization(proposal: Proposal, tick: Tick) -> Proposal:
     """Remove only what the largest demand of the stabilisation time leaves idle, at nine tenths of the target use."""
     carried = tick.analysis.capacity
@@ -163,6 +171,7 @@ GUARDRAILS: tuple[Guardrail, ...] = (
     unschedulable,
     in_flight,
     calm,
+    trial_running,
     stabilization,
     remembered,
     step,

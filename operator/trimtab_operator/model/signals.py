@@ -23,6 +23,8 @@ class Signal(StrEnum):
     BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
     BATCH_SIZE = "batch_size"  # mean items in a batch
     CACHE_HIT_RATIO = "cache_hit_ratio"
+    INPUT_REPEAT_RATIO = "input_repeat_ratio"  # share of inputs that were seen before, whether a cache is on or not
+    AGENT_UNTRUSTED = "agent_untrusted"  # 1 while the engine does not trust the certificate of its node's agent
     KV_CACHE_USED_RATIO = "kv_cache_used_ratio"
     CPU_USED_CORES = "cpu_used_cores"
     CPU_LIMIT_CORES = "cpu_limit_cores"

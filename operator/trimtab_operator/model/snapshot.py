@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trimtab_api.trial import OptimizationTrial
+from trimtab_operator.model.arms import Arms
+from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.signals import Distribution, Reading, Series, Signal
 
 
@@ -19,6 +22,7 @@ class Pod:
     deleting: bool
     created_at: float
     ready_at: float | None = None
+    started_at: float | None = None  # when the youngest of its containers was last started
     unschedulable_since: float | None = None
     unschedulable_message: str = ""
     restarts: int = 0
@@ -26,6 +30,7 @@ class Pod:
     cpu_limit_cores: float | None = None
     memory_limit_bytes: float | None = None
     gpus: int = 0
+    attachable: bool = False  # mounts a token with our audience: its engine can ask the node's agent
 
 
 @dataclass(frozen=True)
@@ -84,3 +89,8 @@ class Snapshot:
     history: dict[Signal, Series] = field(default_factory=dict)  # over analysis.lookback.lookback_seconds(policy)
     # Histograms over the whole observation window; needed only until the baseline stands in status.
     window_distributions: dict[Signal, Distribution] = field(default_factory=dict)
+    engines: dict[str, EngineState] = field(default_factory=dict)  # by pod uid, where a NodeTuning knows the pod
+    trials: tuple[OptimizationTrial, ...] = ()  # of this policy, oldest first
+    agent_namespace: str = "trimtab-system"  # where the agents' Service is
+    approvers: dict[str, str] = field(default_factory=dict)  # by trial: field manager that wrote spec.approval
+    arms: Arms | None = None  # while a trial is under way

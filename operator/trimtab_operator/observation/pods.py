@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from trimtab_api.wire import AUDIENCE
 from trimtab_operator.kube.port import Json
 from trimtab_operator.model.snapshot import Pod
 
@@ -63,6 +64,7 @@ def pod(body: Json) -> Pod:
         deleting=metadata.get("deletionTimestamp") is not None,
         created_at=unix_seconds(metadata.get("creationTimestamp")) or 0.0,
         ready_at=unix_seconds(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
+        started_at=_started_at(status),
         unschedulable_since=unix_seconds(scheduled.get("lastTransitionTime")) if unschedulable else None,
         unschedulable_message=str(scheduled.get("message", "")) if unschedulable else "",
         restarts=sum(int(row.get("restartCount", 0)) for row in status.get("containerStatuses") or ()),
@@ -70,6 +72,7 @@ def pod(body: Json) -> Pod:
         cpu_limit_cores=_total(spec, "limits", "cpu"),
         memory_limit_bytes=_total(spec, "limits", "memory"),
         gpus=round(sum(_amounts(spec, "limits", GPU_RESOURCE))),
+        attachable=_has_token(spec),
     )
 
 
@@ -81,6 +84,21 @@ def _owned(deployment: str, body: Json) -> bool:
         owner.get("kind") == "ReplicaSet" and owner.get("name") == f"{deployment}-{template_hash}"
         for owner in metadata.get("ownerReferences") or ()
     )
+
+
+def _started_at(status: dict[str, Any]) -> float | None:
+    running = (((row.get("state") or {}).get("running") or {}) for row in status.get("containerStatuses") or ())
+    return max((at for row in running if (at := unix_seconds(row.get("startedAt"))) is not None), default=None)
+
+
+def _has_token(spec: dict[str, Any]) -> bool:
+    """Tell whether the pod mounts a token for its node's agent."""
+    sources = (
+        source
+        for volume in spec.get("volumes") or ()
+        for source in (volume.get("projected") or {}).get("sources") or ()
+    )
+    return any((source.get("serviceAccountToken") or {}).get("audience") == AUDIENCE for source in sources)
 
 
 def _amounts(spec: dict[str, Any], part: str, resource: str) -> list[float]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import Literal
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_operator.model.signals import Signal
 
 
@@ -55,13 +56,23 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class KnobRow:
+    """A setting that may be turned while the engine runs; `low` and `high` are safe values, in the knob's unit."""
+
+    knob: Knob
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Runtime:
     """One serving runtime.
 
     `freshness` answers the time of each pod's newest sample (unix seconds); `scrape_interval` the spacing of samples
     in seconds (too large while a pod is younger than two minutes: take the smallest over the pods). `fullness` are the
     signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
-    that requests wait only where a replica can take no more.
+    that requests wait only where a replica can take no more. `knobs` is the safe set: what may be turned, and how far,
+    where a policy does not say.
     """
 
     name: str
@@ -71,6 +82,7 @@ class Runtime:
     scrape_interval: str
     fullness: tuple[Signal, ...] = ()
     queue_means_full: bool = False
+    knobs: tuple[KnobRow, ...] = ()
 
 
 def render(template: str, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:

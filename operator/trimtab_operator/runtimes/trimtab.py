@@ -6,8 +6,9 @@ Errors: what the server failed or refused: rejected, expired, error, draining.
 
 from __future__ import annotations
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_operator.model.signals import Signal
-from trimtab_operator.runtimes.table import Detection, Query, Runtime, by_signal
+from trimtab_operator.runtimes.table import Detection, KnobRow, Query, Runtime, by_signal
 
 _BY = "by ($namespace_label, $pod_label)"
 _BY_LE = "by ($namespace_label, $pod_label, le)"
@@ -33,6 +34,8 @@ def _gauge(name: str) -> str:
 
 
 _HITS = _per_second("trimtab_engine_cache_hits_total")
+_SEEN_BEFORE = _per_second("trimtab_engine_sampled_repeats_total")
+_SAMPLED = _per_second("trimtab_engine_sampled_inputs_total")
 _LOOKUPS = f"({_HITS} + {_per_second('trimtab_engine_cache_misses_total')})"
 
 TRIMTAB = Runtime(
@@ -132,7 +135,28 @@ TRIMTAB = Runtime(
             how="mean",
             needs=("trimtab_engine_cache_hits_total", "trimtab_engine_cache_misses_total"),
         ),
+        Query(
+            Signal.INPUT_REPEAT_RATIO,
+            f"{_SEEN_BEFORE} / ({_SAMPLED} > 0)",
+            kind="ratio",
+            unit="ratio",
+            how="mean",
+            needs=("trimtab_engine_sampled_repeats_total", "trimtab_engine_sampled_inputs_total"),
+        ),
+        Query(
+            Signal.AGENT_UNTRUSTED,
+            f'max {_BY} (trimtab_engine_agent_state{{state="untrusted",$selector}})',
+            kind="gauge",
+            unit="1 while untrusted",
+            how="max",
+            needs=("trimtab_engine_agent_state",),
+        ),
     ),
     freshness=f"max {_BY} (timestamp(trimtab_engine_ready{{$selector}}))",
     scrape_interval=f"120 / max {_BY} (count_over_time(trimtab_engine_ready{{$selector}}[2m]))",
+    knobs=(
+        KnobRow(Knob.MAX_BATCH_SIZE, 1, 64),
+        KnobRow(Knob.MAX_QUEUE_DELAY, 0.0, 0.020),
+        KnobRow(Knob.CACHE_MEMORY, 0, 64 * 2**20),
+    ),
 )

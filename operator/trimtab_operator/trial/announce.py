@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from trimtab_api.conditions import Condition, ConditionStatus, ConditionType
 from trimtab_api.policy_status import HistoryEntry, LedgerEvent, PolicyStatus
@@ -40,7 +41,8 @@ def _all(before: PolicyStatus, after: PolicyStatus) -> Iterator[Event]:
 def _entry(entry: HistoryEntry) -> Event:
     if entry.what is LedgerEvent.SCALED:
         return Event("Normal", "Scaled", f"from {entry.from_} to {entry.to} replicas: {entry.why}")
-    return Event("Normal", entry.what, f"from {entry.from_} to {entry.to}: {entry.why}")
+    kind: Literal["Normal", "Warning"] = "Warning" if entry.what is LedgerEvent.ROLLED_BACK else "Normal"
+    return Event(kind, entry.what, f"from {entry.from_} to {entry.to}: {entry.why}")
 
 
 def _conditions(before: PolicyStatus, after: PolicyStatus) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from trimtab_api.conditions import (
@@ -20,11 +20,15 @@ from trimtab_api.conditions import (
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_spec import Mode
 from trimtab_api.policy_status import Intent, Phase
+from trimtab_api.trial import TrialPhase
 from trimtab_operator.analysis.constraints import ownership, spec_problems
+from trimtab_operator.analysis.tunable import has_knobs
 from trimtab_operator.model.analysis import Analysis, Attainment, Constraint, Trust
 from trimtab_operator.model.decision import Change, Decision, Hold
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
+from trimtab_operator.trial.attachment import attachment
+from trimtab_operator.trial.steer import Course
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 Verdict = tuple[ConditionStatus, str, str]
@@ -40,6 +44,7 @@ class Told:
     decision: Decision
     policy: OptimizationPolicy
     intent: Intent | None
+    course: Course = field(default_factory=Course)
 
     @property
     def conflict(self) -> Constraint | None:
@@ -133,9 +138,12 @@ def _objectives(told: Told) -> Verdict:
     return TRUE, ObjectivesMetReason.ALL_MET, "every objective that was measured is met"
 
 
-def _engine(_: Told) -> Verdict:
-    message = "replicas are changed through the API server: no engine has to take settings"
-    return UNKNOWN, EngineAttachedReason.NOT_REQUIRED, message
+def _engine(told: Told) -> Verdict:
+    target = told.snapshot.target
+    if isinstance(target, TargetProblem) or not has_knobs(told.policy, target):
+        message = "no engine has to take settings: the policy lets nothing be turned but replicas"
+        return UNKNOWN, EngineAttachedReason.NOT_REQUIRED, message
+    return attachment(told.snapshot, target, told.policy)
 
 
 _HELD = {
@@ -152,6 +160,9 @@ def _progressing(told: Told) -> Verdict:
         return FALSE, ProgressingReason.CONFLICTED, told.conflict.reason
     if told.intent is not None or isinstance(decision, Change):
         return TRUE, ProgressingReason.SCALING, decision.message
+    trial = told.course.trial
+    if trial is not None:
+        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {trial.spec.change_summary}"
     if not told.analysis.trust.trusted:
         return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
     if decision.reason == ProgressingReason.UNSCHEDULABLE:
@@ -168,7 +179,27 @@ def _at_rest(told: Told, decision: Hold) -> Verdict:
         return FALSE, _HELD[decision.reason], decision.message
     if not isinstance(target, TargetProblem) and len(target.ready_pods) < target.replicas:
         return TRUE, ProgressingReason.SCALING, f"{len(target.ready_pods)} of {target.replicas} replicas are ready"
-    return FALSE, ProgressingReason.STEADY, decision.message
+    return FALSE, ProgressingReason.STEADY, _steady(told, decision)
+
+
+def _steady(told: Told, decision: Hold) -> str:
+    """Say what holds the replicas, and why no setting is being tried."""
+    held = told.course.held
+    if held is None or held[0] in ("NoKnobs", decision.reason):
+        return decision.message
+    return f"{decision.message}; settings: {held[0]}: {held[1]}"
+
+
+_OF_TRIAL = {
+    TrialPhase.UNKNOWN: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.AWAITING_APPROVAL: ProgressingReason.AWAITING_APPROVAL,
+    TrialPhase.RUN_IN: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.STARTING: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.MEASURING: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.ROLLING_OUT: ProgressingReason.ROLLING_OUT,
+    TrialPhase.VALIDATING: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.REVERTING: ProgressingReason.ROLLING_BACK,
+}
 
 
 def _conflict(told: Told) -> Verdict:

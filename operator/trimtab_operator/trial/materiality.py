@@ -40,6 +40,9 @@ def _standing(status: PolicyStatus) -> tuple[object, ...]:
         tuple((result.name, result.met) for result in status.objectives),
         tuple(each.name for each in status.constraints),
         (replicas.current, replicas.desired) if replicas else None,
+        status.tuning,
+        status.current_trial,
+        status.last_known_good.trial if status.last_known_good else None,
     )
 
 

@@ -1,19 +1,48 @@
 """The life cycle of an optimization, as one total match.
 
-Discovery       what is normal now?        left when a baseline over the whole observation window exists.
-Analysis        what limits it?            left when a trusted tick has named the bottleneck.
-Validation      does it still hold?        steady: scaling goes on, as in every phase.
-Strategy, Implementation, RollingBack      belong to trials; without a trial under way they lead to Validation.
+Discovery        what is normal now?      left when a baseline over the whole observation window exists.
+Analysis         what limits it?          left when a trusted tick has named the bottleneck.
+Strategy         what should we try?      while a trial is made, started and measured.
+Implementation   roll the winner out.     while ever more pods take the change.
+RollingBack      take it back.            while pods take back what they had.
+Validation       does it still hold?      steady; scaling goes on, as in every phase.
+A changed target ends a trial and leads to Discovery.
 """
 
 from __future__ import annotations
 
 from trimtab_api.policy_status import Phase, PolicyStatus
+from trimtab_api.trial import TrialPhase
 from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.trial.steer import Course
+
+_OF_TRIAL = {
+    TrialPhase.UNKNOWN: Phase.STRATEGY,
+    TrialPhase.AWAITING_APPROVAL: Phase.STRATEGY,
+    TrialPhase.RUN_IN: Phase.STRATEGY,
+    TrialPhase.STARTING: Phase.STRATEGY,
+    TrialPhase.MEASURING: Phase.STRATEGY,
+    TrialPhase.ROLLING_OUT: Phase.IMPLEMENTATION,
+    TrialPhase.VALIDATING: Phase.VALIDATION,
+    TrialPhase.REVERTING: Phase.ROLLING_BACK,
+}
 
 
-def next_phase(phase: Phase | None, analysis: Analysis, status: PolicyStatus) -> Phase:
+def next_phase(phase: Phase | None, analysis: Analysis, status: PolicyStatus, course: Course) -> Phase:
     """Return the phase after this tick."""
+    return _of_course(course) or _without_trial(phase, analysis, status)
+
+
+def _of_course(course: Course) -> Phase | None:
+    """Return the phase that a trial asks for: one under way, one just made, one that a changed target ended."""
+    if course.phase is not None:
+        return _OF_TRIAL[course.phase]
+    if course.rediscover:
+        return Phase.DISCOVERY
+    return Phase.STRATEGY if course.record is not None and course.record.body is not None else None
+
+
+def _without_trial(phase: Phase | None, analysis: Analysis, status: PolicyStatus) -> Phase:
     match phase:
         case None | Phase.UNKNOWN:
             return Phase.DISCOVERY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trimtab_api.findings import ObjectiveState
 from trimtab_api.policy_status import PolicyStatus, ReplicasStatus
 from trimtab_api.texts import UNKNOWN
+from trimtab_operator.model.analysis import Constraint
 from trimtab_operator.model.ledger import why
 from trimtab_operator.model.snapshot import TargetProblem
 from trimtab_operator.trial import render, texts
@@ -17,8 +18,8 @@ def compose(told: Told) -> PolicyStatus:
     """Compose the status after this tick; what this version does not know of stays as it is."""
     before, now = told.policy.status, texts.when(told.snapshot.now)
     analysis = told.analysis
-    baseline = before.baseline
-    if baseline is None and analysis.baseline is not None:
+    baseline = None if told.course.rediscover else before.baseline
+    if baseline is None and not told.course.rediscover and analysis.baseline is not None:
         baseline = render.baseline(analysis.baseline, told.snapshot, told.policy)
     status = before.model_copy(
         update={
@@ -30,13 +31,21 @@ def compose(told: Told) -> PolicyStatus:
             "intent": told.intent,
             "baseline": baseline,
             "bottleneck": render.bottleneck(analysis.bottleneck, told.policy, now),
-            "constraints": render.constraints(analysis.constraints),
+            "constraints": render.constraints(_constraints(told)),
             "objectives": render.objectives(analysis.objectives, told.policy, now),
             "scorecard": render.scorecard(analysis.scorecard, told.policy, now),
             "saving": render.saving(told.snapshot, told.policy, now),
+            "tuning": told.course.tuning,
+            "current_trial": told.course.current_trial,
+            "last_known_good": told.course.good,
         }
     )
     return status.model_copy(update=_columns(status, told))
+
+
+def _constraints(told: Told) -> tuple[Constraint, ...]:
+    own = told.course.constraint
+    return told.analysis.constraints if own is None else (*told.analysis.constraints, own)
 
 
 def _replicas(told: Told) -> ReplicasStatus | None:

@@ -88,6 +88,16 @@ TRIMTAB: dict[Signal, Case] = {
     ),
     Signal.BATCH_SIZE: Case((engine("batch_size_sum", 60), engine("batch_size_count", 20)), same(3.0)),
     Signal.CACHE_HIT_RATIO: Case((engine("cache_hits_total", 30), engine("cache_misses_total", 10)), same(0.75)),
+    Signal.INPUT_REPEAT_RATIO: Case(
+        (engine("sampled_repeats_total", 12), engine("sampled_inputs_total", 40)), same(0.3)
+    ),
+    Signal.AGENT_UNTRUSTED: Case(
+        (
+            engine("agent_state", 1, counter=False, state="untrusted"),
+            engine("agent_state", 0, counter=False, state="attached"),
+        ),
+        scaled(1),
+    ),
 }
 
 

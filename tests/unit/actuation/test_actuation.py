@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trimtab_api import OptimizationPolicy
+from trimtab_operator.actuation.board import TuningBoard
 from trimtab_operator.actuation.events import QUIET_SECONDS, EventLedger
-from trimtab_operator.actuation.execute import execute
+from trimtab_operator.actuation.execute import Hands, execute
+from trimtab_operator.actuation.fail_point import FailPoint
 from trimtab_operator.actuation.report import merge_patch, report
 from trimtab_operator.actuation.scale import scale
 from trimtab_operator.errors import KubeConflict, KubeNotFound, KubeUnavailable, UnsafeStep
@@ -38,8 +40,9 @@ def uid(kube: FakeKube) -> str:
     return str(kube.stored(DEPLOYMENTS, "prod", "llama")["metadata"]["uid"])
 
 
-def switch(kube: FakeKube, clock: FakeClock | None = None) -> ModeSwitch:
-    return ModeSwitch(kube, clock or FakeClock(), "sys", "trimtab-mode")
+def hands(kube: FakeKube, clock: FakeClock | None = None) -> Hands:
+    switch = ModeSwitch(kube, clock or FakeClock(), "sys", "trimtab-mode")
+    return Hands(kube, switch, TuningBoard(lambda _: None, tuple), FailPoint())
 
 
 def stored_policy(kube: FakeKube, intent: dict[str, Any] | None = INTENT) -> OptimizationPolicy:
@@ -75,7 +78,7 @@ def step(*actions: Scale, status: dict[str, Any] | None = None, events: tuple[Ev
 
 async def test_a_stored_intent_is_acted_upon_once_however_often_it_is_tried(kube: FakeKube) -> None:
     for _ in range(2):
-        await execute(kube, switch(kube), stored_policy(kube), snapshot(kube), step(ACTION))
+        await execute(hands(kube), stored_policy(kube), snapshot(kube), step(ACTION))
     assert kube.stored(DEPLOYMENTS, "prod", "llama")["spec"]["replicas"] == 3
     assert kube.writes == [("patch", "Deployment/scale", "prod/llama")]
 
@@ -94,19 +97,19 @@ async def test_a_step_that_persists_and_acts_at_once_is_refused(
     kube: FakeKube, intent: dict[str, Any] | None, status: dict[str, Any] | None, action: Scale
 ) -> None:
     with pytest.raises(UnsafeStep):
-        await execute(kube, switch(kube), stored_policy(kube, intent), snapshot(kube), step(action, status=status))
+        await execute(hands(kube), stored_policy(kube, intent), snapshot(kube), step(action, status=status))
     assert kube.writes == []
 
 
 async def test_without_a_target_nothing_is_acted_upon(kube: FakeKube) -> None:
     gone = Snapshot(now=0.0, target=TargetProblem("NotFound", "gone"))
     with pytest.raises(UnsafeStep):
-        await execute(kube, switch(kube), stored_policy(kube), gone, step(ACTION))
+        await execute(hands(kube), stored_policy(kube), gone, step(ACTION))
 
 
 async def test_a_pulled_kill_switch_withholds_the_act(kube: FakeKube) -> None:
     kube.edit(CONFIG_MAPS, "sys", "trimtab-mode", {"data": {"maxMode": "Recommend"}})
-    await execute(kube, switch(kube), stored_policy(kube), snapshot(kube), step(ACTION))
+    await execute(hands(kube), stored_policy(kube), snapshot(kube), step(ACTION))
     assert kube.writes == []
 
 
@@ -172,7 +175,7 @@ def events(kube: FakeKube, clock: FakeClock) -> EventLedger:
 async def test_an_unchanged_status_is_not_written(kube: FakeKube) -> None:
     kube.edit(POLICIES, "prod", "tune", {"status": {"phase": "Analysis"}})
     body = kube.stored(POLICIES, "prod", "tune")
-    await report(kube, events(kube, FakeClock()), body, step(status={"phase": "Analysis", "intent": None}))
+    await report(kube, events(kube, FakeClock()), FailPoint(), body, step(status={"phase": "Analysis", "intent": None}))
     assert kube.writes == []
 
 
@@ -181,7 +184,9 @@ async def test_a_status_is_written_against_the_version_that_was_read(kube: FakeK
     kube.edit(POLICIES, "prod", "tune", {"spec": {"mode": "Paused"}})
     event = Event("Normal", "PhaseChanged", "x")
     with pytest.raises(KubeConflict):
-        await report(kube, events(kube, FakeClock()), body, step(status={"phase": "Analysis"}, events=(event,)))
+        await report(
+            kube, events(kube, FakeClock()), FailPoint(), body, step(status={"phase": "Analysis"}, events=(event,))
+        )
     assert kube.all(EVENTS) == []
 
 
@@ -206,7 +211,7 @@ async def test_an_event_that_the_server_has_forgotten_is_made_again(kube: FakeKu
     ledger, body, event = events(kube, clock), kube.stored(POLICIES, "prod", "tune"), Event("Normal", "Scaled", "x")
     await ledger.publish(body, event)
     (sent,) = kube.all(EVENTS)
-    kube.delete(EVENTS, "prod", sent["metadata"]["name"])
+    kube.vanish(EVENTS, "prod", sent["metadata"]["name"])
     clock.tick(QUIET_SECONDS)
     await ledger.publish(body, event)
     assert len(kube.all(EVENTS)) == 1

@@ -59,7 +59,7 @@ def controller_of(stage: Stage, watches: list[ScriptedWatch]) -> Controller:
         watches.append(ScriptedWatch(deliver))
         return watches[-1]
 
-    return Controller(stage.world, stage.cache, stage.queue, make, namespaces=(), concurrency=2)
+    return Controller(stage.world, stage.cache, stage.queue, make, stage.node_worker, namespaces=(), concurrency=2)
 
 
 async def stop(task: asyncio.Future[None]) -> None:

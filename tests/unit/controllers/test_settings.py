@@ -18,6 +18,7 @@ def test_the_address_of_prometheus_is_all_that_must_be_set() -> None:
     assert settings.scrape_interval_seconds is None
     assert settings.label_namespace is None
     assert settings.mode_configmap is None
+    assert (settings.trust.settle_seconds, settings.trust.grace_seconds) == (180, 25 * 3600)
     assert settings.lease.enabled
     assert (
         settings.lease.write_timeout_seconds < settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
@@ -44,6 +45,8 @@ def test_everything_that_can_be_set_is_read() -> None:
             "TRIMTAB_LEASE_DURATION_SECONDS": "4",
             "TRIMTAB_LEASE_RENEW_DEADLINE_SECONDS": "3",
             "TRIMTAB_LEASE_RETRY_SECONDS": "0.5",
+            "TRIMTAB_CA_SETTLE_SECONDS": "2",
+            "TRIMTAB_CA_GRACE_SECONDS": "5",
         }
     )
     assert settings.prometheus.tenant_header == ("X-Scope-OrgID", "team=a")
@@ -53,6 +56,7 @@ def test_everything_that_can_be_set_is_read() -> None:
     assert settings.log_level == "debug"
     assert settings.scrape_interval_seconds == 30
     assert (settings.lease.enabled, settings.lease.duration_seconds) == (False, 4)
+    assert settings.trust.rotation_seconds == 2 + 5
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,8 @@ def test_everything_that_can_be_set_is_read() -> None:
         ("TRIMTAB_LABEL_POD", "pod-name", "a Prometheus label name"),
         ("TRIMTAB_SCRAPE_INTERVAL_SECONDS", "soon", "a number from 1 to 3600"),
         ("TRIMTAB_LEASE_DURATION_SECONDS", "9", "must be greater than"),
+        ("TRIMTAB_CA_SETTLE_SECONDS", "-1", "a number from 0 to 86400"),
+        ("TRIMTAB_CA_GRACE_SECONDS", "25h", "a number from 0 to 864000"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(name: str, value: str, said: str) -> None:

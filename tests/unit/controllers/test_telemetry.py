@@ -20,6 +20,13 @@ def test_counters_end_in_total_and_every_text_names_its_labels() -> None:
             assert label in row.text.lower(), row.name
 
 
+def test_an_authority_that_this_process_has_not_read_has_no_time_to_live_instead_of_none_left() -> None:
+    telemetry = Telemetry(FakeClock())
+    assert b"trimtab_operator_ca_expires_seconds NaN" in telemetry.exposition()
+    telemetry.authority(60)
+    assert telemetry.registry.get_sample_value("trimtab_operator_ca_expires_seconds") == 60
+
+
 def test_what_is_no_longer_measured_disappears() -> None:
     telemetry = Telemetry(FakeClock())
     telemetry.policy("ns", "p", "Analysis", [("trimtab_policy_objective_value", ("latency",), 0.2)])

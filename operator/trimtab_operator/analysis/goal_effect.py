@@ -1,0 +1,122 @@
+"""What a change does to the goal's cost: a difference in differences over equal slots of time.
+
+For each slot the logarithm of canary cost over stable cost; its mean over the measured slots less its mean over the
+run-in, when the arms were equal. That takes out what the minutes do to both arms, and what makes pods differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trimtab_api.objectives import LatencyObjective, Objectives
+from trimtab_api.policy_spec import Goal
+from trimtab_api.quantities import parse_duration_seconds
+from trimtab_operator.analysis.arm_slots import over_arm, requests_of, within
+from trimtab_operator.analysis.statistics import Shares, correlation, difference, log_share_ratio, sample
+from trimtab_operator.model import histogram
+from trimtab_operator.model.arms import Arms, TrialTimes
+from trimtab_operator.model.comparison import Effect, NotMeasured
+from trimtab_operator.model.signals import Distribution, Signal
+
+LEAST_SLOTS = 5
+LEAST_RUN_IN_SLOTS = 4
+LEAST_ERROR = 0.02  # pods differ from minute to minute by more than their slots tell
+LARGEST_LOG_RATIO = 3.0  # of one slot; an arm that all but did nothing in it says no more than "very different"
+WAITING_OVERDISPERSION = 4.0  # requests that wait in one queue are late together
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What is spent, over good answers."""
+
+    spent: Signal
+    what: str
+    of_capacity: bool
+
+
+BUSY = Cost(Signal.BUSY_RATIO, "busy seconds per answer", of_capacity=True)
+CORES = Cost(Signal.CPU_USED_CORES, "CPU seconds per answer", of_capacity=True)
+WATTS = Cost(Signal.GPU_POWER_WATTS, "GPU joules per answer", of_capacity=False)
+
+
+def goal_effect(
+    arms: Arms, times: TrialTimes, goal: Goal, objectives: Objectives | None, confidence: float
+) -> Effect | NotMeasured:
+    """Measure the effect on what the goal makes smaller, with a two-sided interval at this confidence."""
+    if goal is Goal.MINIMIZE_LATENCY and objectives is not None and objectives.latency is not None:
+        return _late_share(arms, objectives.latency, confidence)
+    cost = cost_of(arms, goal)
+    if cost is None:
+        return NotMeasured(_absent(goal))
+    ratios = _log_ratios(arms, cost)
+    before = tuple(value for _, value in within(ratios, arms, times.run_in_from, times.changed_at))
+    after = tuple(value for _, value in within(ratios, arms, times.settled_at, times.judged_until))
+    if len(before) < LEAST_RUN_IN_SLOTS:
+        return NotMeasured(f"{len(before)} slots of the run-in have data of both arms; {LEAST_RUN_IN_SLOTS} are needed")
+    if len(after) < LEAST_SLOTS:
+        reason = f"{len(after)} slots since the change have data of both arms; {LEAST_SLOTS} are needed"
+        return NotMeasured(reason, passing=True)
+    neighbours = correlation(after, before)
+    found = difference(sample(after, neighbours), sample(before, neighbours), confidence, LEAST_ERROR)
+    return Effect(cost.what, cost.of_capacity, found.point, found.low, found.high, len(after), len(before))
+
+
+def cost_of(arms: Arms, goal: Goal) -> Cost | None:
+    """Return what stands for the goal's cost in these arms; None where nothing that was read does."""
+    choices: Iterable[Cost] = (WATTS,) if goal is Goal.MINIMIZE_ENERGY else (BUSY, CORES)
+    return next((each for each in choices if _in_both(arms, each.spent)), None)
+
+
+def good_rates(arms: Arms, pods: tuple[str, ...], spent: Signal) -> dict[int, tuple[float, float]]:
+    """Return by slot what an arm spent per second and its good answers per second, over pods that have all of it."""
+    sums = over_arm(arms, pods, (spent, Signal.REQUESTS_PER_SECOND, Signal.ERRORS_PER_SECOND))
+    return {slot: (used, offered - failed) for slot, (used, offered, failed) in sums.items() if offered > failed}
+
+
+def _in_both(arms: Arms, signal: Signal) -> bool:
+    found = arms.slots.get(signal, {})
+    return all(any(found.get(pod) for pod in pods) for pods in (arms.canary, arms.stable))
+
+
+def _absent(goal: Goal) -> str:
+    if goal is Goal.MINIMIZE_ENERGY:
+        return "the power of the GPUs is not measured in both arms"
+    return "neither busy time nor CPU time is measured in both arms"
+
+
+def _log_ratios(arms: Arms, cost: Cost) -> dict[int, float]:
+    canary, stable = (good_rates(arms, pods, cost.spent) for pods in (arms.canary, arms.stable))
+    ratios: dict[int, float] = {}
+    for slot in canary.keys() & stable.keys():
+        spent, good = canary[slot]
+        spent_beside, good_beside = stable[slot]
+        if spent > 0.0 or spent_beside > 0.0:
+            ratios[slot] = _bounded_log(spent * good_beside, spent_beside * good)
+    return ratios
+
+
+def _bounded_log(upper: float, lower: float) -> float:
+    if lower <= 0.0 or upper <= 0.0:
+        return LARGEST_LOG_RATIO if lower <= 0.0 else -LARGEST_LOG_RATIO
+    return max(-LARGEST_LOG_RATIO, min(LARGEST_LOG_RATIO, math.log(upper / lower)))
+
+
+def _late_share(arms: Arms, rule: LatencyObjective, confidence: float) -> Effect | NotMeasured:
+    limit, signal = parse_duration_seconds(rule.max), Signal.LATENCY_SECONDS
+    after = late(arms, arms.distributions.get(signal), limit)
+    if after is None:
+        return NotMeasured("the latency of requests is not measured in both arms", passing=True)
+    before = late(arms, arms.run_in.get(signal), limit)
+    found = log_share_ratio(after, before, confidence, WAITING_OVERDISPERSION)
+    return Effect(f"share of requests over {rule.max}", False, found.point, found.low, found.high)
+
+
+def late(arms: Arms, distribution: Distribution | None, limit: float) -> Shares | None:
+    """Count the requests of both arms that took longer than the limit, seconds; None without data of both."""
+    canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
+    if canary is None or stable is None:
+        return None
+    counts = (histogram.count(canary), histogram.count(stable))
+    return Shares((counts[0] - histogram.below(canary, limit), counts[1] - histogram.below(stable, limit)), counts)

@@ -1,0 +1,129 @@
+"""The guards in both arms. A guard is compared by counts of requests: how many broke it, of how many.
+
+Late requests come in bursts, for they wait in one queue, so the test allows for their variance being a multiple of
+that of independent ones. Beyond doubt is one chance in a thousand: guards are looked at in every tick. Where the arms
+differed in the run-in already, only what the canary is worse by since then counts.
+"""
+
+from __future__ import annotations
+
+from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
+from trimtab_api.quantities import parse_duration_seconds, parse_ratio
+from trimtab_operator.analysis.arm_slots import requests_of, total, values
+from trimtab_operator.analysis.attainment import LATENCIES, apdex
+from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
+from trimtab_operator.analysis.statistics import Shares, larger_by_chance
+from trimtab_operator.model import histogram
+from trimtab_operator.model.arms import Arms, TrialTimes
+from trimtab_operator.model.comparison import GuardComparison
+from trimtab_operator.model.signals import Distribution, Signal
+
+DOUBT = 0.001
+LEAST_MARGIN = 0.01
+ERROR_OVERDISPERSION = 2.0
+ERRORS_WITHOUT_OBJECTIVE = 0.05  # a change that breaks one request in twenty is broken, whatever was asked for
+
+
+def guards(arms: Arms, objectives: Objectives | None, times: TrialTimes, now: float) -> tuple[GuardComparison, ...]:
+    """Compare every guard that the policy has and both arms measure, and errors always; `now` in unix seconds."""
+    asked = objectives or Objectives()
+    rules = (
+        (ObjectiveName.LATENCY, asked.latency),
+        (ObjectiveName.TIME_TO_FIRST_TOKEN, asked.time_to_first_token),
+        (ObjectiveName.INTER_TOKEN_LATENCY, asked.inter_token_latency),
+    )
+    found = [
+        *(_duration(arms, name, rule) for name, rule in rules if rule is not None),
+        _satisfaction(arms, asked),
+        _errors(arms, asked, times, now),
+        _memory(arms, asked, times.settled_at, now),
+    ]
+    return tuple(each for each in found if each is not None)
+
+
+def _duration(arms: Arms, name: ObjectiveName, rule: LatencyObjective) -> GuardComparison | None:
+    limit, signal = parse_duration_seconds(rule.max), LATENCIES[name]
+    after, before = late(arms, arms.distributions.get(signal), limit), late(arms, arms.run_in.get(signal), limit)
+    if after is None:
+        return None
+    return _of_shares(name, after, before, 1.0 - rule.percentile / 100.0, WAITING_OVERDISPERSION)
+
+
+def _satisfaction(arms: Arms, asked: Objectives) -> GuardComparison | None:
+    rule, signal = asked.satisfaction_ratio, Signal.LATENCY_SECONDS
+    if rule is None:
+        return None
+    within = parse_duration_seconds(rule.satisfied_within)
+    after = _unsatisfied(arms, arms.distributions.get(signal), within)
+    if after is None:
+        return None
+    before = _unsatisfied(arms, arms.run_in.get(signal), within)
+    allowed = 1.0 - parse_ratio(rule.min)
+    return _of_shares(ObjectiveName.SATISFACTION_RATIO, after, before, allowed, WAITING_OVERDISPERSION)
+
+
+def _unsatisfied(arms: Arms, distribution: Distribution | None, within: float) -> Shares | None:
+    canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
+    if canary is None or stable is None:
+        return None
+    counts = (histogram.count(canary), histogram.count(stable))
+    bad = (counts[0] * (1.0 - apdex(canary, within)), counts[1] * (1.0 - apdex(stable, within)))
+    return Shares(bad, counts)
+
+
+def _errors(arms: Arms, asked: Objectives, times: TrialTimes, now: float) -> GuardComparison | None:
+    after = _failed(arms, times.settled_at, now)
+    if after is None:
+        return None
+    before = _failed(arms, times.run_in_from, times.changed_at)
+    limit = parse_ratio(asked.error_ratio.max) if asked.error_ratio else ERRORS_WITHOUT_OBJECTIVE
+    return _of_shares(ObjectiveName.ERROR_RATIO, after, before, limit, ERROR_OVERDISPERSION)
+
+
+def _failed(arms: Arms, start: float, end: float) -> Shares | None:
+    both = (arms.canary, arms.stable)
+    canary, stable = (total(arms, pods, Signal.REQUESTS_PER_SECOND, start, end) for pods in both)
+    failed, failed_beside = (total(arms, pods, Signal.ERRORS_PER_SECOND, start, end) for pods in both)
+    if canary <= 0.0 or stable <= 0.0:
+        return None
+    return Shares((min(canary, failed), min(stable, failed_beside)), (canary, stable))
+
+
+def _memory(arms: Arms, asked: Objectives, start: float, end: float) -> GuardComparison | None:
+    rule, signal = asked.gpu_memory_ratio, Signal.GPU_MEMORY_USED_RATIO
+    canary, stable = (values(arms, pods, signal, start, end) for pods in (arms.canary, arms.stable))
+    if rule is None or not canary or not stable:
+        return None
+    limit, most, most_beside = parse_ratio(rule.max), max(canary), max(stable)
+    worse = most - most_beside >= LEAST_MARGIN
+    return GuardComparison(
+        name=ObjectiveName.GPU_MEMORY_RATIO,
+        canary=most,
+        stable=most_beside,
+        limit=limit,
+        breached=most > limit,
+        worse=worse,
+        samples=total(arms, arms.canary, Signal.REQUESTS_PER_SECOND, start, end),
+        chance=0.0 if worse else 1.0,
+        bad=0.0,
+        stable_breached=most_beside > limit,
+    )
+
+
+def _of_shares(
+    name: ObjectiveName, after: Shares, before: Shares | None, allowed: float, overdispersion: float
+) -> GuardComparison:
+    canary, stable = (bad / count for bad, count in zip(after.bad, after.counts, strict=True))
+    chance = larger_by_chance(after, before, overdispersion) if canary - stable >= LEAST_MARGIN else 1.0
+    return GuardComparison(
+        name=name,
+        canary=canary,
+        stable=stable,
+        limit=allowed,
+        breached=canary > allowed,
+        worse=chance < DOUBT,
+        samples=after.counts[0],
+        chance=chance,
+        bad=after.bad[0],
+        stable_breached=stable > allowed,
+    )

@@ -1,0 +1,54 @@
+"""The times of a trial, each from its rules and the scrape interval: slots, settling, run-in, expiry. Seconds."""
+
+from __future__ import annotations
+
+from trimtab_api.policy_spec import TrialRules
+from trimtab_api.quantities import parse_duration_seconds
+
+FEWEST_SCRAPES = 8  # a trial window below that rests on too few samples
+SLOTS_PER_WINDOW = 6
+SLOT_LENGTHS = (5, 10, 15, 30, 60, 120, 300, 600, 900)
+LEAST_SETTLING = 10.0
+START_LIMIT = 120.0  # an engine that has not answered by then does not start the change
+MARGIN = 60.0
+
+
+def window(rules: TrialRules) -> float:
+    """Return how long both arms are measured before the first look; the run-in takes as long."""
+    return parse_duration_seconds(rules.window)
+
+
+def longest_window(rules: TrialRules) -> float:
+    """Return after what time a trial without an answer ends."""
+    return parse_duration_seconds(rules.max_window)
+
+
+def slot(rules: TrialRules, scrape: float) -> int:
+    """Return the length of a slot: a sixth of the window, and at least two scrapes."""
+    wanted = max(window(rules) / SLOTS_PER_WINDOW, 2.0 * scrape)
+    return next((length for length in SLOT_LENGTHS if length >= wanted), SLOT_LENGTHS[-1])
+
+
+def settling(scrape: float) -> float:
+    """Return what is left out after a change: the scrapes that straddle it, and a queue that drains."""
+    return max(LEAST_SETTLING, 2.0 * scrape)
+
+
+def expiry(rules: TrialRules, scrape: float) -> float:
+    """Return after what time an engine under trial goes back by itself."""
+    return START_LIMIT + settling(scrape) + longest_window(rules) + MARGIN
+
+
+def lookback(rules: TrialRules) -> int:
+    """Return how far back the slots of a trial reach: run-in, start and the longest measurement."""
+    return round(2.0 * window(rules) + START_LIMIT + longest_window(rules) + MARGIN)
+
+
+def too_short(rules: TrialRules, scrape: float) -> str | None:
+    """Say why the window is refused; None where it is long enough."""
+    if window(rules) >= FEWEST_SCRAPES * scrape:
+        return None
+    return (
+        f"spec.trial.window is {rules.window}, less than {FEWEST_SCRAPES} scrapes of {scrape:g} s: "
+        f"set it to {FEWEST_SCRAPES * scrape:g}s or more, or scrape more often"
+    )

@@ -1,0 +1,128 @@
+"""Which single change to try next: enumerated, cut by hard rules, ordered by what each is expected to bring.
+
+score = expected gain x how much this knob can do about the bottleneck, the less the surer the bottleneck is.
+A change that is expected to bring less than minEffect goes last, and below half of it is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trimtab_api.engine_knobs import Knob
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.findings import BottleneckKind, Measure
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_spec import Goal
+from trimtab_api.quantities import format_decimal
+from trimtab_api.trial import Change, OptimizationTrial, Prediction
+from trimtab_operator.decision.expectation import Expectation
+from trimtab_operator.decision.facts import Facts, facts_of
+from trimtab_operator.decision.knob_space import KnobSpace, knob_space
+from trimtab_operator.decision.knob_values import with_value, written
+from trimtab_operator.decision.steps import Step, steps
+from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.runtimes.select import RUNTIMES
+
+WORTH_A_TRIAL = 0.5
+
+_RELIEF = {
+    BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.5, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 0.8},
+}
+_LITTLE = 0.3
+"""How much of a bottleneck each knob can relieve, 0 to 1; little where nothing much limits."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One change worth a trial: `settings` are complete, `score` orders it among the others."""
+
+    change: Change
+    settings: EngineSettings
+    hypothesis: str
+    predicted: tuple[Prediction, ...]
+    predicted_summary: str
+    score: float
+
+    @property
+    def change_summary(self) -> str:
+        """The change in a few words, such as `maxBatchSize 1→8`."""
+        return f"{self.change.knob} {self.change.from_}→{self.change.to}"
+
+
+def best_candidate(
+    snapshot: Snapshot,
+    analysis: Analysis,
+    policy: OptimizationPolicy,
+    current: EngineSettings,
+    search: tuple[OptimizationTrial, ...],
+) -> Candidate | tuple[str, str]:
+    """Return the change most worth a trial, or (reason, sentence) where none is. `search`: what was tried already."""
+    runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
+    facts = facts_of(snapshot, analysis, policy, search)
+    found = candidates(knob_space(policy.spec.knobs, runtime), current, facts)
+    if found:
+        return found[0]
+    return "SearchEnded", f"no change is expected to bring {policy.spec.trial.min_effect} (trial.minEffect) any more"
+
+
+def candidates(space: KnobSpace, current: EngineSettings, facts: Facts) -> tuple[Candidate, ...]:
+    """Return the changes worth a trial, best first; equal inputs give the same order.
+
+    `current` are the settings in force; a knob that is absent there is not known, and is left alone.
+    """
+    found: dict[tuple[Knob, str], tuple[Step, Candidate]] = {}
+    for step in _allowed(space, current, facts):
+        candidate = _candidate(step, current, facts)
+        key = (step.knob, candidate.change.to)
+        if key not in found and (step.knob, candidate.change.from_, candidate.change.to) not in facts.tried:
+            found[key] = (step, candidate)
+    kept = [each for each in found.values() if each[0].gain >= WORTH_A_TRIAL * facts.min_effect]
+    kept.sort(key=lambda each: (each[0].gain < facts.min_effect, -each[1].score, each[0].knob.value, each[0].to))
+    return tuple(candidate for _, candidate in kept)
+
+
+def _allowed(space: KnobSpace, current: EngineSettings, facts: Facts) -> Iterator[Step]:
+    for knob, bounds in space.items():
+        for step in steps(knob, current, bounds, facts):
+            if written(knob, step.to) != written(knob, step.at):
+                yield step
+
+
+def _candidate(step: Step, current: EngineSettings, facts: Facts) -> Candidate:
+    before, after = written(step.knob, step.at), written(step.knob, step.to)
+    predicted = [_prediction(Measure.THROUGHPUT, step.capacity)]
+    if step.latency is not None:
+        predicted.append(_prediction(Measure.LATENCY_P95, step.latency))
+    shown = step.capacity if step.latency is None else step.latency
+    return Candidate(
+        change=Change(knob=step.knob, from_=before, to=after),
+        settings=with_value(current, step.knob, step.to),
+        hypothesis=f"{step.why}: {step.knob} {before} to {after}{_limit(facts)}",
+        predicted=tuple(predicted),
+        predicted_summary=f"{'throughput' if step.latency is None else 'latency'} {shown.effect:+.0%}",
+        score=step.gain * _relief(step.knob, facts),
+    )
+
+
+def _limit(facts: Facts) -> str:
+    found = facts.bottleneck
+    return "" if found is None else f" (bottleneck {found.kind}, confidence {found.confidence:.2f})"
+
+
+def _relief(knob: Knob, facts: Facts) -> float:
+    found = facts.bottleneck
+    if found is None or facts.goal is Goal.MINIMIZE_LATENCY:
+        return 1.0
+    relief = _RELIEF.get(found.kind, {}).get(knob, _LITTLE)
+    return 1.0 - found.confidence * (1.0 - relief)
+
+
+def _prediction(measure: Measure, expected: Expectation) -> Prediction:
+    effect, low, high = (format_decimal(each, 3) for each in (expected.effect, expected.low, expected.high))
+    return Prediction(measure=measure, effect=effect, low=low, high=high)

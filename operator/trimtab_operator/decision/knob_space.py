@@ -1,0 +1,56 @@
+"""What may be turned, and how far: the policy's bounds, or the runtime's safe set, inside what the engine accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
+from trimtab_api.knobs import Knobs
+from trimtab_api.quantities import parse_bytes, parse_duration_seconds
+from trimtab_operator.runtimes.table import Runtime
+
+
+@dataclass(frozen=True)
+class KnobRange:
+    """Smallest and largest value to try, in the knob's unit."""
+
+    low: float
+    high: float
+
+    def nearest(self, value: float) -> float:
+        """Cut a value to the range."""
+        return max(self.low, min(self.high, value))
+
+
+KnobSpace = Mapping[Knob, KnobRange]
+"""The knobs that may be turned."""
+
+
+def knob_space(asked: Knobs | None, runtime: Runtime | None) -> KnobSpace:
+    """Return the knobs that this policy lets us turn on this runtime; none where the runtime has none.
+
+    A range of the policy that the engine accepts no value of is left out.
+    """
+    rows = runtime.knobs if runtime else ()
+    wanted = {row.knob: KnobRange(row.low, row.high) for row in rows} if asked is None else _asked(asked)
+    space: dict[Knob, KnobRange] = {}
+    for row in rows:
+        bounds, wish = ENGINE_KNOBS[row.knob], wanted.get(row.knob)
+        if wish is not None and max(bounds.low, wish.low) <= min(bounds.high, wish.high):
+            space[row.knob] = KnobRange(max(bounds.low, wish.low), min(bounds.high, wish.high))
+    return space
+
+
+def _asked(asked: Knobs) -> dict[Knob, KnobRange]:
+    wanted: dict[Knob, KnobRange] = {}
+    size = asked.batching.max_batch_size if asked.batching else None
+    delay = asked.batching.max_queue_delay if asked.batching else None
+    memory = asked.cache.memory if asked.cache else None
+    if size is not None:
+        wanted[Knob.MAX_BATCH_SIZE] = KnobRange(size.min, size.max)
+    if delay is not None:
+        wanted[Knob.MAX_QUEUE_DELAY] = KnobRange(0.0, parse_duration_seconds(delay.max))
+    if memory is not None:
+        wanted[Knob.CACHE_MEMORY] = KnobRange(0, parse_bytes(memory.max))
+    return wanted

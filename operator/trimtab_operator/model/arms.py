@@ -1,0 +1,46 @@
+"""What both arms of a trial did, slot by slot, and the times that cut it. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trimtab_operator.model.signals import Distribution, Signal
+
+
+@dataclass(frozen=True)
+class SlotValue:
+    """A signal's value over one slot; `at` is the slot's end, unix seconds."""
+
+    at: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What both arms of a trial did, slot by slot. Names are pod names.
+
+    `slots` hold rates and gauges by signal and pod; `distributions` hold the histograms since the measurement began
+    (`since`, unix seconds; None before it), and `run_in` those of the run-in, empty where they were not read.
+    """
+
+    slot_seconds: float
+    canary: tuple[str, ...]
+    stable: tuple[str, ...]
+    slots: dict[Signal, dict[str, tuple[SlotValue, ...]]]
+    distributions: dict[Signal, Distribution]
+    since: float | None
+    run_in: dict[Signal, Distribution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialTimes:
+    """The times of a trial, unix seconds.
+
+    The run-in lasts from `run_in_from` to `changed_at`; slots between `changed_at` and `settled_at` belong to neither
+    side; the goal is judged on slots up to `judged_until`, the time of the look, so that a late tick sees no more.
+    """
+
+    run_in_from: float
+    changed_at: float
+    settled_at: float
+    judged_until: float

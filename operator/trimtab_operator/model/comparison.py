@@ -1,0 +1,83 @@
+"""How the canary did beside the stable arm: the goal's effect, the guards, the load. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab_api.findings import Measure
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Why there is no number; `passing` says that more time may give one."""
+
+    reason: str
+    passing: bool = False
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the change did to the goal's cost, as natural logarithm of a ratio: below 0 is better.
+
+    `what` names the cost; `of_capacity` says that it is the inverse of capacity. `slots` and `run_in_slots` are the
+    pairs of slots behind it, 0 where it rests on counts of requests.
+    """
+
+    what: str
+    of_capacity: bool
+    log_ratio: float
+    low: float
+    high: float
+    slots: int = 0
+    run_in_slots: int = 0
+
+
+@dataclass(frozen=True)
+class GuardComparison:
+    """One guard in both arms. The values and the limit are shares of requests that are late, fail or do not satisfy.
+
+    For GPU memory they are shares of the memory.
+
+    `chance` is the probability that equal arms differ so much in this direction; `worse` says that the difference is
+    beyond doubt and large enough to matter. `samples` are the canary's requests, `bad` those of them that count.
+    """
+
+    name: str
+    canary: float
+    stable: float
+    limit: float
+    breached: bool
+    worse: bool
+    samples: float
+    chance: float
+    bad: float
+    stable_breached: bool
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One measure in both arms over the same time; None where an arm has no data."""
+
+    measure: Measure
+    canary: float | None
+    stable: float | None
+    unit: str
+    canary_samples: float
+    stable_samples: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both arms over the measured slots up to the look; guards up to now.
+
+    `load_ratio` is the mean use of the busier arm's devices; `request_share_ratio` the canary's part of the requests
+    over its fair part (by pods). None where not measured.
+    """
+
+    goal: Effect | NotMeasured
+    load_ratio: float | None
+    canary_requests: float
+    stable_requests: float
+    request_share_ratio: float | None
+    guards: tuple[GuardComparison, ...]
+    beside: tuple[Beside, ...]

@@ -1,0 +1,44 @@
+"""One engine as the NodeTuning of its node shows it: what it was asked for, and what it answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab_api.conditions import ConditionStatus
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.node_tuning import EngineCondition, EngineConditionType, EngineEntry, EngineReport
+from trimtab_api.wire import settings_hash
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """Entry and report of one pod; None where there is none yet."""
+
+    entry: EngineEntry | None = None
+    report: EngineReport | None = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether the engine asks its node's agent for settings."""
+        condition = self._condition(EngineConditionType.ATTACHED)
+        return condition is not None and condition.status is ConditionStatus.TRUE
+
+    @property
+    def applied(self) -> EngineSettings | None:
+        """Complete settings that the engine runs with; None before it has said so."""
+        return None if self.report is None else self.report.applied
+
+    def runs(self, settings: EngineSettings) -> bool:
+        """Say whether the engine has put exactly this document in force."""
+        return self.report is not None and self.report.applied_hash == settings_hash(settings.to_body())
+
+    def refusal(self) -> str | None:
+        """Return what the engine would not take, as a sentence; None when it took everything."""
+        if self.report is None or not self.report.refused:
+            return None
+        return "; ".join(f"{each.setting} {each.value}: {each.reason}" for each in self.report.refused)
+
+    def _condition(self, kind: EngineConditionType) -> EngineCondition | None:
+        if self.report is None:
+            return None
+        return next((each for each in self.report.conditions if each.type is kind), None)

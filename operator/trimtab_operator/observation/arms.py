@@ -1,0 +1,108 @@
+"""Both arms of the trial under way, slot by slot, from Prometheus: rebuilt whole at each tick, kept nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+from typing import Final
+
+from trimtab_api import OptimizationTrial
+from trimtab_api.trial import Arm, TrialPhase
+from trimtab_operator.analysis import trial_time
+from trimtab_operator.model.arms import Arms, SlotValue
+from trimtab_operator.model.signals import Distribution, Signal
+from trimtab_operator.observation.history import Grid
+from trimtab_operator.observation.look import Look
+from trimtab_operator.runtimes.table import Query
+
+SIGNALS: Final = frozenset(
+    {
+        Signal.REQUESTS_PER_SECOND,
+        Signal.ERRORS_PER_SECOND,
+        Signal.BUSY_RATIO,
+        Signal.BATCH_SIZE,
+        Signal.CACHE_HIT_RATIO,
+        Signal.CPU_USED_CORES,
+        Signal.CPU_LIMIT_CORES,
+        Signal.GPU_POWER_WATTS,
+        Signal.GPU_MEMORY_USED_RATIO,
+    }
+)
+UNDER_WAY: Final = (
+    TrialPhase.RUN_IN,
+    TrialPhase.STARTING,
+    TrialPhase.MEASURING,
+    TrialPhase.ROLLING_OUT,
+    TrialPhase.VALIDATING,
+)
+
+
+async def read_arms(look: Look, queries: Iterable[Query], trials: tuple[OptimizationTrial, ...]) -> Arms | None:
+    """Return the arms of the newest trial; None while none is under way."""
+    trial = trials[-1] if trials else None
+    if trial is None or trial.status.phase not in UNDER_WAY:
+        return None
+    canary, stable = _members(trial)
+    slot = trial_time.slot(trial.spec.rules, look.scope.scrape_interval_seconds)
+    lookback = trial_time.lookback(trial.spec.rules)
+    wanted = [query for query in queries if query.signal in SIGNALS]
+    histograms = [query for query in queries if query.kind == "histogram"]
+    since = trial.status.measured_from.timestamp() if trial.status.measured_from else None
+    grids, distributions, run_in = await asyncio.gather(
+        asyncio.gather(*(_grid(look, query, lookback, slot) for query in wanted)),
+        asyncio.gather(*(look.distribution(query, span) for query in histograms if (span := _span(look, since)))),
+        asyncio.gather(*(_before(look, query, trial) for query in histograms if trial.status.started_at)),
+    )
+    names = (*canary, *stable)
+    return Arms(
+        slot_seconds=float(slot),
+        canary=canary,
+        stable=stable,
+        slots={
+            query.signal: _slots(grid, look.scope.namespace, names) for query, grid in zip(wanted, grids, strict=True)
+        },
+        distributions={each.signal: each for each in distributions},
+        since=since,
+        run_in={each.signal: each for each in run_in},
+    )
+
+
+def _members(trial: OptimizationTrial) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the pods with the change and those without; before it, the arms as they were chosen."""
+    changed = set(trial.status.changed) or {pod.uid for pod in trial.spec.pods if pod.arm is Arm.CANARY}
+    return (
+        tuple(pod.name for pod in trial.spec.pods if pod.uid in changed),
+        tuple(pod.name for pod in trial.spec.pods if pod.uid not in changed),
+    )
+
+
+def _span(look: Look, since: float | None) -> float:
+    """Return the seconds measured so far, in whole scrapes; 0 while they hold fewer than two."""
+    if since is None:
+        return 0.0
+    scrape = look.scope.scrape_interval_seconds
+    seconds = (look.scope.now - since) // scrape * scrape
+    return seconds if seconds >= 2.0 * scrape else 0.0
+
+
+async def _before(look: Look, query: Query, trial: OptimizationTrial) -> Distribution:
+    """Return a histogram over the window before the change."""
+    changed = trial.status.started_at.timestamp() if trial.status.started_at else look.scope.now
+    return await look.distribution(query, trial_time.window(trial.spec.rules), changed)
+
+
+async def _grid(look: Look, query: Query, lookback: int, slot: int) -> Grid:
+    """Return the slots; a window reaches back one scrape more, for the increase between two slots belongs to one."""
+    return await look.grid(query, look.text(query, slot + look.scope.scrape_interval_seconds), lookback, slot)
+
+
+def _slots(grid: Grid, namespace: str, names: Iterable[str]) -> dict[str, tuple[SlotValue, ...]]:
+    found: dict[str, tuple[SlotValue, ...]] = {}
+    for name in names:
+        row = grid.rows.get((namespace, name))
+        if row is not None:
+            found[name] = tuple(
+                SlotValue(float(at), value) for at, value in zip(grid.times, row, strict=True) if not math.isnan(value)
+            )
+    return found

@@ -1,0 +1,77 @@
+"""One target's questions to Prometheus in one tick, each shared with the other policies of the time slot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trimtab_api import OptimizationPolicy
+from trimtab_operator.analysis.lookback import window_seconds
+from trimtab_operator.model.signals import Distribution, Reading, Series
+from trimtab_operator.observation.batch import Batch
+from trimtab_operator.observation.feeds import Feed
+from trimtab_operator.observation.history import Grid, step_for
+from trimtab_operator.observation.readings import Scope, distribution, reading, series
+from trimtab_operator.runtimes.table import Query
+
+RATE_SCRAPES = 4  # a rate needs two samples; four bridge a missed scrape and a late one
+DISTRIBUTION_SECONDS = 60.0  # a percentile of fewer seconds is noise at the usual rates
+
+
+@dataclass(frozen=True)
+class Look:
+    """One target's queries in one tick: `feeds` by source, all answers judged by `scope`."""
+
+    batch: Batch
+    feeds: Mapping[str, Feed]
+    scope: Scope
+
+    @property
+    def rate_seconds(self) -> float:
+        """Window of rates and gauges: four scrapes."""
+        return self.scope.scrape_interval_seconds * RATE_SCRAPES
+
+    @property
+    def recent_seconds(self) -> float:
+        """Window of the histograms of a tick."""
+        return max(self.rate_seconds, DISTRIBUTION_SECONDS)
+
+    def text(self, query: Query, window: float) -> str:
+        """Return the PromQL of a query over a window in seconds."""
+        return self.batch.text(query.promql, self.feeds[query.source].labels, window, self.scope.namespace)
+
+    async def reading(self, query: Query) -> Reading:
+        """One value for each pod, now."""
+        text = self.text(query, self.rate_seconds)
+        answer = await self.batch.instant(text, self.scope.now)
+        return reading(query, text, self.rate_seconds, answer, feed=self.feeds[query.source], scope=self.scope)
+
+    async def distribution(self, query: Query, window: float, at: float | None = None) -> Distribution:
+        """One histogram for each pod over the last `window` seconds, or over those before `at` (unix seconds)."""
+        text = self.text(query, window)
+        answer = await self.batch.instant(text, self.scope.now if at is None else at)
+        return distribution(query, text, window, answer, feed=self.feeds[query.source], scope=self.scope)
+
+    async def window_distributions(
+        self, histograms: Iterable[Query], policy: OptimizationPolicy
+    ) -> tuple[Distribution, ...]:
+        """Histograms over the whole observation window: for the baseline, so only until it stands in status."""
+        if policy.status.baseline is not None:
+            return ()
+        window = window_seconds(policy)
+        return tuple(await asyncio.gather(*(self.distribution(query, window) for query in histograms)))
+
+    async def history(self, queries: Iterable[Query], lookback: int) -> tuple[Series, ...]:
+        """Series of the whole target over the lookback, seconds."""
+        step = step_for(lookback, self.scope.scrape_interval_seconds)
+        return tuple(await asyncio.gather(*(self._series(query, lookback, step) for query in queries)))
+
+    async def _series(self, query: Query, lookback: int, step: int) -> Series:
+        text = self.text(query, max(self.rate_seconds, float(step)))
+        return series(query, text, await self.grid(query, text, lookback, step), self.scope)
+
+    async def grid(self, query: Query, text: str, lookback: int, step: int) -> Grid:
+        """Return the values of every pod over the lookback, at multiples of the step; seconds."""
+        labels = self.feeds[query.source].labels
+        return await self.batch.over_window(text, labels, lookback, step, self.scope.now)

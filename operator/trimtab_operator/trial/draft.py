@@ -1,0 +1,76 @@
+"""A new trial as an object: what is tried, why, and on which pods; written before anything moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trimtab_api.base import API_VERSION
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.trial import Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
+from trimtab_operator.decision.candidates import Candidate
+from trimtab_operator.decision.engines import attachable_pods
+from trimtab_operator.model.action import TrialRecord
+from trimtab_operator.model.snapshot import Pod, Snapshot, Target
+
+POLICY_LABEL = "trimtab.dev/policy"
+MOST_PODS = 256
+
+
+def draft(
+    candidate: Candidate, current: EngineSettings, snapshot: Snapshot, target: Target, policy: OptimizationPolicy
+) -> TrialRecord:
+    """Return the trial of a candidate; its name is the next number, so that making it twice makes it once."""
+    name = f"{policy.metadata.name}-{next_number(snapshot.trials)}"
+    spec = TrialSpec(
+        policy=policy.metadata.name,
+        target=TrialTarget(**policy.spec.target_ref.model_dump(), uid=target.uid, template_hash=target.template_hash),
+        change=candidate.change,
+        change_summary=f"{candidate.change.knob} {candidate.change.from_}→{candidate.change.to}",
+        hypothesis=candidate.hypothesis,
+        predicted=candidate.predicted,
+        predicted_summary=candidate.predicted_summary,
+        design=TrialDesign.PAIRED_CANARY,
+        pods=_arms(attachable_pods(target)),
+        canary=candidate.settings,
+        stable=current,
+        rules=policy.spec.trial,
+    )
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "OptimizationTrial",
+        "metadata": {
+            "name": name,
+            "namespace": policy.metadata.namespace,
+            "labels": {POLICY_LABEL: policy.metadata.name},
+            "ownerReferences": [_owner(policy)],
+        },
+        "spec": spec.to_body(),
+    }
+    return TrialRecord(namespace=str(policy.metadata.namespace), name=name, body=body)
+
+
+def next_number(trials: Iterable[OptimizationTrial]) -> int:
+    """Return the number after the largest that a trial of this policy bears."""
+    endings = (trial.metadata.name.rpartition("-")[2] for trial in trials)
+    return 1 + max((int(ending) for ending in endings if ending.isdecimal()), default=0)
+
+
+def _arms(pods: tuple[Pod, ...]) -> tuple[TrialPod, ...]:
+    """Give the change to the pod that is first by name; the others are measured beside it."""
+    ordered = sorted(pods, key=lambda pod: pod.name)[:MOST_PODS]
+    return tuple(
+        TrialPod(uid=pod.uid, name=pod.name, node=str(pod.node), arm=Arm.CANARY if number == 0 else Arm.STABLE)
+        for number, pod in enumerate(ordered)
+    )
+
+
+def _owner(policy: OptimizationPolicy) -> dict[str, object]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "OptimizationPolicy",
+        "name": policy.metadata.name,
+        "uid": policy.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }

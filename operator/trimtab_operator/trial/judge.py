@@ -1,0 +1,116 @@
+"""The verdict on a trial, from both arms side by side. Pure.
+
+A guard that the canary breaches while it is worse than the stable arm ends the trial at any time. All else is judged
+at looks only (looks.py), by the interval of the goal's effect: improved or regressed when it is at least minEffect and
+its interval leaves out 0; of no use when the interval lies inside of plus and minus minEffect; else the next look.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from trimtab_api.policy_spec import TrialRules
+from trimtab_api.quantities import parse_ratio
+from trimtab_api.trial import Observed, Verdict
+from trimtab_operator.model.comparison import Comparison, Effect, GuardComparison, NotMeasured
+from trimtab_operator.trial.looks import Look
+from trimtab_operator.trial.observed import change_of, percent, rows, summary
+
+LEAST_REQUESTS = 20  # of the canary, before a guard speaks
+LEAST_ERRORS = 3  # one request that failed is no proof
+LEAST_LOAD = 0.6
+LEAST_SHARE, LARGEST_SHARE = 0.5, 2.0
+DOUBTFUL = 0.05
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a look at a trial says. `verdict` None: it goes on. `reason` is a sentence for status either way."""
+
+    verdict: Verdict | None
+    reason: str
+    observed: tuple[Observed, ...]
+    summary: str
+    violation: bool = False
+
+
+def judge(comparison: Comparison, rules: TrialRules, look: Look) -> Judgement:
+    """Judge a trial at this look, or between looks (number 0), where only the guards speak."""
+    broken = next((guard for guard in comparison.guards if _ends(guard)), None)
+    if broken is not None:
+        verdict, reason = Verdict.REGRESSED, _breach(broken)
+    elif look.number == 0:
+        verdict, reason = None, f"{look.seconds:.0f} s measured; the first look is after {rules.window}"
+    else:
+        verdict, reason = _at_look(comparison, rules, look)
+    return Judgement(verdict, reason, rows(comparison), summary(comparison), violation=broken is not None)
+
+
+def _ends(guard: GuardComparison) -> bool:
+    if not guard.breached or guard.samples < LEAST_REQUESTS:
+        return False
+    fails = guard.name == "errorRatio" and guard.bad >= LEAST_ERRORS and guard.chance < DOUBTFUL
+    return guard.worse or (fails and not guard.stable_breached)
+
+
+def _breach(guard: GuardComparison) -> str:
+    return (
+        f"{guard.name}: {guard.canary:.1%} in the canary against {guard.stable:.1%} beside it, {guard.limit:.1%} "
+        f"allowed, over {guard.samples:.0f} requests"
+    )
+
+
+def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Verdict | None, str]:
+    share = comparison.request_share_ratio
+    total = comparison.canary_requests + comparison.stable_requests
+    if share is not None and total >= rules.min_requests and not LEAST_SHARE <= share <= LARGEST_SHARE:
+        return Verdict.NOT_COMPARABLE, (
+            f"the canary got {share:.2f} times its fair share of the requests ({comparison.canary_requests:.0f} of "
+            f"{total:.0f}): clients that keep their connections, or weights, send them elsewhere"
+        )
+    fewest = min(comparison.canary_requests, comparison.stable_requests)
+    if fewest < rules.min_requests:
+        text = f"{fewest:.0f} requests in an arm after {look.seconds:.0f} s; {rules.min_requests} are needed"
+        return _wait(look, f"{text} (spec.trial.minRequests)")
+    goal = comparison.goal
+    if isinstance(goal, NotMeasured):
+        waits = goal.passing and not look.last
+        return (None if waits else Verdict.NOT_IDENTIFIABLE), goal.reason
+    if goal.of_capacity and (comparison.load_ratio or 0.0) < LEAST_LOAD:
+        return Verdict.NOT_IDENTIFIABLE, _idle(comparison.load_ratio)
+    return _by_effect(goal, comparison, rules, look)
+
+
+def _idle(load: float | None) -> str:
+    if load is None:
+        return "how busy the arms are is not measured, and capacity shows only under load"
+    return f"the busier arm was {load:.0%} busy; capacity shows from {LEAST_LOAD:.0%} on"
+
+
+def _by_effect(goal: Effect, comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Verdict | None, str]:
+    least = math.log1p(parse_ratio(rules.min_effect))
+    text = _sentence(goal)
+    if goal.log_ratio >= least and goal.low > 0.0:
+        return Verdict.REGRESSED, f"{text}: worse"
+    if goal.log_ratio <= -least and goal.high < 0.0:
+        doubtful = next((each for each in comparison.guards if each.chance < DOUBTFUL), None)
+        if doubtful is None:
+            return Verdict.IMPROVED, f"{text}: better, and no guard is worse"
+        worse = f"{doubtful.name} seems worse ({doubtful.canary:.1%} against {doubtful.stable:.1%})"
+        return _wait(look, f"{text}: better, but {worse}")
+    if -least < goal.low and goal.high < least:
+        return Verdict.INCONCLUSIVE, f"{text}: a difference of {rules.min_effect} (minEffect) is ruled out"
+    return _wait(look, f"{text}: not clear yet")
+
+
+def _wait(look: Look, reason: str) -> tuple[Verdict | None, str]:
+    if look.last:
+        return Verdict.INCONCLUSIVE, f"{reason}, and spec.trial.maxWindow is over"
+    return None, reason
+
+
+def _sentence(goal: Effect) -> str:
+    low, high = percent(change_of(goal.low)), percent(change_of(goal.high))
+    slots = f" over {goal.slots} slots after {goal.run_in_slots} of run-in" if goal.slots else ""
+    return f"{goal.what} {percent(change_of(goal.log_ratio))} ({low} to {high}){slots}"

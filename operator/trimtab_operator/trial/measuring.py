@@ -1,0 +1,100 @@
+"""Measuring and judging: the arms as they compare now, and the verdict when a look is due."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from trimtab_api.trial import TrialPhase, TrialStatus, Verdict
+from trimtab_operator.analysis import trial_time
+from trimtab_operator.analysis.comparison import compare
+from trimtab_operator.model.arms import Arms, TrialTimes
+from trimtab_operator.trial import texts
+from trimtab_operator.trial.ending import ended
+from trimtab_operator.trial.judge import Judgement, judge
+from trimtab_operator.trial.looks import Look, look_at
+from trimtab_operator.trial.stand import Stand, alike_since, seconds_since
+
+RUN_IN_WINDOWS = 2.0
+
+
+def measure(stand: Stand) -> TrialStatus:
+    """Judge the trial; without data it waits, and ends Inconclusive after its longest time."""
+    elapsed = seconds_since(stand.now, stand.status.measured_from)
+    if stand.snapshot.arms is None or not stand.analysis.trust.trusted:
+        return _without_data(stand, elapsed)
+    if elapsed < 0.0:
+        return stand.status
+    look = look_of(stand, elapsed)
+    judgement = judge_now(stand, stand.snapshot.arms, look)
+    if judgement.verdict is Verdict.IMPROVED:
+        return improved(stand, judgement)
+    if judgement.verdict is not None:
+        over = ended(stand, judgement.verdict, judgement.reason, violation=judgement.violation)
+        return over.model_copy(update=_seen(judgement, look))
+    if look.number == stand.status.looks:
+        return stand.status
+    return stand.status.model_copy(update={"reason": judgement.reason[: texts.SENTENCE], **_seen(judgement, look)})
+
+
+def measured_from(now: float, stand: Stand) -> datetime:
+    """Return when the measurement begins: after settling, at the edge of a slot, so that no slot is cut."""
+    slot = trial_time.slot(stand.trial.spec.rules, stand.scrape_seconds)
+    return texts.when(math.ceil((now + trial_time.settling(stand.scrape_seconds)) / slot) * slot)
+
+
+def look_of(stand: Stand, elapsed: float) -> Look:
+    """Return the newest look that is due after so many seconds of measurement."""
+    rules = stand.trial.spec.rules
+    return look_at(elapsed, trial_time.window(rules), trial_time.longest_window(rules))
+
+
+def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
+    """Compare the arms and judge them at a look."""
+    spec = stand.policy.spec
+    comparison = compare(
+        arms,
+        _times(stand, look),
+        now=stand.now,
+        goal=spec.goal,
+        objectives=spec.objectives,
+        confidence=look.confidence,
+    )
+    return judge(comparison, stand.trial.spec.rules, look)
+
+
+def improved(stand: Stand, judgement: Judgement) -> TrialStatus:
+    """Return the status of a trial that is to be rolled out."""
+    now = texts.when(stand.now)
+    return stand.status.model_copy(
+        update={
+            "phase": TrialPhase.ROLLING_OUT,
+            "verdict": Verdict.IMPROVED,
+            "reason": judgement.reason[: texts.SENTENCE],
+            "observed": judgement.observed,
+            "observed_summary": judgement.summary,
+            "ended_at": now,
+            "changed_at": now,
+        }
+    )
+
+
+def _times(stand: Stand, look: Look) -> TrialTimes:
+    status = stand.status
+    changed = status.started_at.timestamp() if status.started_at else stand.now
+    settled = status.measured_from.timestamp() if status.measured_from else stand.now
+    longest = changed - RUN_IN_WINDOWS * trial_time.window(stand.trial.spec.rules)
+    alike = alike_since(stand) + trial_time.settling(stand.scrape_seconds)
+    return TrialTimes(
+        run_in_from=max(longest, alike), changed_at=changed, settled_at=settled, judged_until=settled + look.seconds
+    )
+
+
+def _seen(judgement: Judgement, look: Look) -> dict[str, object]:
+    return {"observed": judgement.observed, "observed_summary": judgement.summary, "looks": look.number}
+
+
+def _without_data(stand: Stand, elapsed: float) -> TrialStatus:
+    if elapsed <= trial_time.longest_window(stand.trial.spec.rules):
+        return stand.status
+    return ended(stand, Verdict.INCONCLUSIVE, f"no trusted measurements: {stand.analysis.trust.message}")

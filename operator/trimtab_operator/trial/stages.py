@@ -1,0 +1,102 @@
+"""The stages of a trial, one function each: what becomes of the trial in this tick.
+
+Unknown            just made                          → AwaitingApproval, RunIn
+AwaitingApproval   a person has to say yes            → RunIn, Finished (Denied)
+RunIn              both arms alike, being measured    → Starting
+Starting           the canary takes the change        → Measuring, Reverting (FailedToStart)
+Measuring          the arms differ by the change      → RollingOut (Improved), Reverting
+RollingOut         ever more pods take the change     → Validating, Reverting        (rollout.py)
+Validating         all pods have it: does it hold?    → Finished, Reverting          (rollout.py)
+Reverting          pods take back what they had       → Finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trimtab_api.policy_spec import Approval
+from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
+from trimtab_operator.analysis import trial_time
+from trimtab_operator.analysis.freeze import frozen_by
+from trimtab_operator.trial import measuring, texts
+from trimtab_operator.trial.ending import ended
+from trimtab_operator.trial.rollout import roll_out, validate
+from trimtab_operator.trial.stand import Stand, alike_since, seconds_since
+
+
+def next_status(stand: Stand) -> TrialStatus:
+    """Return the status of the trial after this tick; the stored one where nothing happens."""
+    return STAGES[stand.status.phase](stand)
+
+
+def _made(stand: Stand) -> TrialStatus:
+    if stand.trial.spec.rules.approval is Approval.REQUIRED:
+        return _approval(stand)
+    return stand.status.model_copy(update={"phase": TrialPhase.RUN_IN})
+
+
+def _approval(stand: Stand) -> TrialStatus:
+    said, by = stand.trial.spec.approval, stand.snapshot.approvers.get(stand.trial.metadata.name)
+    if said is None:
+        waiting = f"set spec.approval of trial {stand.trial.metadata.name} to Approved or Denied"
+        return stand.status.model_copy(update={"phase": TrialPhase.AWAITING_APPROVAL, "reason": waiting})
+    heard = {"approved_by": by}
+    if said is TrialApproval.DENIED:
+        denied = ended(stand, Verdict.DENIED, f"denied by {by or 'a person'}")
+        return denied.model_copy(update=heard)
+    return stand.status.model_copy(update={"phase": TrialPhase.RUN_IN, "reason": "", **heard})
+
+
+def _run_in(stand: Stand) -> TrialStatus:
+    """Start once both arms have been alike for a whole window; that time may lie before the trial was made."""
+    if stand.now - alike_since(stand) < trial_time.window(stand.trial.spec.rules) + trial_time.settling(
+        stand.scrape_seconds
+    ):
+        return stand.status
+    if not stand.analysis.trust.trusted or frozen_by(stand.policy.spec, stand.now) is not None:
+        return stand.status
+    now = texts.when(stand.now)
+    canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
+    return stand.status.model_copy(
+        update={"phase": TrialPhase.STARTING, "started_at": now, "changed": canaries, "changed_at": now}
+    )
+
+
+def _starting(stand: Stand) -> TrialStatus:
+    for uid in stand.status.changed:
+        refusal = stand.engine(uid).refusal()
+        if refusal is not None:
+            return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
+    if stand.all_run(stand.status.changed, stand.trial.spec.canary):
+        begins = measuring.measured_from(stand.now, stand)
+        return stand.status.model_copy(update={"phase": TrialPhase.MEASURING, "measured_from": begins})
+    if seconds_since(stand.now, stand.status.changed_at) > trial_time.START_LIMIT:
+        reason = f"the engine did not report the change within {trial_time.START_LIMIT:g} s"
+        return ended(stand, Verdict.FAILED_TO_START, reason)
+    return stand.status
+
+
+def _reverting(stand: Stand) -> TrialStatus:
+    """Wait for the pods to run what they had; one that does not answer goes back by itself when its time is over."""
+    restored = stand.policy.status.tuning.settings if stand.policy.status.tuning else stand.trial.spec.stable
+    waited = seconds_since(stand.now, stand.status.changed_at)
+    if stand.all_run(stand.status.changed, restored) or waited > trial_time.START_LIMIT:
+        return stand.status.model_copy(update={"phase": TrialPhase.FINISHED})
+    return stand.status
+
+
+def _finished(stand: Stand) -> TrialStatus:
+    return stand.status
+
+
+STAGES: dict[TrialPhase, Callable[[Stand], TrialStatus]] = {
+    TrialPhase.UNKNOWN: _made,
+    TrialPhase.AWAITING_APPROVAL: _approval,
+    TrialPhase.RUN_IN: _run_in,
+    TrialPhase.STARTING: _starting,
+    TrialPhase.MEASURING: measuring.measure,
+    TrialPhase.ROLLING_OUT: roll_out,
+    TrialPhase.VALIDATING: validate,
+    TrialPhase.REVERTING: _reverting,
+    TrialPhase.FINISHED: _finished,
+}

@@ -1,0 +1,76 @@
+"""A trial as it stands in one tick: what every stage looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_status import LedgerEvent
+from trimtab_api.trial import OptimizationTrial, TrialStatus
+from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.engine import EngineState
+from trimtab_operator.model.snapshot import Pod, Snapshot, Target
+
+DEFAULT_SCRAPE = 15.0
+"""Seconds between scrapes while nobody knows."""
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Snapshot, analysis and policy of this tick, with the target and the trial that is under way."""
+
+    snapshot: Snapshot
+    analysis: Analysis
+    policy: OptimizationPolicy
+    target: Target
+    trial: OptimizationTrial
+
+    @property
+    def now(self) -> float:
+        """Time of the snapshot, unix seconds."""
+        return self.snapshot.now
+
+    @property
+    def status(self) -> TrialStatus:
+        """What is stored of the trial."""
+        return self.trial.status
+
+    @property
+    def scrape_seconds(self) -> float:
+        """Time between two scrapes."""
+        return self.snapshot.scrape_interval_seconds or DEFAULT_SCRAPE
+
+    def pod(self, uid: str) -> Pod | None:
+        """Return a pod of the target that serves; None when it is gone, on its way out or not ready."""
+        return next((pod for pod in self.target.ready_pods if pod.uid == uid), None)
+
+    def lives(self, uid: str) -> bool:
+        """Say whether a pod is there and stays; one that is not ready for a moment is."""
+        return any(pod.uid == uid and not pod.deleting for pod in self.target.pods)
+
+    def engine(self, uid: str) -> EngineState:
+        """Return what is known of a pod's engine."""
+        return self.snapshot.engines.get(uid, EngineState())
+
+    def all_run(self, uids: tuple[str, ...], settings: EngineSettings) -> bool:
+        """Say whether every one of these pods that still serves has put the settings in force."""
+        return all(self.engine(uid).runs(settings) for uid in uids if self.pod(uid) is not None)
+
+
+def alike_since(stand: Stand) -> float:
+    """Return since when (unix seconds) the pods of both arms serve with the same settings, the trial's own aside."""
+    serving = [stand.pod(pod.uid) for pod in stand.trial.spec.pods]
+    since = [pod.ready_at or pod.created_at for pod in serving if pod is not None]
+    others = (
+        trial.status.changed_at for trial in stand.snapshot.trials if trial.metadata.name != stand.trial.metadata.name
+    )
+    since += [at.timestamp() for at in others if at is not None]
+    since += [entry.at.timestamp() for entry in stand.policy.status.history if entry.what is LedgerEvent.ROLLED_BACK]
+    return max(since, default=stand.now)
+
+
+def seconds_since(now: float, moment: object) -> float:
+    """Return the seconds since a stored time; infinity where none is stored."""
+    stamp = getattr(moment, "timestamp", None)
+    return float("inf") if stamp is None else now - stamp()

@@ -1,0 +1,318 @@
+"""Which change is tried next: the room for it, what physics expects, and the order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.builders import a_policy, a_reading, a_series, a_snapshot, a_target
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.findings import BottleneckKind, Measure
+from trimtab_api.knobs import Knobs
+from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.trial import OptimizationTrial
+from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.decision import expectation
+from trimtab_operator.decision.candidates import Candidate, best_candidate, candidates
+from trimtab_operator.decision.facts import Facts, facts_of
+from trimtab_operator.decision.knob_space import KnobRange, KnobSpace, knob_space
+from trimtab_operator.decision.knob_values import value_of, with_value
+from trimtab_operator.model.analysis import Bottleneck
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.snapshot import TargetProblem
+from trimtab_operator.runtimes.trimtab import TRIMTAB
+from trimtab_operator.runtimes.vllm import VLLM
+
+BATCH, DELAY, CACHE = Knob.MAX_BATCH_SIZE, Knob.MAX_QUEUE_DELAY, Knob.CACHE_MEMORY
+SAFE = knob_space(None, TRIMTAB)
+COMPUTE = Bottleneck(BottleneckKind.COMPUTE, 0.8, ())
+QUEUE = Bottleneck(BottleneckKind.QUEUE, 0.8, ())
+FACTS = Facts(
+    goal=Goal.MINIMIZE_COST,
+    bottleneck=COMPUTE,
+    mean_batch=1.0,
+    repeat_share=None,
+    hit_share=None,
+    latency_violated=False,
+    saturated=True,
+    min_effect=0.05,
+)
+LATENCY_SEARCH = replace(FACTS, goal=Goal.MINIMIZE_LATENCY, latency_violated=True, saturated=False, bottleneck=None)
+
+
+def current(batch: int | None = 1, delay: str | None = "5ms", cache: str | None = "0") -> EngineSettings:
+    return EngineSettings(max_batch_size=batch, max_queue_delay=delay, cache_memory=cache)
+
+
+def found(settings: EngineSettings, space: KnobSpace = SAFE, **facts: Any) -> list[str]:
+    return [each.change_summary for each in candidates(space, settings, replace(FACTS, **facts))]
+
+
+def asked(**knobs: Any) -> Knobs:
+    return Knobs.model_validate(knobs)
+
+
+def test_without_a_word_of_the_policy_the_runtimes_safe_set_may_be_turned() -> None:
+    assert dict(SAFE) == {BATCH: KnobRange(1, 64), DELAY: KnobRange(0.0, 0.02), CACHE: KnobRange(0, 64 * 2**20)}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "expected"),
+    [
+        pytest.param(asked(), {}, id="nothing"),
+        pytest.param(asked(batching={}, cache={}), {}, id="empty-blocks"),
+        pytest.param(asked(batching={"maxBatchSize": {"min": 4, "max": 512}}), {BATCH: KnobRange(4, 256)}, id="cut"),
+        pytest.param(asked(batching={"maxBatchSize": {"min": 300, "max": 512}}), {}, id="outside"),
+        pytest.param(asked(batching={"maxQueueDelay": {"max": "50ms"}}), {DELAY: KnobRange(0.0, 0.05)}, id="delay"),
+        pytest.param(asked(cache={"memory": {"max": "1Gi"}}), {CACHE: KnobRange(0, 2**30)}, id="cache"),
+    ],
+)
+def test_the_policys_bounds_replace_the_safe_set_inside_of_what_the_engine_takes(
+    knobs: Knobs, expected: KnobSpace
+) -> None:
+    assert knob_space(knobs, TRIMTAB) == expected
+
+
+@pytest.mark.parametrize("runtime", [VLLM, None])
+def test_a_runtime_without_knobs_has_none(runtime: Any) -> None:
+    assert knob_space(None, runtime) == {}
+    assert knob_space(asked(cache={"memory": {"max": "1Gi"}}), runtime) == {}
+
+
+def test_at_a_batch_of_one_a_large_step_is_tried_first() -> None:
+    best = candidates(SAFE, current(), FACTS)[0]
+    assert best.change_summary == "maxBatchSize 1→8"
+    assert best.settings == current(batch=8)
+    assert (best.change.knob, best.change.from_, best.change.to) == (BATCH, "1", "8")
+    assert best.predicted_summary == "throughput +65%"
+    assert best.hypothesis == (
+        "batches are as large as they may be: maxBatchSize 1 to 8 (bottleneck Compute, confidence 0.80)"
+    )
+    assert [(each.measure, each.effect, each.low, each.high) for each in best.predicted] == [
+        (Measure.THROUGHPUT, "0.649", "0.212", "1.581")
+    ]
+
+
+def test_candidates_come_in_the_order_of_their_scores() -> None:
+    assert found(current()) == ["maxBatchSize 1→8", "maxBatchSize 1→2", "cacheMemory 0→16Mi"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "batches"),
+    [
+        pytest.param(8.0, ["maxBatchSize 8→64", "maxBatchSize 8→16"], id="full"),
+        pytest.param(5.6, ["maxBatchSize 8→64", "maxBatchSize 8→16"], id="full-enough"),
+        pytest.param(5.5, [], id="not-full"),
+        pytest.param(None, [], id="not-known"),
+    ],
+)
+def test_a_batch_grows_only_while_it_is_filled(mean: float | None, batches: list[str]) -> None:
+    assert found(current(8, cache=None), mean_batch=mean) == batches
+
+
+def test_steps_stop_at_the_bounds_and_a_step_that_leads_nowhere_is_none() -> None:
+    narrow = {BATCH: KnobRange(1, 4)}
+    assert found(current(), narrow) == ["maxBatchSize 1→4", "maxBatchSize 1→2"]
+    assert found(current(4), narrow, mean_batch=4.0) == []
+    assert found(current(8), narrow, mean_batch=8.0) == []
+
+
+def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
+    tried = frozenset({(BATCH, "1", "8"), (CACHE, "0", "16Mi")})
+    assert found(current(), tried=tried) == ["maxBatchSize 1→2"]
+
+
+def test_a_setting_that_is_not_known_is_left_alone() -> None:
+    assert found(current(None, None, None)) == []
+
+
+def test_a_cache_is_worth_what_repeats_say() -> None:
+    best = candidates({CACHE: SAFE[CACHE]}, current(), replace(FACTS, repeat_share=0.5))[0]
+    assert best.predicted_summary == "throughput +67%"
+    assert "50% of inputs were seen before" in best.hypothesis
+    assert found(current(), repeat_share=0.9)[0] == "cacheMemory 0→16Mi"
+    assert "cacheMemory 0→16Mi" not in found(current(), repeat_share=0.02)
+
+
+def test_a_cache_stays_inside_its_bound() -> None:
+    assert found(current(), {CACHE: KnobRange(0, 2**20)}) == ["cacheMemory 0→1Mi"]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "hits", "grows"),
+    [
+        pytest.param(0.5, 0.2, True, id="it-answers-less-than-repeats"),
+        pytest.param(0.5, 0.5, False, id="it-answers-all-repeats"),
+        pytest.param(0.5, 0.49, False, id="a-trial-would-not-show-the-rest"),
+        pytest.param(None, 0.2, False, id="repeats-not-known"),
+        pytest.param(0.5, None, False, id="hits-not-known"),
+    ],
+)
+def test_a_cache_grows_while_it_misses_what_repeats(repeats: float | None, hits: float | None, grows: bool) -> None:
+    made = candidates(SAFE, current(64, cache="16Mi"), replace(FACTS, repeat_share=repeats, hit_share=hits))
+    assert [each.change_summary for each in made] == (["cacheMemory 16Mi→64Mi"] if grows else [])
+    assert [each.predicted_summary for each in made] == (["throughput +43%"] if grows else [])
+
+
+def test_where_requests_queue_and_batches_are_small_waiting_longer_is_worth_a_try_but_last() -> None:
+    facts: dict[str, Any] = {"bottleneck": QUEUE, "mean_batch": 3.0}
+    assert found(current(8), **facts) == ["cacheMemory 0→16Mi", "maxQueueDelay 5ms→10ms"]
+    assert found(current(8, "0ms"), {DELAY: SAFE[DELAY]}, **facts) == ["maxQueueDelay 0ms→5ms"]
+    assert found(current(8), {DELAY: SAFE[DELAY]}, bottleneck=QUEUE, mean_batch=8.0) == []
+    assert found(current(8), {DELAY: SAFE[DELAY]}, bottleneck=QUEUE, mean_batch=None) == []
+    assert found(current(None), {DELAY: SAFE[DELAY]}, **facts) == []
+    assert found(current(8), {DELAY: SAFE[DELAY]}, bottleneck=None, mean_batch=3.0) == []
+
+
+def test_for_latency_without_saturation_batches_wait_less_and_get_smaller() -> None:
+    names = [each.change_summary for each in candidates(SAFE, current(8, cache=None), LATENCY_SEARCH)]
+    assert names == ["maxBatchSize 8→4", "maxQueueDelay 5ms→0ms", "maxQueueDelay 5ms→2ms"]
+    halved = candidates(SAFE, current(8, cache=None), LATENCY_SEARCH)[0]
+    assert halved.predicted_summary == "latency -45%"
+    assert [each.measure for each in halved.predicted] == [Measure.THROUGHPUT, Measure.LATENCY_P95]
+    assert float(halved.predicted[0].effect) < 0.0
+    assert halved.hypothesis == "smaller batches are done sooner: maxBatchSize 8 to 4"
+
+
+@pytest.mark.parametrize("facts", [{"goal": Goal.MINIMIZE_COST}, {"latency_violated": False}, {"saturated": True}])
+def test_nothing_is_given_up_for_latency_where_it_is_not_sought(facts: dict[str, Any]) -> None:
+    not_sought = replace(LATENCY_SEARCH, mean_batch=3.0, **facts)
+    assert candidates({BATCH: SAFE[BATCH], DELAY: SAFE[DELAY]}, current(8), not_sought) == ()
+
+
+def test_the_surer_the_bottleneck_the_less_what_does_not_relieve_it_counts() -> None:
+    def score(bottleneck: Bottleneck | None) -> float:
+        return candidates({BATCH: SAFE[BATCH]}, current(), replace(FACTS, bottleneck=bottleneck))[0].score
+
+    def of(kind: BottleneckKind, confidence: float) -> float:
+        return score(Bottleneck(kind, confidence, ()))
+
+    assert score(None) == of(BottleneckKind.COMPUTE, 0.9) == of(BottleneckKind.QUEUE, 0.9)
+    assert of(BottleneckKind.UNDERUSED, 0.9) < of(BottleneckKind.UNDERUSED, 0.5) < score(None)
+    assert of(BottleneckKind.GPU_MEMORY, 0.9) < of(BottleneckKind.UNDERUSED, 0.9)
+
+
+def test_gpu_memory_puts_the_cache_before_larger_batches() -> None:
+    full = Bottleneck(BottleneckKind.GPU_MEMORY, 0.95, ())
+    assert found(current(), bottleneck=full, repeat_share=0.3)[0] == "cacheMemory 0→16Mi"
+
+
+def test_a_full_batch_is_shared_by_its_items() -> None:
+    grown = expectation.of_batch(1.0, 8.0)
+    assert grown.effect == pytest.approx(1.0 / (0.45 / 8.0 + 0.55) - 1.0)
+    assert 0.0 < grown.low < grown.effect < grown.high
+    assert expectation.of_cache(1.0).effect == pytest.approx(4.0)
+    assert expectation.of_cache(None).low == 0.0
+
+
+@st.composite
+def all_facts(draw: st.DrawFn) -> Facts:
+    kind = draw(st.none() | st.sampled_from(BottleneckKind))
+    return Facts(
+        goal=draw(st.sampled_from(Goal)),
+        bottleneck=None if kind is None else Bottleneck(kind, draw(st.floats(0.0, 1.0)), ()),
+        mean_batch=draw(st.none() | st.floats(0.0, 300.0)),
+        repeat_share=draw(st.none() | st.floats(0.0, 1.0)),
+        hit_share=draw(st.none() | st.floats(0.0, 1.0)),
+        latency_violated=draw(st.booleans()),
+        saturated=draw(st.booleans()),
+        min_effect=0.05,
+    )
+
+
+@given(
+    batch=st.integers(1, 256),
+    delay=st.sampled_from(["0ms", "1ms", "5ms", "20ms", "1s"]),
+    cache=st.sampled_from(["0", "1Mi", "16Mi", "64Mi", "1Gi"]),
+    facts=all_facts(),
+)
+def test_every_candidate_is_one_change_inside_the_bounds_and_worth_a_trial(
+    batch: int, delay: str, cache: str, facts: Facts
+) -> None:
+    settings = current(batch, delay, cache)
+    made = candidates(SAFE, settings, facts)
+    assert made == candidates(dict(reversed(list(SAFE.items()))), settings, facts)
+    assert len({(each.change.knob, each.change.to) for each in made}) == len(made)
+    for each in made:
+        _is_sound(each, settings)
+
+
+def _is_sound(candidate: Candidate, settings: EngineSettings) -> None:
+    knob = candidate.change.knob
+    value = value_of(candidate.settings, knob)
+    assert value is not None
+    assert SAFE[knob].low <= value <= SAFE[knob].high
+    assert ENGINE_KNOBS[knob].low <= value <= ENGINE_KNOBS[knob].high
+    before = value_of(settings, knob)
+    assert before is not None
+    assert with_value(candidate.settings, knob, before) == settings
+    assert candidate.change.from_ != candidate.change.to
+    assert EngineSettings.model_validate(candidate.settings.to_body()) == candidate.settings
+    assert candidate.score > 0.0
+
+
+def a_trial(knob: Knob, before: str, after: str) -> OptimizationTrial:
+    return OptimizationTrial.model_validate(
+        {
+            "metadata": {"name": "chat-1", "namespace": "prod"},
+            "spec": {
+                "policy": "chat",
+                "target": {
+                    "apiVersion": "apps/v1", "kind": "Deployment", "name": "chat", "uid": "u", "templateHash": "abc",
+                },
+                "change": {"knob": knob, "from": before, "to": after},
+                "changeSummary": "a change",
+                "hypothesis": "it helps",
+                "predicted": [],
+                "predictedSummary": "throughput +65%",
+                "design": "PairedCanary",
+                "pods": [
+                    {"uid": "a", "name": "a", "node": "n", "arm": "Canary"},
+                    {"uid": "b", "name": "b", "node": "n", "arm": "Stable"},
+                ],
+                "canary": {},
+                "stable": {},
+                "rules": TrialRules().to_body(),
+            },
+        }
+    )  # fmt: skip
+
+
+def test_the_best_candidate_of_a_busy_target_is_a_larger_batch_until_all_is_tried() -> None:
+    snapshot, policy = a_snapshot(busy=0.97), a_policy()
+    analysis = analyze(snapshot, policy)
+    best = best_candidate(snapshot, analysis, policy, current(), ())
+    assert isinstance(best, Candidate)
+    assert best.change_summary == "maxBatchSize 1→8"
+    search = (a_trial(BATCH, "1", "8"), a_trial(BATCH, "1", "2"), a_trial(CACHE, "0", "16Mi"))
+    assert best_candidate(snapshot, analysis, policy, current(), search) == (
+        "SearchEnded",
+        "no change is expected to bring 0.05 (trial.minEffect) any more",
+    )
+
+
+def test_a_target_that_is_not_there_has_no_candidate() -> None:
+    snapshot = replace(a_snapshot(), target=TargetProblem("TargetNotFound", "gone"))
+    policy = a_policy()
+    assert isinstance(best_candidate(snapshot, analyze(snapshot, policy), policy, current(), ()), tuple)
+
+
+def test_facts_are_those_of_the_tick() -> None:
+    batch = a_reading(Signal.BATCH_SIZE, {"chat-0": 3.0, "chat-1": 5.0})
+    repeats = a_reading(Signal.INPUT_REPEAT_RATIO, {"chat-0": 0.3, "chat-1": 0.5})
+    readings = {Signal.BATCH_SIZE: batch, Signal.INPUT_REPEAT_RATIO: repeats}
+    snapshot = a_snapshot(target=a_target(2), busy=0.95, slow=0.5, readings=readings)
+    policy = a_policy(objectives={"latency": {"max": "200ms"}}, goal="MinimizeLatency")
+    facts = facts_of(snapshot, analyze(snapshot, policy), policy, (a_trial(BATCH, "1", "8"),))
+    assert (facts.mean_batch, facts.latency_violated, facts.saturated) == (4.0, True, True)
+    assert facts.repeat_share == pytest.approx(0.4)
+    assert facts.hit_share is None
+    assert facts.tried == {(BATCH, "1", "8")}
+    assert not facts.seeks_latency
+    with_series = replace(snapshot, history=snapshot.history | {Signal.BATCH_SIZE: a_series(Signal.BATCH_SIZE, 6.0)})
+    assert facts_of(with_series, analyze(snapshot, policy), policy, ()).mean_batch == pytest.approx(6.0)

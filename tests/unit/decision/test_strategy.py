@@ -1,0 +1,123 @@
+"""What is tried next, or why nothing is: each gate, and their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.builders import CANARY, RULES, STABLE, a_pod, a_target, a_trial, a_tuning, an_engine, at
+from fakes.ledger import an_intent
+from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
+
+from trimtab_api.trial import OptimizationTrial
+from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.decision.strategy import GATES, Held, Proposal, search_of, strategize
+from trimtab_operator.model.snapshot import Target
+
+FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
+AWAY = engines(None, an_engine(pod="chat-1", attached=False))
+STARTING = attached_target(pods=(*attached_pods(), a_pod("chat-2", ready=False)), count=3)
+UNLIKE = engines(None, CANARY)
+BREACHED = {"phase": "Finished", "verdict": "Regressed", "violations": 1}
+
+
+def strategy(*, status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **seen: Any) -> Any:
+    snapshot = a_tuned_snapshot(**{"busy": 0.95, **seen})
+    policy = a_tuned_policy(status=status, **(spec or {}))
+    assert isinstance(snapshot.target, Target)
+    return strategize(snapshot, analyze(snapshot, policy), policy, snapshot.target)
+
+
+CASES: list[tuple[str, dict[str, Any], str, str]] = [
+    ("no-knobs", {"spec": {"knobs": {}}}, "NoKnobs", "spec.knobs"),
+    ("recommend", {"spec": {"mode": "Recommend"}}, "RecommendOnly", "Recommend"),
+    ("kill-switch", {"max_mode": "Recommend"}, "MaxModeRecommend", "maxMode"),
+    ("frozen", {"spec": {"freeze": FREEZE}}, "Frozen", "until 24:00 UTC"),
+    ("taken", {"taken_by": "prod/older"}, "TargetTaken", "prod/older"),
+    ("asked-back", {"spec": {"rollbackTo": "chat-4"}}, "RolledBackByUser", "trial chat-4"),
+    ("no-token", {"target": a_target()}, "NoTokenVolume", "no pod mounts a token"),
+    ("attaching", {"engines": AWAY}, "Attaching", "pod chat-1"),
+    ("one-pod", {"target": attached_target(1)}, "NeedsTwoReplicas", "two serving pods"),
+    ("untrusted", {"busy": 9.0}, "MetricsUntrusted", "busy"),
+    ("discovery", {"status": {"phase": "Discovery"}}, "Baseline", "not known yet"),
+    ("just-made", {"status": {"phase": "Unknown"}}, "Baseline", "not known yet"),
+    ("no-baseline", {"status": {"baseline": None}}, "Baseline", "not known yet"),
+    ("short-window", {"spec": {"trial": RULES | {"window": "30s"}}}, "TrialWindowTooShort", "8 scrapes of 5 s"),
+    ("intent", {"status": {"intent": an_intent()}}, "RolloutInProgress", "replicas"),
+    ("rollout", {"target": attached_target(rolling_out=True)}, "RolloutInProgress", "replicas"),
+    ("a-pod-starts", {"target": STARTING}, "RolloutInProgress", "replicas"),
+    ("no-trials", {"spec": {"trial": RULES | {"maxTrials": 0}}}, "SearchEnded", "all 0 trials"),
+    ("budget-spent", {"spec": {"trial": RULES | {"maxTrials": 1}}, "trials": (a_trial(),)}, "SearchEnded", "all 1"),
+    ("too-many-breaches", {"trials": (a_trial(status=BREACHED), a_trial("chat-2", status=BREACHED))},
+     "SearchEnded", "2 trials breached a guard"),
+    ("one-breach-of-none", {"spec": {"trial": RULES | {"maxViolatingTrials": 0}}, "trials": (a_trial(status=BREACHED),)},
+     "SearchEnded", "1 trials breached"),
+    ("unlike", {"engines": UNLIKE}, "SettingsDiffer", "same settings"),
+    ("nothing-left", {"spec": {"knobs": {"batching": {}}}}, "SearchEnded", "trial.minEffect"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "reason", "text"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
+def test_a_gate_says_why_nothing_is_tried(fields: dict[str, Any], reason: str, text: str) -> None:
+    held: Held = strategy(**fields)
+    assert held[0] == reason
+    assert text in held[1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="the usual"),
+        pytest.param({"spec": {"trial": RULES | {"maxViolatingTrials": 0}}}, id="no breach allowed and none made"),
+        pytest.param({"trials": (a_trial(status=BREACHED, created=-2000.0),)}, id="a breach of an earlier search"),
+    ],
+)
+def test_with_every_gate_open_the_best_candidate_is_proposed(fields: dict[str, Any]) -> None:
+    found = strategy(**fields)
+    assert isinstance(found, Proposal), found
+    assert found.candidate.change_summary == "maxBatchSize 1→8"
+    assert found.current == STABLE
+
+
+def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
+    over = a_trial(status={"phase": "Finished", "verdict": "Inconclusive"})
+    found = strategy(trials=(over,))
+    assert not isinstance(found, Proposal) or found.candidate.change_summary != "maxBatchSize 1→8"
+
+
+def test_why_nothing_is_tried_does_not_depend_on_what_was_tuned_before() -> None:
+    assert strategy(spec={"knobs": {}}, status={"tuning": a_tuning()})[0] == "NoKnobs"
+
+
+def test_the_gates_are_passed_in_the_order_in_which_a_person_would_mend_them() -> None:
+    names = [gate.__name__ for gate in GATES]
+    assert names.index("_not_permitted") < names.index("_too_few") < names.index("_not_measured")
+    assert names[-1] == "_spent"
+
+
+def made(name: str, created: float) -> OptimizationTrial:
+    return a_trial(name, created=created)
+
+
+def test_a_search_is_all_trials_since_the_baseline() -> None:
+    trials = (made("chat-1", -1201.0), made("chat-2", -1200.0), made("chat-3", -60.0))
+    assert [each.metadata.name for each in search_of(a_tuned_policy(), trials)] == ["chat-2", "chat-3"]
+    assert search_of(a_tuned_policy(status={"baseline": None}), trials) == ()
+    later = BASELINE | {"to": at(-30.0)}
+    assert search_of(a_tuned_policy(status={"baseline": later}), trials) == ()
+
+
+def test_a_trial_without_a_time_belongs_to_no_search() -> None:
+    trial = a_trial()
+    bare = trial.model_copy(update={"metadata": trial.metadata.model_copy(update={"creation_timestamp": None})})
+    assert search_of(a_tuned_policy(), (bare,)) == ()
+
+
+def test_before_anything_limits_the_target_nothing_is_tried() -> None:
+    snapshot, policy = a_tuned_snapshot(), a_tuned_policy()
+    assert isinstance(snapshot.target, Target)
+    unknown = replace(analyze(snapshot, policy), bottleneck=None)
+    found = strategize(snapshot, unknown, policy, snapshot.target)
+    assert not isinstance(found, Proposal)
+    assert found[0] == "Baseline"

@@ -1,0 +1,81 @@
+"""A new trial as an object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes.builders import CANARY, STABLE, a_pod, a_trial
+from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target
+
+from trimtab_api.trial import OptimizationTrial
+from trimtab_operator.decision.candidates import Candidate
+from trimtab_operator.model.action import TrialRecord
+from trimtab_operator.model.snapshot import Target
+from trimtab_operator.trial.draft import POLICY_LABEL, draft, next_number
+
+CHANGE = a_trial().spec.change
+CANDIDATE = Candidate(CHANGE, CANARY, "more in one pass", (), "throughput +80%", 0.8)
+
+
+def drafted(target: Target | None = None, trials: tuple[OptimizationTrial, ...] = ()) -> TrialRecord:
+    seen = target or attached_target()
+    return draft(CANDIDATE, STABLE, a_tuned_snapshot(target=seen, trials=trials), seen, a_tuned_policy())
+
+
+def test_a_trial_says_what_is_tried_why_and_what_to_go_back_to() -> None:
+    record = drafted()
+    assert record.body is not None
+    trial = OptimizationTrial.model_validate(record.body)
+    assert (record.namespace, record.name, record.status) == ("prod", "chat-1", None)
+    assert (trial.spec.canary, trial.spec.stable, trial.spec.change) == (CANARY, STABLE, CHANGE)
+    assert (trial.spec.change_summary, trial.spec.hypothesis) == ("maxBatchSize 1→8", "more in one pass")
+    assert (trial.spec.target.uid, trial.spec.target.template_hash) == ("target-uid", "abc")
+    assert trial.spec.rules == a_tuned_policy().spec.trial
+    assert trial.status.phase == "Unknown"
+
+
+def test_a_trial_belongs_to_its_policy_and_does_not_keep_it_from_being_deleted() -> None:
+    metadata: dict[str, Any] = (drafted().body or {})["metadata"]
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("policy-uid", True, False)
+    assert metadata["labels"] == {POLICY_LABEL: "chat"}
+
+
+def test_the_pod_that_is_first_by_name_gets_the_change_whatever_their_order() -> None:
+    pods = tuple(reversed(attached_pods(3)))
+    bodies = (drafted(attached_target(pods=pods)).body or {})["spec"]["pods"]
+    assert [(pod["name"], pod["arm"]) for pod in bodies] == [
+        ("chat-0", "Canary"),
+        ("chat-1", "Stable"),
+        ("chat-2", "Stable"),
+    ]
+
+
+def test_only_pods_that_serve_and_can_ask_take_part() -> None:
+    plain, unready = a_pod("chat-8"), replace(a_pod("chat-9", attachable=True), ready=False)
+    bodies = (drafted(attached_target(pods=(*attached_pods(), plain, unready))).body or {})["spec"]["pods"]
+    assert [pod["name"] for pod in bodies] == ["chat-0", "chat-1"]
+
+
+def test_more_pods_than_an_object_may_name_are_cut() -> None:
+    assert len((drafted(attached_target(300)).body or {})["spec"]["pods"]) == 256
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param([], 1, id="none"),
+        pytest.param(["chat-1", "chat-2"], 3, id="next"),
+        pytest.param(["chat-9", "chat-10", "chat-4"], 11, id="largest-as-a-number"),
+        pytest.param(["chat-by-hand"], 1, id="named-otherwise"),
+    ],
+)
+def test_the_number_follows_the_largest(names: list[str], expected: int) -> None:
+    assert next_number(a_trial(name) for name in names) == expected
+
+
+def test_a_draft_made_twice_is_the_same() -> None:
+    assert drafted(trials=(a_trial(),)) == drafted(trials=(a_trial(),))
+    assert drafted(trials=(a_trial(),)).name == "chat-2"

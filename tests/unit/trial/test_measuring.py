@@ -1,0 +1,95 @@
+"""The measurement in one tick: looks, verdicts, and what happens without data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes.arms import SETTLED_AT, UNTIL, Level, after_change, some_arms
+from fakes.builders import NOW, RULES, a_trial, an_engine, at
+from fakes.stands import a_stand, a_tuned_policy, engines
+
+from trimtab_api.trial import TrialPhase, TrialStatus
+from trimtab_operator.model.arms import Arms
+from trimtab_operator.model.signals import Signal
+from trimtab_operator.trial.measuring import measure
+
+GIVEN = {"phase": "Measuring", "changed": ["uid-chat-0"], "changedAt": at(), "startedAt": at()}
+SETTLED = GIVEN | {"measuredFrom": at(SETTLED_AT - NOW)}
+AT_LOOK = UNTIL - NOW
+GUARDED = a_tuned_policy(objectives={"errorRatio": {"max": "0.01"}})
+
+
+def changing(before: float, after: float) -> Level:
+    """A busy share that changes with the change, and a little from slot to slot."""
+    return lambda slot: (after if slot >= 0 else before) * (1.0 + 0.01 * (slot % 2))
+
+
+def arms(busy: Level, **levels: Level) -> Arms:
+    return some_arms({Signal.BUSY_RATIO: busy} | {Signal(name): level for name, level in levels.items()})
+
+
+def measured(seen: Arms | None, *, after: float = AT_LOOK, status: dict[str, Any] | None = None, **fields: Any) -> Any:
+    trial = a_trial(status=SETTLED | (status or {}))
+    return measure(a_stand(trial, arms=seen, after=after, engines=engines(an_engine(), None), **fields))
+
+
+def test_a_clear_gain_at_a_look_is_rolled_out() -> None:
+    found: TrialStatus = measured(arms(changing(0.8, 0.5)))
+    assert (found.phase, found.verdict) == ("RollingOut", "Improved")
+    assert found.changed == ("uid-chat-0",), "one pod has it; the others follow"
+    assert found.ended_at == found.changed_at
+    assert found.observed
+    assert "busy seconds per answer" in found.reason
+
+
+def test_a_clear_loss_at_a_look_is_taken_back() -> None:
+    found: TrialStatus = measured(arms(changing(0.6, 0.9)))
+    assert (found.phase, found.verdict, found.violations, found.looks) == ("Reverting", "Regressed", 0, 1)
+
+
+def test_a_guard_in_breach_ends_it_between_looks_and_counts_as_a_violation() -> None:
+    found: TrialStatus = measured(arms(0.8, errors_per_second=after_change(0.0, 3.0)), after=60.0, policy=GUARDED)
+    assert (found.phase, found.verdict, found.violations) == ("Reverting", "Regressed", 1)
+    assert found.observed
+
+
+def test_a_look_without_an_answer_is_noted_once() -> None:
+    noisy = arms(lambda slot: 0.8 + (0.15 if slot % 2 else -0.15) - (0.03 if slot > 0 else 0.0))
+    first: TrialStatus = measured(noisy)
+    assert (first.phase, first.looks, first.verdict) == ("Measuring", 1, "Unknown")
+    assert first.reason
+    again = measured(noisy, status=first.to_body())
+    assert again == first
+
+
+def test_before_the_first_look_nothing_is_noted() -> None:
+    found = measured(arms(changing(0.8, 0.5)), after=60.0)
+    assert (found.phase, found.looks, found.observed) == (TrialPhase.MEASURING, 0, ())
+
+
+def test_before_the_arms_have_settled_nothing_is_judged() -> None:
+    broken = arms(0.8, errors_per_second=30.0)
+    assert measured(broken, after=5.0, policy=GUARDED).phase is TrialPhase.MEASURING
+
+
+@pytest.mark.parametrize(
+    ("after", "fields", "phase"),
+    [
+        pytest.param(100.0, {}, "Measuring", id="no-arms"),
+        pytest.param(100.0, {"busy": 9.0}, "Measuring", id="untrusted"),
+        pytest.param(491.0, {}, "Reverting", id="no-arms-until-the-end"),
+        pytest.param(491.0, {"busy": 9.0}, "Reverting", id="untrusted-until-the-end"),
+    ],
+)
+def test_without_trusted_measurements_it_waits_until_its_time_is_over(
+    after: float, fields: dict[str, Any], phase: str
+) -> None:
+    seen = arms(changing(0.8, 0.5)) if fields else None
+    found = measured(seen, after=after, **fields)
+    assert (found.phase, found.verdict) == (phase, "Unknown" if phase == "Measuring" else "Inconclusive")
+
+
+def test_the_rules_of_the_trial_count_and_not_those_of_the_policy_now() -> None:
+    later = a_tuned_policy(trial=RULES | {"window": "30m", "maxWindow": "60m"})
+    assert measured(arms(changing(0.8, 0.5)), policy=later).phase is TrialPhase.ROLLING_OUT

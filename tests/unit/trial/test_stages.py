@@ -1,0 +1,139 @@
+"""Each stage of a trial, up to the measurement: what becomes of it in one tick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes.builders import CANARY, NOW, RULES, STABLE, a_pod, a_trial, a_tuning, an_engine, at
+from fakes.ledger import an_entry
+from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
+
+from trimtab_api.trial import TrialPhase, TrialStatus
+from trimtab_operator.trial.stages import STAGES, next_status
+
+ASKING = RULES | {"approval": "Required"}
+FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
+GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-10.0), "startedAt": at(-10.0)}
+REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
+YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
+
+
+def trial_in(phase: str, *, status: dict[str, Any] | None = None, **spec: Any) -> Any:
+    return a_trial(status={"phase": phase} | (status or {}), **spec)
+
+
+def after(trial: Any, **stand: Any) -> TrialStatus:
+    return next_status(a_stand(trial, **stand))
+
+
+CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
+    ("made", trial_in("Unknown"), {}, "RunIn", "Unknown", ""),
+    ("made-asking", trial_in("Unknown", rules=ASKING), {}, "AwaitingApproval", "Unknown", "set spec.approval"),
+    ("nobody-said", trial_in("AwaitingApproval", rules=ASKING), {}, "AwaitingApproval", "Unknown", "trial chat-1 to"),
+    ("approved", trial_in("AwaitingApproval", rules=ASKING, approval="Approved"), {}, "RunIn", "Unknown", ""),
+    ("approved-at-once", trial_in("Unknown", rules=ASKING, approval="Approved"), {}, "RunIn", "Unknown", ""),
+    ("denied", trial_in("AwaitingApproval", approval="Denied"), {}, "Finished", "Denied", "denied by a person"),
+    ("alike", trial_in("RunIn"), {}, "Starting", "Unknown", ""),
+    ("not-alike-yet", trial_in("RunIn"), {"target": YOUNG}, "RunIn", "Unknown", ""),
+    ("run-in-untrusted", trial_in("RunIn"), {"busy": 9.0}, "RunIn", "Unknown", ""),
+    ("run-in-frozen", trial_in("RunIn"), {"policy": a_tuned_policy(freeze=FREEZE)}, "RunIn", "Unknown", ""),
+    ("taken", trial_in("Starting", status=GIVEN), {"engines": engines(CANARY, None)}, "Measuring", "Unknown", ""),
+    ("not-taken-yet", trial_in("Starting", status=GIVEN), {}, "Starting", "Unknown", ""),
+    ("refused", trial_in("Starting", status=GIVEN), {"engines": REFUSING}, "Reverting", "FailedToStart",
+     "refused the change: maxBatchSize 8: too large"),
+    ("no-answer", trial_in("Starting", status=GIVEN), {"after": 111.0}, "Reverting", "FailedToStart", "within 120 s"),
+    ("restored", trial_in("Reverting", status=GIVEN), {"policy": a_tuned_policy(status={"tuning": a_tuning()})},
+     "Finished", "Unknown", ""),
+    ("restored-without-tuning", trial_in("Reverting", status=GIVEN), {"engines": engines(STABLE, STABLE)},
+     "Finished", "Unknown", ""),
+    ("not-restored-yet", trial_in("Reverting", status=GIVEN), {"engines": engines(CANARY, None)},
+     "Reverting", "Unknown", ""),
+    ("never-restored", trial_in("Reverting", status=GIVEN), {"engines": engines(CANARY, None), "after": 111.0},
+     "Finished", "Unknown", ""),
+    ("gone-while-reverting", trial_in("Reverting", status=GIVEN),
+     {"engines": engines(CANARY, None), "target": attached_target(pods=attached_pods()[1:])}, "Finished", "Unknown", ""),
+    ("over", trial_in("Finished"), {}, "Finished", "Unknown", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trial", "stand", "phase", "verdict", "text"), [pytest.param(*case[1:], id=case[0]) for case in CASES]
+)
+def test_a_stage_leads_on_when_its_own_question_is_answered(
+    trial: Any, stand: dict[str, Any], phase: str, verdict: str, text: str
+) -> None:
+    found = after(trial, **stand)
+    assert (found.phase, found.verdict) == (phase, verdict)
+    assert text in found.reason
+
+
+def test_every_phase_has_its_stage() -> None:
+    assert set(STAGES) == set(TrialPhase)
+
+
+@pytest.mark.parametrize(("approval", "field"), [("Approved", "anna"), ("Denied", "anna")])
+def test_who_said_yes_or_no_is_kept(approval: str, field: str) -> None:
+    found = after(trial_in("AwaitingApproval", approval=approval), approvers={"chat-1": field})
+    assert found.approved_by == "anna"
+    assert ("anna" in found.reason) == (approval == "Denied")
+
+
+def test_what_it_waited_for_is_no_reason_any_more_once_it_is_approved() -> None:
+    waiting = after(trial_in("Unknown", rules=ASKING))
+    told = trial_in("AwaitingApproval", status={"reason": waiting.reason}, rules=ASKING, approval="Approved")
+    assert after(told).reason == ""
+
+
+def test_a_start_names_the_canary_alone_and_the_time() -> None:
+    found = after(trial_in("RunIn"))
+    assert found.changed == ("uid-chat-0",)
+    assert found.started_at == found.changed_at
+    assert found.started_at is not None
+    assert found.started_at.timestamp() == NOW
+
+
+def test_the_measurement_begins_at_the_edge_of_a_slot_after_settling() -> None:
+    found = after(trial_in("Starting", status=GIVEN), engines=engines(CANARY, None), after=3.0)
+    assert found.measured_from is not None
+    assert found.measured_from.timestamp() == NOW + 30.0  # slots of 30 s: a sixth of 2 min, rounded up
+
+
+def test_a_trial_that_ends_before_any_pod_has_the_change_has_nothing_to_take_back() -> None:
+    assert after(trial_in("AwaitingApproval", approval="Denied")).phase is TrialPhase.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("stand", "starts"),
+    [
+        pytest.param({"trials": (a_trial("chat-0", status={"phase": "Finished", "changedAt": at(-60.0)}),)}, False,
+                     id="an older trial has just ended"),
+        pytest.param({"trials": (a_trial("chat-0", status={"phase": "Finished", "changedAt": at(-600.0)}),)}, True,
+                     id="an older trial ended long ago"),
+        pytest.param({"trials": (a_trial("chat-0", status={"phase": "Finished"}),)}, True,
+                     id="an older trial changed nothing"),
+        pytest.param({"policy": a_tuned_policy(status={"history": [an_entry(what="RolledBack")]})}, False,
+                     id="settings were taken back a minute ago"),
+        pytest.param({"policy": a_tuned_policy(status={"history": [an_entry()]})}, True,
+                     id="replicas were changed a minute ago"),
+        pytest.param({"target": attached_target(pods=())}, False, id="no pod serves"),
+        pytest.param({"target": attached_target(pods=attached_pods(ready_at=None))}, True,
+                     id="since when they serve is not known, when they were made is"),
+    ],
+)  # fmt: skip
+def test_the_run_in_counts_from_when_both_arms_were_last_made_unequal(stand: dict[str, Any], starts: bool) -> None:
+    found = after(trial_in("RunIn"), **stand)
+    assert (found.phase is TrialPhase.STARTING) is starts
+
+
+def test_without_a_known_scrape_interval_a_usual_one_is_assumed() -> None:
+    taken = {"engines": engines(CANARY, None), "after": 3.0}
+    found = after(trial_in("Starting", status=GIVEN), scrape_interval_seconds=None, **taken)
+    assert found.measured_from is not None
+    assert found.measured_from.timestamp() == NOW + 60.0
+
+
+def test_an_engine_that_nobody_knows_runs_nothing() -> None:
+    stand = a_stand(trial_in("Starting", status=GIVEN), engines={"other": an_engine()})
+    assert not stand.all_run(("uid-chat-0",), CANARY)
+    assert stand.all_run(("uid-gone",), CANARY)
