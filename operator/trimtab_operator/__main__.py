@@ -97,7 +97,7 @@ def _operator(
     cache = PolicyCache(queue.add)
     identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
     switch = ModeSwitch(kube, clock, settings.pod_namespace, settings.mode_configmap)
-    hands = Hands(kube, switch, TuningBoard(nodes.add, cache.keys), FailPoint(settings.fail_point))
+    hands = Hands(kube, switch, TuningBoard(nodes.add, cache.all_keys), FailPoint(settings.fail_point))
     trust = Trust(kube, clock, settings.pod_namespace, hands.board.namespaces, settings.trust, telemetry=telemetry)
     eyes = _eyes(settings, kube, Batch(prometheus, cache.namespaces), switch, cache)
     controller = Controller(
@@ -105,7 +105,7 @@ def _operator(
         cache,
         queue,
         partial(_watch, settings),
-        NodeWorker(NodeTuner(hands, lambda: trust.authority_hash), nodes, telemetry),
+        NodeWorker(NodeTuner(hands, lambda: trust.authority_hash, settings.watch_namespaces), nodes, telemetry),
         namespaces=settings.watch_namespaces,
         concurrency=settings.concurrency,
     )

@@ -198,7 +198,7 @@ def _metrics(namespaces: dict[str, str], role: AgentRole, pods: list[PodKey]) ->
         Signal.BATCH_SIZE: 1.0,
         Signal.CPU_USED_CORES: 0.5,
     }
-    per_pod = {Signal.BUSY_RATIO: busy}
+    per_pod: dict[Signal, Callable[[str, float], float | None]] = {Signal.BUSY_RATIO: busy}
     return FakePrometheus(lambda: list(pods), values=values, per_pod=per_pod, scrape_interval_seconds=1.0)
 
 

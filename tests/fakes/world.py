@@ -77,12 +77,11 @@ class Stage:
         eyes = Eyes(self.kube, batch, feeds, TargetReader(self.kube), switch, self.cache.bodies)
         events = EventLedger(self.kube, self.clock, "operator-1")
         self.nodes: KeyedQueue[str] = KeyedQueue(self.clock)
-        hands = Hands(self.kube, switch, TuningBoard(self.nodes.add, self.cache.keys), FailPoint())
+        hands = Hands(self.kube, switch, TuningBoard(self.nodes.add, self.cache.all_keys), FailPoint())
         self.node_worker = NodeWorker(NodeTuner(hands, lambda: "authority"), self.nodes, telemetry)
         self.world = World(self.clock, self.kube, eyes, events, hands, telemetry)
         self.ticks = Ticks(self.world, self.cache, self.queue)
-        for body in self.kube.all(POLICIES):
-            self.cache.put(body)
+        self.cache.replace_all(self.kube.all(POLICIES))
 
     def deploy(
         self, name: str = "llama", *, replicas: int | None = None, attached: bool = False, **settings: Any

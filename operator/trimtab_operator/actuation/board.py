@@ -12,9 +12,12 @@ PolicyKey = tuple[str, str]
 
 
 class TuningBoard:
-    """Calls `changed` with the name of each node whose entries may have changed. `policies` answers which there are."""
+    """Calls `changed` with the name of each node whose entries may have changed.
 
-    def __init__(self, changed: Callable[[str], None], policies: Callable[[], Iterable[PolicyKey]]) -> None:
+    `policies` answers which there are, None while that is not known.
+    """
+
+    def __init__(self, changed: Callable[[str], None], policies: Callable[[], Iterable[PolicyKey] | None]) -> None:
         self._changed = changed
         self._policies = policies
         self._asks: dict[PolicyKey, tuple[Ask, ...]] = {}
@@ -49,4 +52,5 @@ class TuningBoard:
     @property
     def complete(self) -> bool:
         """Whether every policy has been heard since the start: only then does silence about a pod mean anything."""
-        return all(key in self._asks for key in self._policies())
+        policies = self._policies()
+        return policies is not None and all(key in self._asks for key in policies)

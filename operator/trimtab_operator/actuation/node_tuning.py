@@ -28,10 +28,14 @@ Outcome = Literal["same", "written", "withheld", "no node"]
 
 @dataclass(frozen=True)
 class NodeTuner:
-    """`authority` answers the hash of the authority that signs agents' certificates now; None while not known."""
+    """`authority` answers the hash of the authority that signs agents' certificates now; None while not known.
+
+    `namespaces` are those that this operator watches, all when empty: entries of others are another installation's.
+    """
 
     hands: Hands
     authority: Callable[[], str | None]
+    namespaces: tuple[str, ...] = ()
 
     async def tune(self, node: str) -> Outcome:
         """Compose and write one node's NodeTuning.
@@ -44,10 +48,12 @@ class NodeTuner:
         existing = _entries(stored)
         asked, complete = board.asked(node), board.complete
         known = {entry.pod_uid for entry in asked}
-        orphans = [entry for entry in existing if entry.pod_uid not in known]
+        ours = [entry for entry in existing if self._is_watched(entry)]
+        others = [entry for entry in existing if not self._is_watched(entry)]
+        orphans = [entry for entry in ours if entry.pod_uid not in known]
         living = await _living(kube, orphans) if complete else frozenset[str]()
-        wanted = node_spec(asked, existing, living, complete=complete)
-        annotations = self._annotations(stored)
+        wanted = node_spec((*asked, *others), ours, living, complete=complete)
+        annotations = self._annotations(stored) if asked else {}
         if wanted == tuple(sorted(existing, key=lambda entry: entry.pod_uid)) and not annotations:
             return "same"
         if (await self.hands.switch.ceiling()).mode != "Apply":
@@ -56,6 +62,9 @@ class NodeTuner:
         outcome = await self._write(node, stored, wanted, annotations)
         self.hands.fail_point.reach("acted")
         return outcome
+
+    def _is_watched(self, entry: EngineEntry) -> bool:
+        return not self.namespaces or entry.namespace in self.namespaces
 
     def _annotations(self, stored: Json | None) -> dict[str, str]:
         """Return the annotation that tells agents of a new authority, where it differs and the object has entries."""

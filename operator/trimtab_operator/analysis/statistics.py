@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+DUST = 1e-18  # squares below that share of the values are what rounding leaves of equal ones
 MOST_CORRELATION = 0.9
 _TINY = 1e-300
 _NORMAL = NormalDist()
@@ -94,13 +95,14 @@ def correlation(*series: tuple[float, ...]) -> float:
     The estimate from few values is too low by about (1 + 4r)/n, n being the length of a series (F. H. C. Marriott and
     J. A. Pope, 1954); that is made good. A negative one is taken for 0: chance must not make few slots worth more.
     """
-    squares = products = 0.0
+    squares = products = size = 0.0
     length = sum(map(len, series)) / len(series)
     for values in series:
         off = np.asarray(values) - float(np.mean(values))
+        size += float(np.sum(np.square(values)))
         squares += float(off @ off)
         products += float(off[:-1] @ off[1:])
-    if squares <= 0.0:
+    if squares <= DUST * size:
         return 0.0
     raw = products / squares
     return min(MOST_CORRELATION, max(0.0, raw + (1.0 + 4.0 * raw) / length))

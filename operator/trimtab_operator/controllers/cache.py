@@ -21,6 +21,7 @@ class PolicyCache:
     def __init__(self, changed: Callable[[PolicyKey], None]) -> None:
         self._bodies: dict[PolicyKey, Json] = {}
         self._changed = changed
+        self._listed = False
 
     def put(self, body: Json) -> bool:
         """Store what the watch, the list or a live read showed; True if something that matters differs."""
@@ -47,15 +48,16 @@ class PolicyCache:
         gone = self._bodies.keys() - listed.keys()
         for key in gone:
             self.remove(key)
+        self._listed = True
         return missed + len(gone)
 
     def bodies(self) -> list[Json]:
         """Every policy: identity, age and target; not its status."""
         return list(self._bodies.values())
 
-    def keys(self) -> tuple[PolicyKey, ...]:
-        """Every policy's key."""
-        return tuple(self._bodies)
+    def all_keys(self) -> tuple[PolicyKey, ...] | None:
+        """Every policy's key; None before the first full list, when nobody can know."""
+        return tuple(self._bodies) if self._listed else None
 
     def uid(self, key: PolicyKey) -> str | None:
         """Return the identity of the policy that bears this name now."""

@@ -79,6 +79,7 @@ class Controller:
             group.create_task(self._watch(), name="watch")
             group.create_task(self._measure(), name="queue gauges")
             group.create_task(self._nodes.work(), name="nodes")
+            group.create_task(self._nodes.follow_authority(self._world.clock), name="authority")
             for number in range(self._concurrency):
                 group.create_task(self._ticks.work(), name=f"worker {number}")
 

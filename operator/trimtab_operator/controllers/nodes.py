@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from trimtab_operator.actuation.node_tuning import NodeTuner
+from trimtab_operator.clock import Clock
 from trimtab_operator.controllers.queue import KeyedQueue
 from trimtab_operator.errors import KubeError, LeadershipLost
 from trimtab_operator.kube.resources import NODE_TUNINGS
@@ -13,6 +14,7 @@ from trimtab_operator.telemetry import Telemetry
 
 RESYNC_SECONDS: Final = 300.0  # a foreign edit of a NodeTuning is put right within this time
 WITHHELD_SECONDS: Final = 5.0
+AUTHORITY_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,16 @@ class NodeWorker:
             self._queue.done(node, WITHHELD_SECONDS if outcome == "withheld" else RESYNC_SECONDS)
         self._telemetry.node(outcome)
         return outcome
+
+    async def follow_authority(self, clock: Clock) -> None:
+        """Look at every node again when another authority signs: its agent is told to ask for a new certificate."""
+        told = self._tuner.authority()
+        while True:
+            await clock.sleep(AUTHORITY_SECONDS)
+            now = self._tuner.authority()
+            if now != told:
+                told = now
+                await self._begin()
 
     async def _begin(self) -> None:
         """Look at every node that has a NodeTuning: entries of policies that went while nobody led are seen to."""

@@ -131,9 +131,9 @@ def _spent(ground: Ground) -> Held | None:
 
 
 GATES: tuple[Callable[[Ground], Held | None], ...] = (
-    _no_knobs,
     _not_permitted,
     _asked_back,
+    _no_knobs,
     _too_few,
     _not_measured,
     _unsettled,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from trimtab_api import OptimizationTrial
@@ -48,11 +49,12 @@ async def read_arms(look: Look, queries: Iterable[Query], trials: tuple[Optimiza
     lookback = trial_time.lookback(trial.spec.rules)
     wanted = [query for query in queries if query.signal in SIGNALS]
     histograms = [query for query in queries if query.kind == "histogram"]
+    started = trial.status.started_at
     since = trial.status.measured_from.timestamp() if trial.status.measured_from else None
     grids, distributions, run_in = await asyncio.gather(
         asyncio.gather(*(_grid(look, query, lookback, slot) for query in wanted)),
         asyncio.gather(*(look.distribution(query, span) for query in histograms if (span := _span(look, since)))),
-        asyncio.gather(*(_before(look, query, trial) for query in histograms if trial.status.started_at)),
+        asyncio.gather(*(_before(look, query, trial, started) for query in histograms if started is not None)),
     )
     names = (*canary, *stable)
     return Arms(
@@ -86,10 +88,9 @@ def _span(look: Look, since: float | None) -> float:
     return seconds if seconds >= 2.0 * scrape else 0.0
 
 
-async def _before(look: Look, query: Query, trial: OptimizationTrial) -> Distribution:
+async def _before(look: Look, query: Query, trial: OptimizationTrial, started: datetime) -> Distribution:
     """Return a histogram over the window before the change."""
-    changed = trial.status.started_at.timestamp() if trial.status.started_at else look.scope.now
-    return await look.distribution(query, trial_time.window(trial.spec.rules), changed)
+    return await look.distribution(query, trial_time.window(trial.spec.rules), started.timestamp())
 
 
 async def _grid(look: Look, query: Query, lookback: int, slot: int) -> Grid:

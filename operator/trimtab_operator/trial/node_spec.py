@@ -35,7 +35,7 @@ def asks_of(policy: OptimizationPolicy, snapshot: Snapshot) -> tuple[Ask, ...]:
         return ()
     if snapshot.taken_by is not None:
         return ()
-    pods = (pod for pod in target.pods if pod.attachable and not pod.deleting)
+    pods = (pod for pod in target.pods if pod.attachable)  # one on its way out is still there: it keeps what it has
     return tuple(Ask(pod.node, _entry(policy, target.namespace, pod)) for pod in pods if pod.node is not None)
 
 

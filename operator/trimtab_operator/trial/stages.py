@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trimtab_api.policy_spec import Approval
+from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.freeze import frozen_by
@@ -22,6 +23,7 @@ from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
 from trimtab_operator.trial.stand import Stand, alike_since, seconds_since
+from trimtab_operator.trial.tuning import tuning_of
 
 
 def next_status(stand: Stand) -> TrialStatus:
@@ -78,7 +80,8 @@ def _starting(stand: Stand) -> TrialStatus:
 
 def _reverting(stand: Stand) -> TrialStatus:
     """Wait for the pods to run what they had; one that does not answer goes back by itself when its time is over."""
-    restored = stand.policy.status.tuning.settings if stand.policy.status.tuning else stand.trial.spec.stable
+    stored = stand.policy.status.tuning or Tuning(settings=stand.trial.spec.stable)
+    restored = tuning_of(stand.trial, stored, stand.policy.status.last_known_good, stand.scrape_seconds).settings
     waited = seconds_since(stand.now, stand.status.changed_at)
     if stand.all_run(stand.status.changed, restored) or waited > trial_time.START_LIMIT:
         return stand.status.model_copy(update={"phase": TrialPhase.FINISHED})

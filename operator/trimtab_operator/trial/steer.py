@@ -14,6 +14,7 @@ from trimtab_api.policy_status import HistoryEntry, LastKnownGood, LedgerEvent, 
 from trimtab_api.trial import OptimizationTrial, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis.lookback import window_seconds
 from trimtab_operator.analysis.tunable import tunes_engines
+from trimtab_operator.decision.engines import attachable_pods
 from trimtab_operator.decision.strategy import Held, Proposal, strategize
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.analysis import Analysis, Constraint
@@ -115,7 +116,7 @@ def _told_by(trial: OptimizationTrial, standing: Course, scrape_seconds: float) 
     over = trial.status.phase is TrialPhase.FINISHED
     return replace(
         standing,
-        tuning=tuning_of(trial, standing.tuning or Tuning(settings=EngineSettings()), standing.good, scrape_seconds),
+        tuning=tuning_of(trial, standing.tuning or Tuning(settings=trial.spec.stable), standing.good, scrape_seconds),
         good=last_known_good(trial, standing.good),
         trial=None if over else trial,
         ended=trial if over else None,
@@ -145,8 +146,19 @@ def _at_rest(
         return replace(standing, current_trial=record.name, record=record)
     course = replace(standing, held=found)
     if found[0] == "Attaching" and course.tuning is None:
-        return replace(course, tuning=Tuning(settings=EngineSettings()))
+        return replace(course, tuning=Tuning(settings=_entered(snapshot, target)))
     return _asked_back(snapshot, policy, course)
+
+
+def _entered(snapshot: Snapshot, target: Target) -> EngineSettings:
+    """Return the settings to begin with: those that the pods' entries already hold, where they agree; else none.
+
+    A policy that is made anew, as after an uninstallation, goes on from what was promoted.
+    """
+    states = (snapshot.engines.get(pod.uid) for pod in attachable_pods(target))
+    entries = [state.entry for state in states if state is not None and state.entry is not None]
+    held = [entry.settings if entry.fallback is None else entry.fallback for entry in entries]
+    return held[0] if held and all(each == held[0] for each in held) else EngineSettings()
 
 
 def _left_behind(snapshot: Snapshot, target: Target, standing: Course) -> Course:

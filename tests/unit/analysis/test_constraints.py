@@ -28,6 +28,7 @@ def owned(kind: Any, name: str = "helm") -> Target:
 STUCK = a_pod("chat-2", ready=False, unschedulable_since=NOW - 61.0, unschedulable_message="0/1 nodes: no GPU")
 FRESHLY_STUCK = replace(STUCK, unschedulable_since=NOW - 30.0)
 ALL_DAY = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday, 08:00 UTC
+OTHER_RUNTIME = a_snapshot(target=a_target(runtime="vllm"))
 EDITS = [an_entry(id=f"edit-{n}", what="ForeignEdit", at=NOW - 60.0 * n, why="ForeignEdit: by x") for n in (3, 2, 1)]
 
 CASES: list[tuple[str, Snapshot, dict[str, Any], str, str]] = [
@@ -44,9 +45,9 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], str, str]] = [
     ("untrusted", a_snapshot(busy=9.0), {}, "MetricsUntrusted", "cannot be"),
     ("time-zone", a_snapshot(), {"freeze": [ALL_DAY[0] | {"timeZone": "Mars/Base"}]}, "InvalidSpec", "'Mars/Base'"),
     ("bounds", a_snapshot(), {"scaling": {"minReplicas": 9, "maxReplicas": 2}}, "InvalidSpec", "minReplicas 9"),
-    ("batching", a_snapshot(target=a_target(runtime="vllm")), {"knobs": {"batching": {"maxQueueDelay": {"max": "5ms"}}}}, "BatchingNotAvailable",
+    ("batching", OTHER_RUNTIME, {"knobs": {"batching": {"maxQueueDelay": {"max": "5ms"}}}}, "BatchingNotAvailable",
      "batching"),
-    ("cache", a_snapshot(target=a_target(runtime="vllm")), {"knobs": {"cache": {"memory": {"max": "1Gi"}}}}, "CacheNotAvailable", "cache"),
+    ("cache", OTHER_RUNTIME, {"knobs": {"cache": {"memory": {"max": "1Gi"}}}}, "CacheNotAvailable", "cache"),
     ("quantization", a_snapshot(), {"knobs": {"quantization": {"allowed": ["None", "Int8"]}}},
      "QuantizationNotAvailable", "quantization"),
     ("fp8-on-cpu", a_snapshot(), {"knobs": {"quantization": {"allowed": ["None", "FP8"]}}}, "HardwareMismatch", "FP8"),

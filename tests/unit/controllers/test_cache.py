@@ -57,3 +57,12 @@ def test_namespaces_are_those_that_hold_a_policy() -> None:
     assert cache.namespaces() == ("prod",)
     cache.remove(("prod", "a"))
     assert cache.namespaces() == ()
+
+
+def test_which_policies_there_are_is_known_from_the_first_full_list_on() -> None:
+    cache, _ = recording()
+    cache.put(body("a"))
+    assert cache.all_keys() is None
+    cache.replace_all([body("a")])
+    cache.put(body("b"))
+    assert cache.all_keys() == (("prod", "a"), ("prod", "b"))

@@ -125,6 +125,8 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], type, int | None, int | None, s
      "Stabilizing"),
     ("down-long-after-a-change", a_snapshot(rps=5, busy=0.1), history(an_entry(at=NOW - 301)), Change, 1, 1,
      "Utilization"),
+    ("no-down-during-a-trial", a_snapshot(rps=5, busy=0.1), {"status": {"currentTrial": "chat-1"}}, Hold, 2, 1,
+     "TrialRunning"),
     ("no-down-on-half-a-stabilisation", a_snapshot(rps=5, busy=0.1, history=over(150.0)), {}, Hold, 2, 1,
      "Stabilizing"),
     ("no-down-without-the-load-of-it", a_snapshot(rps=5, busy=0.1, history={RPS: over(150.0)[RPS]}), {}, Hold, 2, 1,

@@ -19,6 +19,7 @@ FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
 AWAY = engines(None, an_engine(pod="chat-1", attached=False))
 STARTING = attached_target(pods=(*attached_pods(), a_pod("chat-2", ready=False)), count=3)
 UNLIKE = engines(None, CANARY)
+NO_BREACH = RULES | {"maxViolatingTrials": 0}
 BREACHED = {"phase": "Finished", "verdict": "Regressed", "violations": 1}
 
 
@@ -51,7 +52,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("budget-spent", {"spec": {"trial": RULES | {"maxTrials": 1}}, "trials": (a_trial(),)}, "SearchEnded", "all 1"),
     ("too-many-breaches", {"trials": (a_trial(status=BREACHED), a_trial("chat-2", status=BREACHED))},
      "SearchEnded", "2 trials breached a guard"),
-    ("one-breach-of-none", {"spec": {"trial": RULES | {"maxViolatingTrials": 0}}, "trials": (a_trial(status=BREACHED),)},
+    ("one-breach-of-none", {"spec": {"trial": NO_BREACH}, "trials": (a_trial(status=BREACHED),)},
      "SearchEnded", "1 trials breached"),
     ("unlike", {"engines": UNLIKE}, "SettingsDiffer", "same settings"),
     ("nothing-left", {"spec": {"knobs": {"batching": {}}}}, "SearchEnded", "trial.minEffect"),
@@ -69,7 +70,7 @@ def test_a_gate_says_why_nothing_is_tried(fields: dict[str, Any], reason: str, t
     "fields",
     [
         pytest.param({}, id="the usual"),
-        pytest.param({"spec": {"trial": RULES | {"maxViolatingTrials": 0}}}, id="no breach allowed and none made"),
+        pytest.param({"spec": {"trial": NO_BREACH}}, id="no breach allowed and none made"),
         pytest.param({"trials": (a_trial(status=BREACHED, created=-2000.0),)}, id="a breach of an earlier search"),
     ],
 )

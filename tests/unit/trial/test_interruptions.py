@@ -11,17 +11,18 @@ from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target
 from trimtab_api.trial import TrialPhase
 from trimtab_operator.trial.interruptions import interrupted
 
-PHASES = [phase for phase in TrialPhase if phase is not TrialPhase.FINISHED]
+PHASES = tuple(phase for phase in TrialPhase if phase != "Finished")
 TESTING = {TrialPhase.RUN_IN, TrialPhase.STARTING, TrialPhase.MEASURING}
 PENDING = {TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, *TESTING}
 CHANGED = {TrialPhase.STARTING, TrialPhase.MEASURING, TrialPhase.ROLLING_OUT, TrialPhase.VALIDATING}
 GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-60.0), "startedAt": at(-60.0)}
+UNTIL_REVERTING = PENDING | CHANGED
 CANARY_POD, STABLE_POD = attached_pods()
 
 RULES: list[tuple[str, dict[str, Any], set[TrialPhase], str, str]] = [
-    ("another-template", {"target": attached_target(template_hash="new")}, set(PHASES) - {TrialPhase.REVERTING},
+    ("another-template", {"target": attached_target(template_hash="new")}, UNTIL_REVERTING,
      "TargetChanged", "the pod template of the target changed"),
-    ("another-deployment", {"target": attached_target(uid="new")}, set(PHASES) - {TrialPhase.REVERTING},
+    ("another-deployment", {"target": attached_target(uid="new")}, UNTIL_REVERTING,
      "TargetChanged", "the target was made anew"),
     ("mode", {"policy": a_tuned_policy(mode="Recommend")}, PENDING, "Inconclusive", "spec.mode of the policy became"),
     ("rollback", {"policy": a_tuned_policy(rollbackTo="chat-0")}, PENDING, "Inconclusive", "asks for chat-0"),
@@ -81,3 +82,8 @@ def test_one_of_several_stable_pods_may_go() -> None:
     three = [{"uid": f"uid-{pod}", "name": pod, "node": "node-a", "arm": arm} for pod, arm in arms]
     left = attached_target(pods=attached_pods(3)[:2])
     assert interrupted(a_stand(in_phase(TrialPhase.MEASURING, pods=three), target=left)) is None
+
+
+@pytest.mark.parametrize(("after", "over"), [(609.0, False), (610.0, True)])
+def test_the_time_of_a_trial_counts_from_its_start(after: float, over: bool) -> None:
+    assert (interrupted(a_stand(in_phase(TrialPhase.MEASURING), after=after)) is not None) is over

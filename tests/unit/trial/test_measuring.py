@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fakes.arms import SETTLED_AT, UNTIL, Level, after_change, some_arms
 from fakes.builders import NOW, RULES, a_trial, an_engine, at
-from fakes.stands import a_stand, a_tuned_policy, engines
+from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.trial import TrialPhase, TrialStatus
 from trimtab_operator.model.arms import Arms
@@ -88,6 +88,22 @@ def test_without_trusted_measurements_it_waits_until_its_time_is_over(
     seen = arms(changing(0.8, 0.5)) if fields else None
     found = measured(seen, after=after, **fields)
     assert (found.phase, found.verdict) == (phase, "Unknown" if phase == "Measuring" else "Inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("rules", "ready_at", "slots"),
+    [
+        pytest.param(RULES | {"window": "15s"}, -3600.0, 3, id="two windows at most"),
+        pytest.param(RULES, -45.0, 3, id="no longer than the pods have served"),
+    ],
+)
+def test_the_run_in_holds_only_slots_in_which_the_arms_were_alike(
+    rules: dict[str, Any], ready_at: float, slots: int
+) -> None:
+    target = attached_target(pods=attached_pods(ready_at=NOW + ready_at))
+    trial = a_trial(status=SETTLED, rules=rules)
+    found = measure(a_stand(trial, arms=arms(changing(0.8, 0.5)), after=AT_LOOK, target=target))
+    assert found.reason == f"{slots} slots of the run-in have data of both arms; 4 are needed"
 
 
 def test_the_rules_of_the_trial_count_and_not_those_of_the_policy_now() -> None:

@@ -66,7 +66,7 @@ def test_a_policy_that_may_not_act_asks_for_nothing(tuning: Tuning | None, field
     assert asked(tuning, **fields) == ()
 
 
-def test_pods_that_cannot_ask_or_are_on_their_way_out_or_nowhere_are_left_out() -> None:
+def test_pods_that_cannot_ask_or_are_nowhere_are_left_out_and_one_on_its_way_out_keeps_its_entry() -> None:
     pods = (
         *attached_pods(1),
         a_pod("chat-1"),
@@ -75,7 +75,11 @@ def test_pods_that_cannot_ask_or_are_on_their_way_out_or_nowhere_are_left_out() 
         a_pod("chat-4", attachable=True, ready=False, node="node-b"),
     )
     found = asked(a_tuning(), snapshot=a_tuned_snapshot(target=attached_target(pods=pods)))
-    assert [(ask.node, ask.entry.pod) for ask in found] == [("node-a", "chat-0"), ("node-b", "chat-4")]
+    assert [(ask.node, ask.entry.pod) for ask in found] == [
+        ("node-a", "chat-0"),
+        ("node-a", "chat-2"),
+        ("node-b", "chat-4"),
+    ]
 
 
 def test_while_not_every_policy_has_been_heard_entries_stay_exactly_as_they_are() -> None:

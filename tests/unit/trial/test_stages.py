@@ -15,6 +15,8 @@ from trimtab_operator.trial.stages import STAGES, next_status
 ASKING = RULES | {"approval": "Required"}
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
 GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-10.0), "startedAt": at(-10.0)}
+WORSE = GIVEN | {"verdict": "Regressed", "changed": ["uid-chat-0", "uid-chat-1"]}
+PROMOTED = a_tuned_policy(status={"tuning": a_tuning(CANARY, trial="chat-1")})  # died before it was taken back
 REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
 YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
 
@@ -52,7 +54,12 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("never-restored", trial_in("Reverting", status=GIVEN), {"engines": engines(CANARY, None), "after": 111.0},
      "Finished", "Unknown", ""),
     ("gone-while-reverting", trial_in("Reverting", status=GIVEN),
-     {"engines": engines(CANARY, None), "target": attached_target(pods=attached_pods()[1:])}, "Finished", "Unknown", ""),
+     {"engines": engines(CANARY, None), "target": attached_target(pods=attached_pods()[1:])},
+     "Finished", "Unknown", ""),
+    ("policy-does-not-say-it-yet", trial_in("Reverting", status=WORSE),
+     {"engines": engines(CANARY, CANARY), "policy": PROMOTED}, "Reverting", "Regressed", ""),
+    ("policy-does-not-say-it-yet-but-they-run-it", trial_in("Reverting", status=WORSE),
+     {"engines": engines(STABLE, STABLE), "policy": PROMOTED}, "Finished", "Regressed", ""),
     ("over", trial_in("Finished"), {}, "Finished", "Unknown", ""),
 ]  # fmt: skip
 

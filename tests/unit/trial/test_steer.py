@@ -9,9 +9,12 @@ from fakes.builders import CANARY, NOW, STABLE, a_target, a_trial, a_tuning, an_
 from fakes.ledger import an_intent
 from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
 
+from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy_status import LastKnownGood, Tuning
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.model.action import DeleteTrial
+from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
 from trimtab_operator.trial.steer import Course, steer
@@ -74,8 +77,7 @@ def test_a_trial_that_stands_still_is_not_stored_again_but_still_told() -> None:
 def test_a_trial_stored_by_a_process_that_died_before_the_policy_is_found_again() -> None:
     found = steered(trials=(a_trial(status=GIVEN | {"phase": "Measuring", "measuredFrom": at()}),), status={})
     assert found.current_trial == "chat-1"
-    assert found.tuning == Tuning(settings=a_tuning().settings, change=found.tuning.change if found.tuning else None)
-    assert found.tuning.change is not None
+    assert found.tuning == a_tuning(STABLE, change={"expiresAt": at(610.0)})
     assert found.good is not None
     assert found.good.settings == STABLE
 
@@ -120,6 +122,22 @@ def test_engines_that_are_waited_for_are_asked_for_something(status: dict[str, A
     found = steered(engines=AWAY, status=status)
     assert found.held is not None
     assert (found.held[0], found.tuning, found.constraint) == ("Attaching", tuning, None)
+
+
+@pytest.mark.parametrize(
+    ("entered", "settings"),
+    [
+        pytest.param((CANARY, CANARY), CANARY, id="alike: goes on from there"),
+        pytest.param((CANARY, STABLE), a_tuning().settings, id="unlike"),
+        pytest.param((CANARY, None), CANARY, id="one pod has none yet"),
+    ],
+)
+def test_a_policy_made_anew_begins_with_what_its_pods_were_given_before(
+    entered: tuple[EngineSettings | None, ...], settings: EngineSettings
+) -> None:
+    away = [an_engine(each, pod=f"chat-{number}", attached=False) for number, each in enumerate(entered)]
+    known = [EngineState() if wish is None else state for wish, state in zip(entered, away, strict=True)]
+    assert steered(engines=engines(*known)).tuning == a_tuning(settings)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +254,7 @@ def test_after_a_trial_moved_it_is_looked_at_again_at_once() -> None:
 def test_an_engine_that_is_waited_for_is_looked_at_soon(phase: str, seconds: float) -> None:
     given = GIVEN if phase != "RunIn" else {}
     target = attached_target(pods=attached_pods(ready_at=NOW - 61.0))
-    seen = {"target": target, "engines": engines(CANARY if phase == "Reverting" else None, None)}
+    seen: dict[str, Any] = {"target": target, "engines": engines(CANARY if phase == "Reverting" else None, None)}
     trial = a_trial(status=given | {"phase": phase, "measuredFrom": at()})
     step = stepped(trials=(trial,), status={"tuning": UNDER_TEST, "currentTrial": "chat-1"}, **seen)
     assert step.trial is None
@@ -255,3 +273,15 @@ def test_why_no_setting_is_tried_is_a_constraint_where_it_lasts() -> None:
     assert "NoTokenVolume" in [each["name"] for each in step.status["constraints"]]
     waiting = stepped(engines=AWAY)
     assert "Attaching" not in [each["name"] for each in waiting.status["constraints"]]
+
+
+def test_an_old_trial_is_deleted_in_a_tick_in_which_nothing_else_is_written() -> None:
+    old = tuple(a_trial(f"chat-{number}", status={"phase": "Finished"}, created=-9000.0) for number in range(1, 22))
+    made = a_trial("chat-22", status={"phase": "Unknown"}, created=-1.0)
+    first = stepped(trials=(*old, made))
+    assert (first.status is not None, first.actions) == (True, ())
+    again = stepped(trials=(*old, made), status=first.status)
+    assert (again.status, again.trial is not None, again.actions) == (None, True, ())
+    moved = a_trial("chat-22", status=GIVEN | {"phase": "Starting"}, created=-1.0)
+    told = stepped(trials=(*old, moved)).status
+    assert stepped(trials=(*old, moved), status=told).actions == (DeleteTrial("prod", "chat-1"),)

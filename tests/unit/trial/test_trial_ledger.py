@@ -19,9 +19,11 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("kept", {"phase": "Finished", "verdict": "Improved"} | ENDED, ["TrialStarted", "TrialEnded", "RolledOut"]),
     ("going-back", {"phase": "Reverting", "verdict": "Regressed"} | ENDED, ["TrialStarted", "TrialEnded"]),
     ("worse", {"phase": "Finished", "verdict": "Regressed"} | ENDED, ["TrialStarted", "TrialEnded", "RolledBack"]),
+    ("worse-but-nobody-had-it", {"phase": "Finished", "verdict": "Regressed"} | ENDED | {"changed": []},
+     ["TrialStarted", "TrialEnded"]),
     ("no-answer", {"phase": "Finished", "verdict": "Inconclusive"} | ENDED, ["TrialStarted", "TrialEnded"]),
     ("denied", {"phase": "Finished", "verdict": "Denied", "endedAt": at()}, ["TrialEnded"]),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "expected"), [pytest.param(*case[1:], id=case[0]) for case in CASES])

@@ -1,0 +1,45 @@
+"""One engine as its NodeTuning shows it."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.builders import CANARY, STABLE, an_engine
+
+from trimtab_api.engine_settings import EngineSettings
+from trimtab_operator.model.engine import EngineState
+
+AS_STARTED = EngineSettings()
+
+
+def test_an_engine_that_has_not_answered_says_nothing() -> None:
+    silent = EngineState(an_engine().entry)
+    assert not silent.attached
+    assert silent.applied is None
+    assert silent.refusal() is None
+    assert not silent.runs(AS_STARTED)
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_an_engine_is_attached_while_its_condition_says_so(attached: bool) -> None:
+    assert an_engine(attached=attached).attached is attached
+
+
+def test_a_report_without_the_condition_is_no_attachment() -> None:
+    known = an_engine()
+    assert known.report is not None
+    assert not EngineState(known.entry, known.report.model_copy(update={"conditions": ()})).attached
+
+
+def test_an_engine_runs_the_document_that_it_put_in_force_and_no_other() -> None:
+    assert an_engine(CANARY).runs(CANARY)
+    assert not an_engine(CANARY).runs(STABLE)
+    as_started = an_engine()
+    assert as_started.runs(AS_STARTED)
+    assert as_started.applied == STABLE
+    assert not as_started.runs(STABLE), "the same values by another document are not an answer to it"
+
+
+def test_a_refusal_names_each_value_and_why() -> None:
+    refused = an_engine(refused={"maxBatchSize": "512", "cacheMemory": "9Ti"})
+    assert refused.refusal() == "maxBatchSize 512: too large; cacheMemory 9Ti: too large"
+    assert an_engine().refusal() is None
