@@ -22,6 +22,7 @@ from harness.platform import Platform, Steady
 from harness.prometheus import Prometheus
 from harness.room import Room
 from harness.traffic import Traffic
+from harness.tuned import Tuned, tune
 from harness.workload import deployment, policy
 
 from dev.cluster.paths import REPOSITORY, Paths, default_paths
@@ -35,6 +36,11 @@ from dev.demo.story import CHART
 
 SETTLING_SECONDS = 360.0  # a new policy takes its baseline, and its five-minute means fill
 GPU_COUNT = 16  # as many as the simulated NVML library holds
+# Of a new authority; the kubelet brings its certificate to the engines within half a minute here.
+ROTATION = [
+    {"name": "TRIMTAB_CA_SETTLE_SECONDS", "value": "30"},
+    {"name": "TRIMTAB_CA_GRACE_SECONDS", "value": "150"},
+]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +85,7 @@ def platform(cluster: Cluster, paths: Paths, ground: Ground, prometheus: Prometh
     audit = AuditLog(paths.audit_log)
     mark = audit.mark()
     values = manifests.chart_values(cluster.images["control"], ground.agent_values(), folder)
+    values["operator"] = {"extraEnv": ROTATION}
     cluster.helm(
         "upgrade", "--install", RELEASE, str(CHART), "-n", SYSTEM_NAMESPACE, "--create-namespace",
         "--values", "-", "--wait", "--timeout", "4m", input=yaml.safe_dump(values),
@@ -104,14 +111,35 @@ def room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, request: pyt
     made = _room(cluster, platform, gpus, "e2e-" + secrets.token_hex(4))
     yield made
     if getattr(request.node, "failed", False):
-        print(made.kubectl("get", "optpol,deploy,pods", "-o", "wide", check=False))
-        print(made.kubectl("get", "optpol", "-o", "yaml", check=False)[-12000:])
+        _tell(made)
     cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def traffic(cluster: Cluster) -> Traffic:
     return Traffic(cluster)
+
+
+@pytest.fixture(scope="session")
+def _tuned(
+    cluster: Cluster, platform: Platform, gpus: SimulatedGpus, traffic: Traffic, engine_image: str
+) -> Iterator[Tuned]:
+    made = _room(cluster, platform, gpus, "e2e-tuned")
+    try:
+        yield tune(made, traffic, platform, engine_image)
+    except AssertionError:
+        _tell(made)
+        raise
+    finally:
+        cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture
+def tuned(_tuned: Tuned, request: pytest.FixtureRequest) -> Iterator[Tuned]:
+    """One deployment whose engines a trial has tuned, for all scenarios about tuning; told of when one fails."""
+    yield _tuned
+    if getattr(request.node, "failed", False):
+        _tell(_tuned.room)
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +197,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def _tell(room: Room) -> None:
+    print(room.kubectl("get", "optpol,opttrial,nodetune,deploy,pods", "-o", "wide", check=False))
+    print(room.kubectl("get", "optpol,opttrial,nodetune", "-o", "yaml", check=False)[-20000:])
+
+
 def _room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, namespace: str) -> Room:
     cluster.kubectl("create", "namespace", namespace)
     return Room(cluster, platform.audit, gpus, namespace, platform.audit.mark())
@@ -180,6 +213,7 @@ def _remove_leftovers(cluster: Cluster, paths: Paths) -> None:
     found = json.loads(cluster.kubectl("get", "namespaces", "-o", "json"))["items"]
     names = [item["metadata"]["name"] for item in found]
     cluster.helm("uninstall", RELEASE, "-n", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
+    cluster.kubectl("delete", "nodetunings.trimtab.dev", "--all", check=False)  # owned by the node, which stays
     old = [name for name in names if name.startswith("e2e-") or name in {"trimtab-demo", SYSTEM_NAMESPACE}]
     if old:
         cluster.kubectl("delete", "namespace", *old, "--timeout=120s", timeout=150)

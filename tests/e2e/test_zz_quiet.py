@@ -11,6 +11,8 @@ from harness.room import OPERATOR, Room
 from harness.workload import deployment
 
 STEADY_SECONDS = 600
+# The API server asks for these itself when a certificate request is answered: no request of theirs is in the log.
+CHECKED_WITHIN = {("certificates.k8s.io", "signers", "approve"), ("certificates.k8s.io", "signers", "sign")}
 
 
 @pytest.mark.timeout(1200)
@@ -40,4 +42,4 @@ def _counts(room: Room) -> int:
 def test_the_verbs_that_were_granted_are_the_verbs_that_were_used(platform: Platform) -> None:
     granted, used = platform.granted_verbs(), platform.used_verbs()
     assert used - granted == set(), "used without a grant"
-    assert granted - used == set(), "granted and never used"
+    assert granted - used == CHECKED_WITHIN, "granted and never used"

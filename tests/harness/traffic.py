@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from harness.answers import Answers
 from harness.cluster import Cluster
 
 from dev.load.plan import Keys, LoadPlan
@@ -53,6 +54,18 @@ class Traffic:
             yield load
         finally:
             load.end()
+
+    @contextmanager
+    def answered(self, namespace: str, rate: float, *, seconds: float, verified: float) -> Iterator[Answers]:
+        """Send at a rate for at most so long, a part of it verified, and keep what became of every request.
+
+        The block begins once the reference answers are known: one at a time, before there is any other load.
+        """
+        plan = replace(self._plan(namespace), duration_seconds=seconds, timeout_seconds=30.0)
+        with Answers() as answers:
+            answers.follow(replace(plan, rate=verified, keys=Keys.TRACE, verify=True), begins_within=120)
+            answers.follow(replace(plan, rate=rate - verified), begins_within=30)
+            yield answers
 
     def _plan(self, namespace: str) -> LoadPlan:
         found = self.cluster.get("service", "chat", namespace)

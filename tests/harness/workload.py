@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
+
 MODEL_NAME = "all-MiniLM-L6-v2"
 LABELS = {"app.kubernetes.io/name": "chat"}
 
@@ -17,8 +19,12 @@ def deployment(
     cpu_limit: str | None = None,
     requests: dict[str, str] | None = None,
     environment: dict[str, str] | None = None,
+    attached: bool = False,
 ) -> dict[str, Any]:
-    """A Deployment of the engine that Prometheus scrapes; `replicas` None leaves the field out of the manifest."""
+    """A Deployment of the engine that Prometheus scrapes; `replicas` None leaves the field out of the manifest.
+
+    `attached`: its engines ask the agents of their nodes for settings.
+    """
     labels = {**LABELS, "app.kubernetes.io/instance": name}
     limits = {"nvidia.com/gpu": str(gpus)} if gpus else {}
     if cpu_limit:
@@ -58,7 +64,20 @@ def deployment(
     }
     if replicas is not None:
         spec["replicas"] = replicas
+    if attached:
+        _attach(spec["template"]["spec"], container)
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def _attach(pod: dict[str, Any], container: dict[str, Any]) -> None:
+    """What docs/how-to/attach-engine.md has people add to their manifest."""
+    sources = [
+        {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 600, "path": "token"}},
+        {"configMap": {"name": CA_CONFIG_MAP, "optional": True, "items": [{"key": CA_KEY, "path": CA_KEY}]}},
+    ]
+    pod["volumes"] = [{"name": "trimtab", "projected": {"sources": sources}}]
+    container["volumeMounts"] = [{"name": "trimtab", "mountPath": "/var/run/trimtab", "readOnly": True}]
+    container["env"].append({"name": "TRIMTAB_AGENT_URL", "value": f"https://{SERVICE}.trimtab-system.svc:{PORT}"})
 
 
 def service(name: str = "chat") -> dict[str, Any]:
@@ -75,7 +94,7 @@ def service(name: str = "chat") -> dict[str, Any]:
 
 
 def policy(name: str = "chat", *, target: str = "chat", mode: str = "Apply", **spec: Any) -> dict[str, Any]:
-    """A policy with short times; keyword arguments replace parts of its spec."""
+    """A policy with short times; keyword arguments replace parts of its spec, None leaves a part out."""
     defaults: dict[str, Any] = {
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": target, "container": "server"},
         "mode": mode,
@@ -88,5 +107,5 @@ def policy(name: str = "chat", *, target: str = "chat", mode: str = "Apply", **s
         "apiVersion": "trimtab.dev/v1alpha1",
         "kind": "OptimizationPolicy",
         "metadata": {"name": name},
-        "spec": {**defaults, **spec},
+        "spec": {key: value for key, value in {**defaults, **spec}.items() if value is not None},
     }

@@ -14,7 +14,7 @@ Right = tuple[str, str, str, str]  # API group, resource, names, verbs
 WATCHED: set[Right] = {
     ("trimtab.dev", "optimizationpolicies", "", "get list watch"),
     ("trimtab.dev", "optimizationpolicies/status", "", "patch"),
-    ("trimtab.dev", "optimizationtrials", "", "create delete get list"),
+    ("trimtab.dev", "optimizationtrials", "", "create delete list"),
     ("trimtab.dev", "optimizationtrials/status", "", "patch"),
     ("apps", "deployments", "", "get"),
     ("apps", "deployments/scale", "", "get patch"),

@@ -1,0 +1,80 @@
+"""A deployment that starts poorly, and the trial that makes it better: the ground of the scenarios about tuning."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from harness.engines import Engines
+from harness.platform import NAMESPACE, Platform
+from harness.room import Room
+from harness.traffic import Traffic
+from harness.wire import trusted
+from harness.workload import deployment, policy, service
+
+from dev.load.outcomes import Outcome
+
+STARTED, GOOD = 1, 8
+"""Largest batch that the engines start with, and the largest that the first policy lets be tried."""
+OVERLOAD = 1.1
+VERIFIED_PER_SECOND = 2.0
+CPU_LIMIT = "300m"
+ENVIRONMENT = {"TRIMTAB_MAX_BATCH_SIZE": str(STARTED), "TRIMTAB_QUEUE_LIMIT": "64"}
+RULES: dict[str, Any] = {"window": "50s", "maxWindow": "100s", "minRequests": 100}
+BATCHING = {"maxBatchSize": {"min": 1, "max": GOOD}}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the first trial left.
+
+    `rate` is more than the engines carried before it, in requests per second; `trusted` are the certificates (PEM) that
+    they trusted before the authority was rotated.
+    """
+
+    room: Room
+    engines: Engines
+    rate: float
+    trial: str
+    outcomes: Counter[Outcome]
+    trusted: str
+
+    def turn(self, **knobs: Any) -> None:
+        """Let other knobs be turned from now on, without asking anybody."""
+        absent: dict[str, Any] = {"batching": None, "cache": None}
+        spec = {"knobs": {**absent, **knobs}, "trial": {"approval": "None"}}
+        self.room.kubectl("patch", "optpol", "chat", "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def wish(name: str = "chat", *, rules: dict[str, Any] | None = None, **knobs: Any) -> dict[str, Any]:
+    """A policy that tunes engines and leaves replicas alone."""
+    return policy(name, scaling=None, objectives=None, knobs=knobs, trial={**RULES, **(rules or {})})
+
+
+def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
+    """Deploy two replicas that take one request at a time, overload them, and let a trial find the larger batch.
+
+    While the canary is measured the operator's leader is killed, and a person asks for a new authority. The approval
+    only sets the time at which it begins: engines attach, and the verified part of the load learns its answers, before
+    the load sets in.
+    """
+    engines = Engines(room)
+    poor = deployment(image, replicas=2, gpus=0, cpu_limit=CPU_LIMIT, environment=ENVIRONMENT, attached=True)
+    room.apply(poor, service(), wish(rules={"approval": "Required"}, batching=BATCHING))
+    room.wait_ready(2, seconds=180)
+    rate = OVERLOAD * traffic.capacity(room.namespace)
+    with traffic.answered(room.namespace, rate, seconds=420, verified=VERIFIED_PER_SECOND) as answers:
+        name = str(engines.wait_trial("AwaitingApproval", after=set(), seconds=150)["metadata"]["name"])
+        room.kubectl("patch", "opttrial", name, "--type=merge", "-p", '{"spec":{"approval":"Approved"}}')
+        engines.wait_trial("Measuring", after=set(), seconds=150)
+        os.kill(platform.process_of(platform.leader()), signal.SIGKILL)
+        before = trusted(room.cluster, room.namespace)
+        platform.cluster.kubectl("-n", NAMESPACE, "annotate", "secret", "trimtab-ca", "trimtab.dev/rotate=now")
+        engines.wait_verdict(name, "Improved", seconds=300)
+        engines.wait_setting("max_batch_size", GOOD, 2)
+        outcomes = answers.outcomes()
+    return Tuned(room, engines, rate, name, outcomes, before)
