@@ -10,7 +10,7 @@
 # Trials are the ledger: made before anything moves, and removed when there are more than the ledger keeps.
 - apiGroups: [trimtab.dev]
   resources: [optimizationtrials]
-  verbs: [create, delete, get, list]
+  verbs: [create, delete, list]
 - apiGroups: [trimtab.dev]
   resources: [optimizationtrials/status]
   verbs: [patch]
