@@ -89,12 +89,12 @@ def test_at_a_batch_of_one_a_large_step_is_tried_first() -> None:
     assert best.change_summary == "maxBatchSize 1→8"
     assert best.settings == current(batch=8)
     assert (best.change.knob, best.change.from_, best.change.to) == (BATCH, "1", "8")
-    assert best.predicted_summary == "throughput +65%"
+    assert best.predicted_summary == "throughput +36%"
     assert best.hypothesis == (
         "batches are as large as they may be: maxBatchSize 1 to 8 (bottleneck Compute, confidence 0.80)"
     )
     assert [(each.measure, each.effect, each.low, each.high) for each in best.predicted] == [
-        (Measure.THROUGHPUT, "0.649", "0.212", "1.581")
+        (Measure.THROUGHPUT, "0.356", "0.096", "1.581")
     ]
 
 
@@ -173,7 +173,7 @@ def test_for_latency_without_saturation_batches_wait_less_and_get_smaller() -> N
     names = [each.change_summary for each in candidates(SAFE, current(8, cache=None), LATENCY_SEARCH)]
     assert names == ["maxBatchSize 8→4", "maxQueueDelay 5ms→0ms", "maxQueueDelay 5ms→2ms"]
     halved = candidates(SAFE, current(8, cache=None), LATENCY_SEARCH)[0]
-    assert halved.predicted_summary == "latency -45%"
+    assert halved.predicted_summary == "latency -47%"
     assert [each.measure for each in halved.predicted] == [Measure.THROUGHPUT, Measure.LATENCY_P95]
     assert float(halved.predicted[0].effect) < 0.0
     assert halved.hypothesis == "smaller batches are done sooner: maxBatchSize 8 to 4"
@@ -204,7 +204,7 @@ def test_gpu_memory_puts_the_cache_before_larger_batches() -> None:
 
 def test_a_full_batch_is_shared_by_its_items() -> None:
     grown = expectation.of_batch(1.0, 8.0)
-    assert grown.effect == pytest.approx(1.0 / (0.45 / 8.0 + 0.55) - 1.0)
+    assert grown.effect == pytest.approx(1.0 / (0.3 / 8.0 + 0.7) - 1.0)
     assert 0.0 < grown.low < grown.effect < grown.high
     assert expectation.of_cache(1.0).effect == pytest.approx(4.0)
     assert expectation.of_cache(None).low == 0.0
@@ -269,7 +269,7 @@ def a_trial(knob: Knob, before: str, after: str) -> OptimizationTrial:
                 "changeSummary": "a change",
                 "hypothesis": "it helps",
                 "predicted": [],
-                "predictedSummary": "throughput +65%",
+                "predictedSummary": "throughput +36%",
                 "design": "PairedCanary",
                 "pods": [
                     {"uid": "a", "name": "a", "node": "n", "arm": "Canary"},
