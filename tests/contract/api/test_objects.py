@@ -41,10 +41,13 @@ from trimtab_api.policy_status import (
     Phase,
     PolicyStatus,
     ReplicasStatus,
+    SettingsChange,
+    Tuning,
 )
 from trimtab_api.trial import Observed, TrialPhase, TrialStatus, Verdict
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+UID = "0b9dd6f5-9fb1-4b39-9c34-8a2d0c1f3a11"
 GOOD = Path(__file__).parent / "good"
 
 
@@ -126,6 +129,13 @@ def a_full_policy_status() -> PolicyStatus:
             for each in Measure
         ),
         saving=Saving(ratio="-0.05", against=SavingReference.MAX_REPLICAS, since=NOW),
+        tuning=Tuning(
+            settings=EngineSettings(max_batch_size=8),
+            trial="minilm-2",
+            change=SettingsChange(
+                trial="minilm-3", settings=EngineSettings(max_batch_size=64), pods=(UID,), expires_at=NOW
+            ),
+        ),
         current_trial="minilm-3",
         last_known_good=LastKnownGood(settings=EngineSettings(max_batch_size=8), trial="minilm-2", at=NOW),
         history=tuple(
@@ -167,6 +177,9 @@ def test_a_full_trial_status_is_read_back_as_it_was_written(api_server: ApiServe
         verdict=Verdict.IMPROVED,
         reason="better by more than minEffect",
         violations=1,
+        changed=(UID,),
+        changed_at=NOW,
+        looks=2,
         approved_by="kubectl",
         started_at=NOW,
         measured_from=NOW,
