@@ -129,6 +129,10 @@ def test_of_400_trials_of_equal_arms_at_most_one_in_twenty_is_called_improved() 
     assert verdicts(1.0, seed=4)[Verdict.IMPROVED] <= TRIALS // 20
 
 
+def test_of_400_trials_of_equal_arms_at_most_one_in_twenty_is_called_regressed() -> None:
+    assert verdicts(1.0, seed=4)[Verdict.REGRESSED] <= TRIALS // 20
+
+
 def test_of_400_trials_of_a_canary_that_costs_30_percent_more_none_is_promoted() -> None:
     assert verdicts(1.3, seed=5)[Verdict.IMPROVED] == 0
 

@@ -1,18 +1,19 @@
 """The guards in both arms. A guard is compared by counts of requests: how many broke it, of how many.
 
-Late requests come in bursts, for they wait in one queue, so the test allows for their variance being a multiple of
-that of independent ones. Beyond doubt is one chance in a thousand: guards are looked at in every tick. Where the arms
-differed in the run-in already, only what the canary is worse by since then counts.
+Late and refused requests come in bursts, for they wait in one queue, so the test allows for their variance being a
+multiple of that of independent ones; for errors the multiple is measured where nothing was changed. Beyond doubt is one
+chance in a thousand: guards are looked at in every tick. Where the arms differed in the run-in already, only what the
+canary is worse by since then counts.
 """
 
 from __future__ import annotations
 
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
-from trimtab_operator.analysis.arm_slots import requests_of, total, values
+from trimtab_operator.analysis.arm_slots import over_arm, requests_of, total, values, within
 from trimtab_operator.analysis.attainment import LATENCIES, apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
-from trimtab_operator.analysis.statistics import Shares, larger_by_chance
+from trimtab_operator.analysis.statistics import Shares, larger_by_chance, overdispersion
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import GuardComparison
@@ -20,7 +21,7 @@ from trimtab_operator.model.signals import Distribution, Signal
 
 DOUBT = 0.001
 LEAST_MARGIN = 0.01
-ERROR_OVERDISPERSION = 2.0
+ERROR_OVERDISPERSION = 2.0  # at least
 ERRORS_WITHOUT_OBJECTIVE = 0.05  # a change that breaks one request in twenty is broken, whatever was asked for
 
 
@@ -77,7 +78,19 @@ def _errors(arms: Arms, asked: Objectives, times: TrialTimes, now: float) -> Gua
         return None
     before = _failed(arms, times.run_in_from, times.changed_at)
     limit = parse_ratio(asked.error_ratio.max) if asked.error_ratio else ERRORS_WITHOUT_OBJECTIVE
-    return _of_shares(ObjectiveName.ERROR_RATIO, after, before, limit, ERROR_OVERDISPERSION)
+    return _of_shares(ObjectiveName.ERROR_RATIO, after, before, limit, _error_overdispersion(arms, times, now))
+
+
+def _error_overdispersion(arms: Arms, times: TrialTimes, now: float) -> float:
+    run_in = (times.run_in_from, times.changed_at)
+    unchanged = ((arms.canary, run_in), (arms.stable, run_in), (arms.stable, (times.settled_at, now)))
+    counted = (Signal.ERRORS_PER_SECOND, Signal.REQUESTS_PER_SECOND)
+    series = []
+    for pods, (start, end) in unchanged:
+        slots = over_arm(arms, pods, counted)
+        measured = [slots[slot] for slot, _ in within(dict.fromkeys(slots, 0.0), arms, start, end)]
+        series.append(tuple((bad * arms.slot_seconds, count * arms.slot_seconds) for bad, count in measured))
+    return max(ERROR_OVERDISPERSION, overdispersion(series))
 
 
 def _failed(arms: Arms, start: float, end: float) -> Shares | None:

@@ -7,6 +7,7 @@ number of independent ones is reckoned from the correlation of neighbours.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -173,6 +174,23 @@ def _log_ratio(shares: Shares) -> tuple[float, float]:
     pairs = [(bad + 0.5, count + 0.5) for bad, count in zip(shares.bad, shares.counts, strict=True)]
     logs = [math.log(bad / count) for bad, count in pairs]
     return logs[0] - logs[1], sum(max(0.0, 1.0 / bad - 1.0 / count) for bad, count in pairs)
+
+
+def overdispersion(series: Sequence[tuple[tuple[float, float], ...]]) -> float:
+    """Return the variance of bad requests from slot to slot, as a multiple of that of independent ones.
+
+    A series holds (bad, of how many) by slot and varies about its own share: Pearson's chi-squared over its degrees of
+    freedom, pooled (P. McCullagh and J. A. Nelder, Generalized Linear Models, 4.5). 0 where no series varies.
+    """
+    squares = freedom = 0.0
+    for slots in series:
+        served = [(min(bad, count), count) for bad, count in slots if count > 0.0]
+        counted = sum(count for _, count in served)
+        share = sum(bad for bad, _ in served) / counted if served else 0.0
+        if 0.0 < share < 1.0:
+            squares += sum((bad - share * count) ** 2 / (share * (1.0 - share) * count) for bad, count in served)
+            freedom += len(served) - 1
+    return squares / freedom if freedom else 0.0
 
 
 def larger_by_chance(after: Shares, before: Shares | None, overdispersion: float) -> float:

@@ -258,6 +258,16 @@ def test_errors_are_a_guard_with_the_policys_limit_or_without_one() -> None:
     assert unasked.worse
 
 
+def test_errors_that_came_in_bursts_where_nothing_was_changed_are_no_proof_against_the_canary() -> None:
+    def bursts(number: int) -> float:
+        return 12.0 if number % 3 == 0 else 0.0
+
+    grown = {ERRORS: after_change(4.0, 6.0)}
+    steady, bursting = (guard(compared(some_arms(grown, {ERRORS: each})), "errorRatio") for each in (4.0, bursts))
+    assert steady.stable == bursting.stable == pytest.approx(4.0 / 30.0)
+    assert (steady.worse, bursting.worse) == (True, False)
+
+
 def test_gpu_memory_is_compared_by_its_largest_value() -> None:
     limit: dict[str, Any] = {"gpuMemoryRatio": {"max": "0.9"}}
     found = guard(compared(some_arms({MEMORY: 0.95}, {MEMORY: 0.80}), **limit), "gpuMemoryRatio")

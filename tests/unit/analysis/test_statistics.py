@@ -156,3 +156,24 @@ def test_an_arm_must_be_worse_by_more_than_it_was_before() -> None:
 @pytest.mark.parametrize("bad", [0.0, 50.0])
 def test_shares_of_none_and_of_all_are_no_evidence(bad: float) -> None:
     assert statistics.larger_by_chance(Shares((bad, bad), (50.0, 50.0)), None, 2.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        pytest.param([], 0.0, id="no-series"),
+        pytest.param([((5.0, 10.0),)], 0.0, id="one-slot"),
+        pytest.param([((0.0, 10.0), (0.0, 10.0)), ((9.0, 9.0), (8.0, 8.0))], 0.0, id="nothing-varies"),
+        pytest.param([((0.0, 10.0), (0.0, 0.0), (10.0, 10.0))], 20.0, id="all-or-nothing"),
+        pytest.param([((0.0, 10.0), (12.0, 10.0))], 20.0, id="no-more-bad-than-there-are"),
+        pytest.param([((0.0, 10.0), (10.0, 10.0)), ((5.0, 10.0), (5.0, 10.0))], 10.0, id="pooled"),
+        pytest.param([((1.0, 10.0), (1.0, 10.0)), ((9.0, 10.0), (9.0, 10.0))], 0.0, id="each-about-its-own-share"),
+    ],
+)
+def test_bursts_show_as_overdispersion(series: list[tuple[tuple[float, float], ...]], expected: float) -> None:
+    assert statistics.overdispersion(series) == pytest.approx(expected)
+
+
+def test_independent_requests_have_an_overdispersion_of_one() -> None:
+    bad = np.random.default_rng(7).binomial(200, 0.2, size=4000)
+    assert statistics.overdispersion([tuple((float(each), 200.0) for each in bad)]) == pytest.approx(1.0, abs=0.1)
