@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from harness.cluster import Cluster, eventually
 from harness.platform import NAMESPACE
 from harness.room import Room
@@ -107,16 +108,31 @@ def test_an_agent_may_write_the_status_of_its_own_nodes_tuning_and_of_no_other(
 ) -> None:
     assert tuned.engines.entries(), "its own node has a NodeTuning"
     token = token_of(cluster, NAMESPACE, pod=agent["metadata"]["name"], audience=None, account="trimtab-agent")
-    as_agent = (*_anonymous(cluster, tmp_path), f"--token={token}")
-    status = json.dumps({"status": {"summary": "0/0"}})
-    patch = ("--subresource=status", "--type=merge", "--dry-run=server", "-p", status)
-    said = cluster.kubectl(*as_agent, "patch", "nodetuning", agent["spec"]["nodeName"], *patch)
-    assert "patched" in said
-    refused = cluster.kubectl(*as_agent, "patch", "nodetuning", other_tuning, *patch, check=False)
-    assert "an agent writes the status of its own node's NodeTuning only" in refused
-    spec = ("--type=merge", "--dry-run=server", "-p", json.dumps({"spec": {"engines": []}}))
-    forbidden = cluster.kubectl(*as_agent, "patch", "nodetuning", agent["spec"]["nodeName"], *spec, check=False)
-    assert "forbidden" in forbidden.lower()
+    own = agent["spec"]["nodeName"]
+    written, refused, forbidden = (
+        _patch(cluster, tmp_path, token, f"{name}{part}", body)
+        for name, part, body in (
+            (own, "/status", {"status": {"summary": "0/0"}}),
+            (other_tuning, "/status", {"status": {"summary": "0/0"}}),
+            (own, "", {"spec": {"engines": []}}),
+        )
+    )
+    assert written.status_code == 200, written.text
+    assert "an agent writes the status of its own node's NodeTuning only" in refused.json()["message"]
+    assert forbidden.status_code == 403, forbidden.text
+
+
+def _patch(cluster: Cluster, folder: Path, token: str, path: str, body: dict[str, Any]) -> requests.Response:
+    """Ask the API server whether this token may write this; nothing is written. (kubectl would read first.)"""
+    url, authority = _server(cluster, folder)
+    return requests.patch(
+        f"{url}/apis/trimtab.dev/v1alpha1/nodetunings/{path}",
+        params={"dryRun": "All"},
+        data=json.dumps(body),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/merge-patch+json"},
+        verify=authority,
+        timeout=30,
+    )
 
 
 def _pod(name: str, **spec: Any) -> dict[str, Any]:
@@ -130,12 +146,12 @@ def _pod(name: str, **spec: Any) -> dict[str, Any]:
     }
 
 
-def _anonymous(cluster: Cluster, folder: Path) -> tuple[str, ...]:
-    """Arguments by which kubectl reaches the API server without the certificate of the administrator."""
+def _server(cluster: Cluster, folder: Path) -> tuple[str, str]:
+    """Return the address of the API server and the file of the certificates to trust."""
     config = json.loads(cluster.kubectl("config", "view", "--raw", "-o", "json"))
     server = config["clusters"][0]["cluster"]
     authority = server.get("certificate-authority")
     if authority is None:
         authority = str(folder / "ca.crt")
         Path(authority).write_bytes(base64.b64decode(server["certificate-authority-data"]))
-    return ("--kubeconfig=/dev/null", f"--server={server['server']}", f"--certificate-authority={authority}")
+    return server["server"], authority
