@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -38,7 +37,7 @@ class Cluster:
 
     def apply(self, *manifests: dict[str, Any], server_side: bool = False) -> str:
         """Apply objects as a user does."""
-        text = yaml.safe_dump_all(manifests, sort_keys=False)
+        text = "\n---\n".join(map(json.dumps, manifests))  # JSON: a YAML 1.1 reader takes a bare n for False
         extra = ("--server-side",) if server_side else ()
         return self.kubectl("apply", *extra, "-f", "-", input=text)
 

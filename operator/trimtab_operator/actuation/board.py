@@ -35,6 +35,10 @@ class TuningBoard:
             for node in sorted({ask.node for ask in (*(before or ()), *asks)}):
                 self._changed(node)
 
+    def hear(self, key: PolicyKey) -> None:
+        """Take note of a policy that asks for nothing new: its target is not there, or its spec cannot be read."""
+        self._asks.setdefault(key, ())
+
     def forget(self, key: PolicyKey) -> None:
         """Forget a policy that is gone; its nodes are looked at."""
         self._tuning.discard(key)

@@ -44,9 +44,11 @@ async def execute(hands: Hands, policy: OptimizationPolicy, snapshot: Snapshot, 
         UnsafeStep: the step persists a new intent and acts at once, or acts without its intent in the stored status.
         KubeError, LeadershipLost: the write did not happen; the next tick looks again.
     """
+    key = (str(policy.metadata.namespace), policy.metadata.name)
     if isinstance(snapshot.target, Target):
-        key, tunes = (str(policy.metadata.namespace), policy.metadata.name), _tunes(policy, snapshot.target)
-        hands.board.put(key, asks_of(policy, snapshot), tunes=tunes)
+        hands.board.put(key, asks_of(policy, snapshot), tunes=_tunes(policy, snapshot.target))
+    else:
+        hands.board.hear(key)
     for action in step.actions:
         if isinstance(action, DeleteTrial):
             await _delete(hands.kube, action)

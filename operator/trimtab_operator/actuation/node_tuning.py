@@ -23,7 +23,7 @@ LABELS: Final = {"app.kubernetes.io/managed-by": "trimtab"}
 
 log = logging.getLogger(__name__)
 
-Outcome = Literal["same", "written", "withheld", "no node"]
+Outcome = Literal["same", "written", "withheld", "waiting", "no node"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class NodeTuner:
         wanted = node_spec((*asked, *others), ours, living, complete=complete)
         annotations = self._annotations(stored) if asked else {}
         if wanted == tuple(sorted(existing, key=lambda entry: entry.pod_uid)) and not annotations:
-            return "same"
+            return "same" if complete or not orphans else "waiting"
         if (await self.hands.switch.ceiling()).mode != "Apply":
             return "withheld"
         self.hands.fail_point.reach("before-act")

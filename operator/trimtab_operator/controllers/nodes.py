@@ -13,7 +13,8 @@ from trimtab_operator.kube.resources import NODE_TUNINGS
 from trimtab_operator.telemetry import Telemetry
 
 RESYNC_SECONDS: Final = 300.0  # a foreign edit of a NodeTuning is put right within this time
-WITHHELD_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 5.0
+AGAIN: Final = {"withheld", "waiting", "written"}  # outcomes after which a node is looked at again soon
 AUTHORITY_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class NodeWorker:
             log.warning("node not tuned", extra={"pairs": pairs})
             outcome = type(error).__name__
         else:
-            self._queue.done(node, WITHHELD_SECONDS if outcome == "withheld" else RESYNC_SECONDS)
+            self._queue.done(node, AGAIN_SECONDS if outcome in AGAIN else RESYNC_SECONDS)
         self._telemetry.node(outcome)
         return outcome
 

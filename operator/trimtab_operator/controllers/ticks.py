@@ -74,7 +74,7 @@ class Ticks:
             policy = parse_policy(body)
             tick = await reconcile(self._world, body, policy)
         except InvalidPolicy as error:
-            await self._refuse(body, ReadyReason.INVALID_SPEC, str(error))
+            await self._refuse(key, body, ReadyReason.INVALID_SPEC, str(error))
             self._queue.done(key, REFUSED_SECONDS)
             return "InvalidPolicy"
         except (KubeError, LeadershipLost):
@@ -82,14 +82,16 @@ class Ticks:
         except Exception as error:
             log.exception("tick broke", extra={"pairs": {"policy": "/".join(key)}})
             kind = "an unsafe step was refused" if isinstance(error, UnsafeStep) else type(error).__name__
-            await self._refuse(body, ReadyReason.INTERNAL_ERROR, f"the operator made a mistake ({kind}); see its log")
+            mistake = f"the operator made a mistake ({kind}); see its log"
+            await self._refuse(key, body, ReadyReason.INTERNAL_ERROR, mistake)
             self._queue.retry(key)
             return type(error).__name__
         self._tell(key, body, policy, tick)
         self._queue.done(key, self.delay_seconds(key, tick.step.requeue_seconds))
         return "ok"
 
-    async def _refuse(self, body: Json, reason: ReadyReason, message: str) -> None:
+    async def _refuse(self, key: PolicyKey, body: Json, reason: ReadyReason, message: str) -> None:
+        self._world.hands.board.hear(key)
         await refuse(self._world.kube, body, reason, message, self._world.clock.now())
 
     def _forget(self, key: PolicyKey, uid: str | None) -> None:

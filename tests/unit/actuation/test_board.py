@@ -77,6 +77,16 @@ def test_silence_means_something_only_when_every_policy_has_been_heard(
     assert watched.board.complete is complete
 
 
+def test_a_policy_that_asks_for_nothing_new_is_heard_and_keeps_what_it_asked_for(watched: Watched) -> None:
+    watched.put(CHAT, ask("a", "chat-0"))
+    watched.changed.clear()
+    watched.board.hear(CHAT)
+    watched.board.hear(SEARCH)
+    assert watched.board.complete
+    assert [entry.pod for entry in watched.board.asked("a")] == ["chat-0"]
+    assert watched.changed == []
+
+
 def test_the_namespaces_that_need_a_certificate_are_those_that_tune_engines(watched: Watched) -> None:
     watched.put(SEARCH, tunes=True)
     watched.put(CHAT, tunes=True)

@@ -170,6 +170,7 @@ async def test_before_every_policy_has_been_heard_the_entries_of_the_others_stay
     bench.ask("chat-0")
     await bench.tuner.tune(NODE)
     assert bench.entries() == [entry("chat-0"), others]
+    assert await bench.tuner.tune(NODE) == "waiting"
     assert ("get", "Pod", "prod/search-0") not in bench.kube.reads
 
 

@@ -42,7 +42,8 @@ class Desk:
         self.kube.seed(POLICIES, policy("prod", "chat", "chat"))
         self.kube.seed(CONFIG_MAPS, mode_configmap("sys", "Apply"))
         self.clock = FakeClock()
-        self.board = TuningBoard(lambda _: None, tuple)
+        self.policies: list[tuple[str, str]] = []
+        self.board = TuningBoard(lambda _: None, lambda: self.policies)
         switch = ModeSwitch(self.kube, self.clock, "sys", "trimtab-mode")
         self.hands = Hands(self.kube, switch, self.board, FailPoint())
 
@@ -125,6 +126,14 @@ async def test_while_the_target_cannot_be_seen_the_board_keeps_what_it_has(desk:
     await execute(desk.hands, stored, a_tuned_snapshot(), NOTHING)
     await execute(desk.hands, stored, Snapshot(0.0, TargetProblem("NotFound", "gone")), NOTHING)
     assert len(desk.board.asked("node-a")) == 2
+
+
+async def test_a_policy_without_a_target_is_heard_so_that_others_entries_are_seen_to(desk: Desk) -> None:
+    policy = a_tuned_policy()
+    desk.policies.append((str(policy.metadata.namespace), policy.metadata.name))
+    assert not desk.board.complete
+    await execute(desk.hands, policy, Snapshot(0.0, TargetProblem("NotFound", "gone")), NOTHING)
+    assert desk.board.complete
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 from fakes.clock import settle
-from fakes.world import SYSTEM, Stage
+from fakes.world import NAMESPACE, SYSTEM, Stage
 
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import EngineEntry
 from trimtab_operator.actuation.node_tuning import AUTHORITY_ANNOTATION, NodeTuner
-from trimtab_operator.controllers.nodes import AUTHORITY_SECONDS, RESYNC_SECONDS, WITHHELD_SECONDS, NodeWorker
+from trimtab_operator.controllers.nodes import AGAIN_SECONDS, AUTHORITY_SECONDS, RESYNC_SECONDS, NodeWorker
 from trimtab_operator.errors import KubeConflict, KubeForbidden, KubeUnavailable, LeadershipLost
 from trimtab_operator.kube.resources import CONFIG_MAPS, NODE_TUNINGS, NODES
 from trimtab_operator.trial.node_spec import Ask
@@ -34,8 +34,10 @@ async def once(stage: Stage) -> tuple[str, float]:
     return outcome, stage.nodes.next_due - stage.clock.monotonic()
 
 
-async def test_a_node_is_looked_at_again_in_a_while(stage: Stage) -> None:
-    assert await once(stage) == ("written", RESYNC_SECONDS)
+async def test_a_node_is_looked_at_again_soon_after_a_write_and_then_in_a_while(stage: Stage) -> None:
+    assert await once(stage) == ("written", AGAIN_SECONDS)
+    stage.clock.tick(AGAIN_SECONDS)
+    assert await once(stage) == ("same", RESYNC_SECONDS)
 
 
 async def test_every_look_at_a_node_is_counted_by_its_outcome(stage: Stage) -> None:
@@ -71,9 +73,21 @@ async def test_a_write_that_failed_is_tried_again_ever_later(stage: Stage, error
 
 async def test_a_withheld_write_is_tried_again_soon(stage: Stage) -> None:
     stage.kube.edit(CONFIG_MAPS, SYSTEM, "trimtab-mode", {"data": {"maxMode": "Recommend"}})
-    assert await once(stage) == ("withheld", WITHHELD_SECONDS)
+    assert await once(stage) == ("withheld", AGAIN_SECONDS)
     stage.kube.edit(CONFIG_MAPS, SYSTEM, "trimtab-mode", {"data": {"maxMode": "Apply"}})
-    stage.clock.tick(WITHHELD_SECONDS)
+    stage.clock.tick(AGAIN_SECONDS)
+    assert (await once(stage))[0] == "written"
+
+
+async def test_an_entry_of_a_policy_that_is_gone_is_looked_at_again_soon_while_another_was_not_heard(
+    stage: Stage,
+) -> None:
+    await once(stage)
+    stage.apply_policy("other")
+    stage.world.hands.board.forget(KEY)
+    assert await once(stage) == ("waiting", AGAIN_SECONDS)
+    stage.world.hands.board.hear((NAMESPACE, "other"))
+    stage.clock.tick(AGAIN_SECONDS)
     assert (await once(stage))[0] == "written"
 
 
@@ -104,6 +118,8 @@ async def test_the_work_begins_with_every_node_that_has_an_object() -> None:
 async def test_a_new_authority_is_a_reason_to_look_at_every_node_again(stage: Stage) -> None:
     authority = ["first"]
     worker = NodeWorker(NodeTuner(stage.world.hands, lambda: authority[-1]), stage.nodes, stage.world.telemetry)
+    await worker.once(await stage.nodes.get())
+    stage.clock.tick(AGAIN_SECONDS)
     await worker.once(await stage.nodes.get())
     following = asyncio.create_task(worker.follow_authority(stage.clock))
     await stage.clock.advance(AUTHORITY_SECONDS)
