@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 
