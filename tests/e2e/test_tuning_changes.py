@@ -10,12 +10,16 @@ import pytest
 from fakes.kube_conformance import trial_body
 from harness.answers import Answers, failures
 from harness.cluster import always, eventually
-from harness.engines import Engines, canary_of, names
+from harness.engines import Engines, canary_of, names, quietly
 from harness.room import OPERATOR, Room
 from harness.traffic import Traffic
 from harness.tuned import GOOD, VERIFIED_PER_SECOND, Tuned, wish
 from harness.workload import deployment
 
+LOAD = 0.8
+"""Of what the engines are overloaded with before they are tuned."""
+RUN_IN_SECONDS = 80.0
+"""Of load before a trial: what the arms were like before the change is a part of its verdict."""
 PYTHON = "/opt/trimtab/bin/python"
 BURNER = "trimtab-e2e-burner"
 BURN = (
@@ -42,7 +46,7 @@ QUENCH = (
 def crowd(_tuned: Tuned, traffic: Traffic) -> Iterator[Answers]:
     """Load over the whole of the first scenarios, with a part whose every answer is checked."""
     with traffic.answered(
-        _tuned.room.namespace, 0.8 * _tuned.rate, seconds=480, verified=VERIFIED_PER_SECOND
+        _tuned.room.namespace, LOAD * _tuned.rate, seconds=480, verified=VERIFIED_PER_SECOND
     ) as answers:
         yield answers
 
@@ -52,6 +56,8 @@ def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_setting
     """What makes it worse is a process that takes half of the canary's CPU from the moment it has the change."""
     assert crowd
     room, engines = tuned.room, tuned.engines
+    enough = engines.answered() + 0.5 * LOAD * tuned.rate * RUN_IN_SECONDS
+    eventually(quietly(lambda: engines.answered() >= enough), "both pods were under load for a run-in", 180)
     before = names(engines.trials())
     tuned.turn(cache={"memory": {"max": "16Mi"}})
     trial = engines.wait_trial("Measuring", after=before)

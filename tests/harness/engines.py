@@ -33,6 +33,10 @@ class Engines:
         """One setting in force, by pod."""
         return {pod["metadata"]["name"]: self._of(pod, "trimtab_engine_setting", name=name) for pod in self.pods()}
 
+    def answered(self) -> float:
+        """Requests that the least busy pod has answered since it started."""
+        return min(self._of(pod, "trimtab_engine_requests_total", outcome="ok") for pod in self.pods())
+
     def attached(self) -> bool:
         """Whether every engine says that it takes settings from its node's agent."""
         pods = self.pods()
