@@ -216,7 +216,7 @@ def _remove_leftovers(cluster: Cluster, paths: Paths) -> None:
     cluster.kubectl("delete", "nodetunings.trimtab.dev", "--all", check=False)  # owned by the node, which stays
     old = [name for name in names if name.startswith("e2e-") or name in {"trimtab-demo", SYSTEM_NAMESPACE}]
     if old:
-        cluster.kubectl("delete", "namespace", *old, "--timeout=120s", timeout=150)
+        cluster.kubectl("delete", "namespace", *old, "--ignore-not-found", "--timeout=120s", timeout=150)
 
 
 def _offer_gpus(paths: Paths) -> Path:
