@@ -86,7 +86,7 @@ def test_settings_stay_while_operator_and_agents_are_down_for_60_seconds_and_a_n
 ) -> None:
     engines, room = tuned.engines, tuned.room
     before = {pod["metadata"]["name"] for pod in engines.pods()}
-    with traffic.answered(room.namespace, 0.6 * tuned.rate, seconds=240, verified=VERIFIED_PER_SECOND) as answers:
+    with traffic.answered(room.namespace, 0.5 * tuned.rate, seconds=240, verified=VERIFIED_PER_SECOND) as answers:
         with _nobody_there(cluster, room.gpus):
             room.kubectl("scale", "deployment", "chat", "--replicas=3")
             began = time.monotonic()

@@ -16,7 +16,7 @@ from harness.traffic import Traffic
 from harness.tuned import GOOD, VERIFIED_PER_SECOND, Tuned, wish
 from harness.workload import deployment
 
-LOAD = 0.8
+LOAD = 0.7
 """Of what the engines are overloaded with before they are tuned."""
 RUN_IN_SECONDS = 80.0
 """Of load before a trial: what the arms were like before the change is a part of its verdict."""

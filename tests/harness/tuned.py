@@ -20,7 +20,8 @@ from dev.load.outcomes import Outcome
 
 STARTED, GOOD = 1, 8
 """Largest batch that the engines start with, and the largest that the first policy lets be tried."""
-OVERLOAD = 1.1
+OVERLOAD = 1.3
+"""Well above what was measured just before: on a noisy machine that is often less than the engines carry."""
 VERIFIED_PER_SECOND = 2.0
 CPU_LIMIT = "300m"
 ENVIRONMENT = {"TRIMTAB_MAX_BATCH_SIZE": str(STARTED), "TRIMTAB_QUEUE_LIMIT": "64"}
