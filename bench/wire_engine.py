@@ -1,6 +1,7 @@
 """From a write of NodeTuning's spec to the setting in force in a real engine in a pod, on the running cluster.
 
-The pod stands in a namespace of its own and belongs to no policy: nobody but this bench writes its entry. The time of
+The pod stands in a namespace of its own and belongs to no policy: nobody but this bench writes its entry, and once the
+pod is gone the operator removes it. The time of
 application is taken from the engine's own /metrics, polled every 20 ms, so up to that is too much.
 """
 
@@ -56,14 +57,14 @@ def batch_size_in(exposition: str) -> int | None:
     return None if found is None else int(float(found.group(1)))
 
 
-def tuning_for(pod: BenchPod, batch_size: int | None) -> dict[str, Any]:
-    """Return the NodeTuning with the one entry that the bench owns; without any for None."""
+def tuning_for(pod: BenchPod, batch_size: int) -> dict[str, Any]:
+    """Return the NodeTuning with the one entry that the bench owns."""
     entry = {"podUid": pod.uid, "namespace": NAMESPACE, "pod": pod.name, "settings": {"maxBatchSize": batch_size}}
     return {
         "apiVersion": "trimtab.dev/v1alpha1",
         "kind": "NodeTuning",
         "metadata": {"name": pod.node},
-        "spec": {"engines": [] if batch_size is None else [entry]},
+        "spec": {"engines": [entry]},
     }
 
 
@@ -128,7 +129,6 @@ def _measure(kube: Kube, pod: BenchPod, changes: int) -> list[float]:
         return found
     finally:
         page.close()
-        kube.apply(path, tuning_for(pod, None), FIELD_MANAGER)
 
 
 def _change(kube: Kube, path: str, pod: BenchPod, batch_size: int, page: _Page) -> float:
