@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, list_map
 from trimtab_api.conditions import ConditionStatus
-from trimtab_api.engine_knobs import ChangeCost
-from trimtab_api.engine_settings import EngineSettings, Knob
+from trimtab_api.engine_knobs import ChangeCost, Knob
+from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.metadata import ObjectMeta
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
 

@@ -13,6 +13,7 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Baseline, Bottleneck, Constraint, Evidence, ObjectiveResult, Saving, ScorecardRow
 from trimtab_api.quantities import SignedDecimal
 from trimtab_api.texts import UNKNOWN, Count, LabelName, Replicas, Sentence, Summary, Uid, Word
+from trimtab_api.trial import MAX_TRIAL_PODS
 
 MAX_HISTORY = 20
 
@@ -112,7 +113,7 @@ class SettingsChange(ApiModel):
 
     trial: LabelName = Field(description="The trial.")
     settings: EngineSettings = Field(description="Complete settings of these pods.")
-    pods: Annotated[tuple[Uid, ...], Field(max_length=256)] = Field(
+    pods: Annotated[tuple[Uid, ...], Field(max_length=MAX_TRIAL_PODS)] = Field(
         description="Uids of the pods.", json_schema_extra=list_set()
     )
     expires_at: AwareDatetime | None = Field(

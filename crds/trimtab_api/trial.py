@@ -8,12 +8,16 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, immutable, list_map, list_set
-from trimtab_api.engine_settings import EngineSettings, Knob
+from trimtab_api.engine_knobs import Knob
+from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Measure
 from trimtab_api.metadata import ObjectMeta
 from trimtab_api.policy_spec import TargetRef, TrialRules
 from trimtab_api.quantities import SignedDecimal
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
+
+MAX_TRIAL_PODS = 256
+"""Pods that a trial may name, in both arms together."""
 
 _LEDGER = "a trial is a ledger entry; the operator writes a new trial for another change"
 
@@ -140,7 +144,7 @@ class TrialSpec(ApiModel):
     design: TrialDesign = Field(
         description="How the two arms are made.", json_schema_extra=immutable("spec.design", _LEDGER)
     )
-    pods: Annotated[tuple[TrialPod, ...], Field(min_length=2, max_length=256)] = Field(
+    pods: Annotated[tuple[TrialPod, ...], Field(min_length=2, max_length=MAX_TRIAL_PODS)] = Field(
         description="Pods of both arms.",
         json_schema_extra={**list_map("uid"), **immutable("spec.pods", _LEDGER)},
     )
@@ -186,7 +190,7 @@ class TrialStatus(ApiModel):
     verdict: Verdict = Field(default=Verdict.UNKNOWN, description="How the trial ended.")
     reason: Sentence = Field(default="", description="Why it ended so, or what it waits for.")
     violations: Count = Field(default=0, description="Guards that the canary breached while it was worse than stable.")
-    changed: Annotated[tuple[Uid, ...], Field(max_length=256)] = Field(
+    changed: Annotated[tuple[Uid, ...], Field(max_length=MAX_TRIAL_PODS)] = Field(
         default=(), description="Uids of the pods that were given the change.", json_schema_extra=list_set()
     )
     changed_at: AwareDatetime | None = Field(default=None, description="When pods were last given or rid of it.")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import fmean
+from typing import TypeVar
 
+from trimtab_operator.analysis.statistics import Shares
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.series import LARGEST
 from trimtab_operator.model.signals import Buckets, Distribution, Signal, SignalState
+
+Value = TypeVar("Value")
 
 
 def by_slot(arms: Arms, pod: str, signal: Signal) -> dict[int, float]:
@@ -29,23 +33,22 @@ def over_arm(arms: Arms, pods: tuple[str, ...], signals: tuple[Signal, ...]) -> 
     return sums
 
 
-def within(values: Mapping[int, float], arms: Arms, start: float, end: float) -> tuple[tuple[int, float], ...]:
-    """Return the slots that lie whole between two times (unix seconds), oldest first."""
+def within(by_number: Mapping[int, Value], arms: Arms, start: float, end: float) -> tuple[Value, ...]:
+    """Return what the slots hold that lie whole between two times (unix seconds), oldest first."""
     length = arms.slot_seconds
-    return tuple(
-        (slot, values[slot]) for slot in sorted(values) if (slot - 1) * length >= start and slot * length <= end
-    )
+    numbers = (slot for slot in sorted(by_number) if (slot - 1) * length >= start and slot * length <= end)
+    return tuple(by_number[slot] for slot in numbers)
 
 
 def total(arms: Arms, pods: tuple[str, ...], signal: Signal, start: float, end: float) -> float:
     """Add up a rate over an arm and the slots between two times: a count."""
-    sums = {slot: value for slot, (value,) in over_arm(arms, pods, (signal,)).items()}
-    return math.fsum(value for _, value in within(sums, arms, start, end)) * arms.slot_seconds
+    sums = within(over_arm(arms, pods, (signal,)), arms, start, end)
+    return math.fsum(value for (value,) in sums) * arms.slot_seconds
 
 
 def values(arms: Arms, pods: tuple[str, ...], signal: Signal, start: float, end: float) -> tuple[float, ...]:
     """Return every value of an arm's pods between two times."""
-    return tuple(value for pod in pods for _, value in within(by_slot(arms, pod, signal), arms, start, end))
+    return tuple(value for pod in pods for value in within(by_slot(arms, pod, signal), arms, start, end))
 
 
 def mean(arms: Arms, pods: tuple[str, ...], signal: Signal, start: float, end: float) -> float | None:
@@ -61,3 +64,11 @@ def requests_of(distribution: Distribution | None, pods: tuple[str, ...]) -> Buc
     parts = (distribution.by_pod[pod] for pod in pods if pod in distribution.by_pod)
     merged = histogram.merge(part for part in parts if all(0.0 <= each <= LARGEST for each in part.cumulative))
     return merged if merged is not None and histogram.count(merged) > 0.0 else None
+
+
+def bad_shares(arms: Arms, distribution: Distribution | None, bad: Callable[[Buckets], float]) -> Shares | None:
+    """Count the requests of both arms, and by `bad` those that count against them; None without data of both."""
+    canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
+    if canary is None or stable is None:
+        return None
+    return Shares((bad(canary), bad(stable)), (histogram.count(canary), histogram.count(stable)))

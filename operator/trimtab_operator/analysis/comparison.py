@@ -64,8 +64,7 @@ def _throughput(arms: Arms, goal: Goal, start: float, end: float, requests: tupl
     measure, unit = (Measure.THROUGHPUT, "answers/busy s") if cost.of_capacity else (Measure.ENERGY_PER_REQUEST, "J")
     both: list[float | None] = []
     for pods in (arms.canary, arms.stable):
-        rates = good_rates(arms, pods, cost.spent)
-        measured = [rates[slot] for slot, _ in within(dict.fromkeys(rates, 0.0), arms, start, end)]
+        measured = within(good_rates(arms, pods, cost.spent), arms, start, end)
         spent, good = sum(used for used, _ in measured), sum(answers for _, answers in measured)
         upper, lower = (good, spent) if cost.of_capacity else (spent, good)
         both.append(upper / lower if lower > 0.0 else None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from trimtab_api.objectives import LatencyObjective, Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_duration_seconds
-from trimtab_operator.analysis.arm_slots import over_arm, requests_of, within
+from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, within
 from trimtab_operator.analysis.statistics import Shares, correlation, difference, log_share_ratio, sample
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms, TrialTimes
@@ -51,8 +51,8 @@ def goal_effect(
     if cost is None:
         return NotMeasured(_absent(goal))
     ratios = _log_ratios(arms, cost)
-    before = tuple(value for _, value in within(ratios, arms, times.run_in_from, times.changed_at))
-    after = tuple(value for _, value in within(ratios, arms, times.settled_at, times.judged_until))
+    before = within(ratios, arms, times.run_in_from, times.changed_at)
+    after = within(ratios, arms, times.settled_at, times.judged_until)
     if len(before) < LEAST_RUN_IN_SLOTS:
         return NotMeasured(f"{len(before)} slots of the run-in have data of both arms; {LEAST_RUN_IN_SLOTS} are needed")
     if len(after) < LEAST_SLOTS:
@@ -115,8 +115,4 @@ def _late_share(arms: Arms, rule: LatencyObjective, confidence: float) -> Effect
 
 def late(arms: Arms, distribution: Distribution | None, limit: float) -> Shares | None:
     """Count the requests of both arms that took longer than the limit, seconds; None without data of both."""
-    canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
-    if canary is None or stable is None:
-        return None
-    counts = (histogram.count(canary), histogram.count(stable))
-    return Shares((counts[0] - histogram.below(canary, limit), counts[1] - histogram.below(stable, limit)), counts)
+    return bad_shares(arms, distribution, lambda each: histogram.count(each) - histogram.below(each, limit))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
-from trimtab_operator.analysis.arm_slots import over_arm, requests_of, total, values, within
+from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, total, values, within
 from trimtab_operator.analysis.attainment import LATENCIES, apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
 from trimtab_operator.analysis.statistics import Shares, larger_by_chance, overdispersion
@@ -54,22 +54,17 @@ def _satisfaction(arms: Arms, asked: Objectives) -> GuardComparison | None:
     rule, signal = asked.satisfaction_ratio, Signal.LATENCY_SECONDS
     if rule is None:
         return None
-    within = parse_duration_seconds(rule.satisfied_within)
-    after = _unsatisfied(arms, arms.distributions.get(signal), within)
+    satisfied_within = parse_duration_seconds(rule.satisfied_within)
+    after = _unsatisfied(arms, arms.distributions.get(signal), satisfied_within)
     if after is None:
         return None
-    before = _unsatisfied(arms, arms.run_in.get(signal), within)
+    before = _unsatisfied(arms, arms.run_in.get(signal), satisfied_within)
     allowed = 1.0 - parse_ratio(rule.min)
     return _of_shares(ObjectiveName.SATISFACTION_RATIO, after, before, allowed, WAITING_OVERDISPERSION)
 
 
-def _unsatisfied(arms: Arms, distribution: Distribution | None, within: float) -> Shares | None:
-    canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
-    if canary is None or stable is None:
-        return None
-    counts = (histogram.count(canary), histogram.count(stable))
-    bad = (counts[0] * (1.0 - apdex(canary, within)), counts[1] * (1.0 - apdex(stable, within)))
-    return Shares(bad, counts)
+def _unsatisfied(arms: Arms, distribution: Distribution | None, satisfied_within: float) -> Shares | None:
+    return bad_shares(arms, distribution, lambda each: histogram.count(each) * (1.0 - apdex(each, satisfied_within)))
 
 
 def _errors(arms: Arms, asked: Objectives, times: TrialTimes, now: float) -> GuardComparison | None:
@@ -87,8 +82,7 @@ def _error_overdispersion(arms: Arms, times: TrialTimes, now: float) -> float:
     counted = (Signal.ERRORS_PER_SECOND, Signal.REQUESTS_PER_SECOND)
     series = []
     for pods, (start, end) in unchanged:
-        slots = over_arm(arms, pods, counted)
-        measured = [slots[slot] for slot, _ in within(dict.fromkeys(slots, 0.0), arms, start, end)]
+        measured = within(over_arm(arms, pods, counted), arms, start, end)
         series.append(tuple((bad * arms.slot_seconds, count * arms.slot_seconds) for bad, count in measured))
     return max(ERROR_OVERDISPERSION, overdispersion(series))
 

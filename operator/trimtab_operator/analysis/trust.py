@@ -78,7 +78,7 @@ def needed_signals(snapshot: Snapshot, policy: OptimizationPolicy) -> tuple[Sign
 
 
 def interval_seconds(snapshot: Snapshot) -> float:
-    """Return the scrape interval that freshness is measured in."""
+    """Return the scrape interval; the usual one until the spacing of samples is known."""
     return snapshot.scrape_interval_seconds or DEFAULT_SCRAPE_SECONDS
 
 

@@ -20,7 +20,7 @@ from trimtab_operator.decision.expectation import Expectation
 from trimtab_operator.decision.facts import Facts, facts_of
 from trimtab_operator.decision.knob_space import KnobSpace, knob_space
 from trimtab_operator.decision.knob_values import with_value, written
-from trimtab_operator.decision.steps import Step, steps
+from trimtab_operator.decision.steps import KnobStep, steps
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
@@ -76,7 +76,7 @@ def candidates(space: KnobSpace, current: EngineSettings, facts: Facts) -> tuple
 
     `current` are the settings in force; a knob that is absent there is not known, and is left alone.
     """
-    found: dict[tuple[Knob, str], tuple[Step, Candidate]] = {}
+    found: dict[tuple[Knob, str], tuple[KnobStep, Candidate]] = {}
     for step in _allowed(space, current, facts):
         candidate = _candidate(step, current, facts)
         key = (step.knob, candidate.change.to)
@@ -87,14 +87,14 @@ def candidates(space: KnobSpace, current: EngineSettings, facts: Facts) -> tuple
     return tuple(candidate for _, candidate in kept)
 
 
-def _allowed(space: KnobSpace, current: EngineSettings, facts: Facts) -> Iterator[Step]:
+def _allowed(space: KnobSpace, current: EngineSettings, facts: Facts) -> Iterator[KnobStep]:
     for knob, bounds in space.items():
         for step in steps(knob, current, bounds, facts):
             if written(knob, step.to) != written(knob, step.at):
                 yield step
 
 
-def _candidate(step: Step, current: EngineSettings, facts: Facts) -> Candidate:
+def _candidate(step: KnobStep, current: EngineSettings, facts: Facts) -> Candidate:
     before, after = written(step.knob, step.at), written(step.knob, step.to)
     predicted = [_prediction(Measure.THROUGHPUT, step.capacity)]
     if step.latency is not None:

@@ -14,11 +14,11 @@ from trimtab_api.quantities import format_bytes, format_duration, parse_bytes, p
 class _Form:
     field: str
     read: Callable[[str], float]
-    write: Callable[[float], str]
+    write: Callable[[float], int | str]
 
 
 _FORMS = {
-    Knob.MAX_BATCH_SIZE: _Form("max_batch_size", float, lambda value: str(int(value))),
+    Knob.MAX_BATCH_SIZE: _Form("max_batch_size", float, int),
     Knob.MAX_QUEUE_DELAY: _Form("max_queue_delay", parse_duration_seconds, format_duration),
     Knob.CACHE_MEMORY: _Form("cache_memory", parse_bytes, lambda value: format_bytes(int(value))),
 }
@@ -32,11 +32,10 @@ def value_of(settings: EngineSettings, knob: Knob) -> float | None:
 
 def written(knob: Knob, value: float) -> str:
     """Write a value as the API does, such as `5ms` or `64Mi`; what it cannot resolve is cut."""
-    return _FORMS[knob].write(value)
+    return str(_FORMS[knob].write(value))
 
 
 def with_value(settings: EngineSettings, knob: Knob, value: float) -> EngineSettings:
     """Return the settings with one of them changed."""
-    text = written(knob, value)
-    stored = int(text) if knob is Knob.MAX_BATCH_SIZE else text
-    return settings.model_copy(update={_FORMS[knob].field: stored})
+    form = _FORMS[knob]
+    return settings.model_copy(update={form.field: form.write(value)})

@@ -22,7 +22,7 @@ DELAY_STEP_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class Step:
+class KnobStep:
     """One step of a knob: values in its unit, expected relative changes, and why in a few words."""
 
     knob: Knob
@@ -38,7 +38,7 @@ class Step:
         return self.capacity.effect if self.latency is None else -self.latency.effect
 
 
-def steps(knob: Knob, current: EngineSettings, bounds: KnobRange, facts: Facts) -> Iterator[Step]:
+def steps(knob: Knob, current: EngineSettings, bounds: KnobRange, facts: Facts) -> Iterator[KnobStep]:
     """Yield the steps of a knob from where it stands, inside its bounds; a step may lead nowhere.
 
     None where it is not known how it stands.
@@ -48,45 +48,45 @@ def steps(knob: Knob, current: EngineSettings, bounds: KnobRange, facts: Facts) 
         yield from _RULES[knob](at, bounds, facts, current)
 
 
-def _batch(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Iterator[Step]:
+def _batch(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Iterator[KnobStep]:
     knob = Knob.MAX_BATCH_SIZE
     if at <= 1.0 or (facts.mean_batch is not None and facts.mean_batch >= FULL * at):
         for growth in BATCH_GROWTH:
             to = bounds.nearest(at * growth)
-            yield Step(knob, at, to, "batches are as large as they may be", expectation.of_batch(at, to))
+            yield KnobStep(knob, at, to, "batches are as large as they may be", expectation.of_batch(at, to))
     if facts.seeks_latency and at > 1.0:
         to = bounds.nearest(max(1.0, at // 2.0))
         why = "smaller batches are done sooner"
-        yield Step(knob, at, to, why, expectation.of_batch(at, to), expectation.of_pass(at, to))
+        yield KnobStep(knob, at, to, why, expectation.of_batch(at, to), expectation.of_pass(at, to))
 
 
-def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[Step]:
+def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
     knob, mean, cap, limit = Knob.MAX_QUEUE_DELAY, facts.mean_batch, current.max_batch_size, facts.bottleneck
     queues = limit is not None and limit.kind is BottleneckKind.QUEUE
     if queues and mean is not None and cap is not None and 1.0 <= mean < FULL * cap:
         fuller = expectation.of_batch(mean, min(cap, mean * expectation.LONGER_WAIT_FILLS))
         for to in (at * 2.0, at + DELAY_STEP_SECONDS):
-            yield Step(knob, at, bounds.nearest(to), "requests wait, and batches are not full", fuller)
+            yield KnobStep(knob, at, bounds.nearest(to), "requests wait, and batches are not full", fuller)
     if facts.seeks_latency:
         sooner = Expectation(*expectation.SHORTER_WAIT_LATENCY)
         for to in (at / 2.0, 0.0):
             why = "a batch that does not wait is done sooner"
-            yield Step(knob, at, bounds.nearest(to), why, expectation.NO_CHANGE, sooner)
+            yield KnobStep(knob, at, bounds.nearest(to), why, expectation.NO_CHANGE, sooner)
 
 
-def _cache(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Iterator[Step]:
+def _cache(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Iterator[KnobStep]:
     knob, repeats, hits = Knob.CACHE_MEMORY, facts.repeat_share, facts.hit_share
     if at <= 0.0:
         seen = "inputs may repeat" if repeats is None else f"{repeats:.0%} of inputs were seen before"
         to = bounds.nearest(FIRST_CACHE_BYTES)
-        yield Step(knob, at, to, f"the cache is off and {seen}", expectation.of_cache(repeats))
+        yield KnobStep(knob, at, to, f"the cache is off and {seen}", expectation.of_cache(repeats))
     elif repeats is not None and hits is not None and hits < repeats:
         why = f"the cache answers {hits:.0%} of inputs, and {repeats:.0%} were seen before"
         missed = (repeats - hits) / (1.0 - hits)
-        yield Step(knob, at, bounds.nearest(at * CACHE_GROWTH), why, expectation.of_cache(missed))
+        yield KnobStep(knob, at, bounds.nearest(at * CACHE_GROWTH), why, expectation.of_cache(missed))
 
 
-_RULES: dict[Knob, Callable[[float, KnobRange, Facts, EngineSettings], Iterator[Step]]] = {
+_RULES: dict[Knob, Callable[[float, KnobRange, Facts, EngineSettings], Iterator[KnobStep]]] = {
     Knob.MAX_BATCH_SIZE: _batch,
     Knob.MAX_QUEUE_DELAY: _delay,
     Knob.CACHE_MEMORY: _cache,

@@ -28,7 +28,7 @@ Held = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Proposal:
+class TrialProposal:
     """A candidate and the settings that every engine runs with now."""
 
     candidate: Candidate
@@ -50,7 +50,9 @@ class Ground:
         return search_of(self.policy, self.snapshot.trials)
 
 
-def strategize(snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy, target: Target) -> Proposal | Held:
+def strategize(
+    snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy, target: Target
+) -> TrialProposal | Held:
     """Return the candidate that is most worth a trial, or why none is made now. Pure."""
     ground = Ground(snapshot, analysis, policy, target)
     for gate in GATES:
@@ -61,7 +63,7 @@ def strategize(snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolic
     if current is None:
         return "SettingsDiffer", "the engines do not run with the same settings yet"
     found = best_candidate(snapshot, analysis, policy, current, ground.search)
-    return found if isinstance(found, tuple) else Proposal(found, current)
+    return found if isinstance(found, tuple) else TrialProposal(found, current)
 
 
 def search_of(policy: OptimizationPolicy, trials: tuple[OptimizationTrial, ...]) -> tuple[OptimizationTrial, ...]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from pydantic import ValidationError
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
 from trimtab_operator.kube.port import Json, Kube
 from trimtab_operator.kube.resources import TRIALS
-
-POLICY_LABEL: Final = "trimtab.dev/policy"
+from trimtab_operator.trial.draft import POLICY_LABEL, number_of
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,6 @@ async def read_trials(kube: Kube, policy: OptimizationPolicy) -> Trials:
         if trial.spec.approval is not None:
             approvers[trial.metadata.name] = _approver(body)
     return Trials(tuple(sorted(found, key=number_of)), approvers)
-
-
-def number_of(trial: OptimizationTrial) -> int:
-    """Return the number at the end of a trial's name; 0 where somebody named it otherwise."""
-    digits = trial.metadata.name.rpartition("-")[2]
-    return int(digits) if digits.isdecimal() else 0
 
 
 def _read(body: Json) -> OptimizationTrial | None:

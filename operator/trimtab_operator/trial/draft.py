@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from trimtab_api.base import API_VERSION
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_api.trial import Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
+from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
 from trimtab_operator.decision.candidates import Candidate
 from trimtab_operator.decision.engines import attachable_pods
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
 POLICY_LABEL = "trimtab.dev/policy"
-MOST_PODS = 256
 
 
 def draft(
@@ -26,7 +25,7 @@ def draft(
         policy=policy.metadata.name,
         target=TrialTarget(**policy.spec.target_ref.model_dump(), uid=target.uid, template_hash=target.template_hash),
         change=candidate.change,
-        change_summary=f"{candidate.change.knob} {candidate.change.from_}→{candidate.change.to}",
+        change_summary=candidate.change_summary,
         hypothesis=candidate.hypothesis,
         predicted=candidate.predicted,
         predicted_summary=candidate.predicted_summary,
@@ -52,13 +51,18 @@ def draft(
 
 def next_number(trials: Iterable[OptimizationTrial]) -> int:
     """Return the number after the largest that a trial of this policy bears."""
-    endings = (trial.metadata.name.rpartition("-")[2] for trial in trials)
-    return 1 + max((int(ending) for ending in endings if ending.isdecimal()), default=0)
+    return 1 + max(map(number_of, trials), default=0)
+
+
+def number_of(trial: OptimizationTrial) -> int:
+    """Return the number at the end of a trial's name; 0 where somebody named it otherwise."""
+    digits = trial.metadata.name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _arms(pods: tuple[Pod, ...]) -> tuple[TrialPod, ...]:
     """Give the change to the pod that is first by name; the others are measured beside it."""
-    ordered = sorted(pods, key=lambda pod: pod.name)[:MOST_PODS]
+    ordered = sorted(pods, key=lambda pod: pod.name)[:MAX_TRIAL_PODS]
     return tuple(
         TrialPod(uid=pod.uid, name=pod.name, node=str(pod.node), arm=Arm.CANARY if number == 0 else Arm.STABLE)
         for number, pod in enumerate(ordered)

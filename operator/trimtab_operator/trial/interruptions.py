@@ -8,7 +8,7 @@ from trimtab_api.policy_spec import Mode
 from trimtab_api.trial import Arm, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.trial.ending import ended, left
-from trimtab_operator.trial.stand import Stand, seconds_since
+from trimtab_operator.trial.stand import Stand
 
 _TESTING = (TrialPhase.RUN_IN, TrialPhase.STARTING, TrialPhase.MEASURING)
 _PENDING = (TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, *_TESTING)
@@ -75,7 +75,7 @@ def _other_stable(stand: Stand, uid: str) -> bool:
 def _expired(stand: Stand) -> TrialStatus | None:
     """End it where the engine has gone back by itself, for instance while no operator was there."""
     limit = trial_time.expiry(stand.trial.spec.rules, stand.scrape_seconds)
-    if stand.status.phase not in _CHANGED or seconds_since(stand.now, stand.status.started_at) < limit:
+    if stand.status.phase not in _CHANGED or stand.seconds_since(stand.status.started_at) < limit:
         return None
     return ended(stand, Verdict.INCONCLUSIVE, "the time of the trial ran out before a verdict was reached")
 

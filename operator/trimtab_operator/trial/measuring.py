@@ -13,22 +13,22 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.judge import Judgement, judge
 from trimtab_operator.trial.looks import Look, look_at
-from trimtab_operator.trial.stand import Stand, alike_since, seconds_since
+from trimtab_operator.trial.stand import Stand, alike_since
 
 RUN_IN_WINDOWS = 2.0
 
 
 def measure(stand: Stand) -> TrialStatus:
     """Judge the trial; without data it waits, and ends Inconclusive after its longest time."""
-    elapsed = seconds_since(stand.now, stand.status.measured_from)
+    elapsed = stand.seconds_since(stand.status.measured_from)
     if stand.snapshot.arms is None or not stand.analysis.trust.trusted:
         return _without_data(stand, elapsed)
     if elapsed < 0.0:
         return stand.status
-    look = look_of(stand, elapsed)
+    look = _look_of(stand, elapsed)
     judgement = judge_now(stand, stand.snapshot.arms, look)
     if judgement.verdict is Verdict.IMPROVED:
-        return improved(stand, judgement)
+        return _improved(stand, judgement)
     if judgement.verdict is not None:
         over = ended(stand, judgement.verdict, judgement.reason, violation=judgement.violation)
         return over.model_copy(update=_seen(judgement, look))
@@ -37,13 +37,13 @@ def measure(stand: Stand) -> TrialStatus:
     return stand.status.model_copy(update={"reason": judgement.reason[: texts.SENTENCE], **_seen(judgement, look)})
 
 
-def measured_from(now: float, stand: Stand) -> datetime:
-    """Return when the measurement begins: after settling, at the edge of a slot, so that no slot is cut."""
+def measured_from(stand: Stand) -> datetime:
+    """Return when the measurement begins of a change that is in force now: after settling, at the edge of a slot."""
     slot = trial_time.slot(stand.trial.spec.rules, stand.scrape_seconds)
-    return texts.when(math.ceil((now + trial_time.settling(stand.scrape_seconds)) / slot) * slot)
+    return texts.when(math.ceil((stand.now + trial_time.settling(stand.scrape_seconds)) / slot) * slot)
 
 
-def look_of(stand: Stand, elapsed: float) -> Look:
+def _look_of(stand: Stand, elapsed: float) -> Look:
     """Return the newest look that is due after so many seconds of measurement."""
     rules = stand.trial.spec.rules
     return look_at(elapsed, trial_time.window(rules), trial_time.longest_window(rules))
@@ -63,7 +63,7 @@ def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
     return judge(comparison, stand.trial.spec.rules, look)
 
 
-def improved(stand: Stand, judgement: Judgement) -> TrialStatus:
+def _improved(stand: Stand, judgement: Judgement) -> TrialStatus:
     """Return the status of a trial that is to be rolled out."""
     now = texts.when(stand.now)
     return stand.status.model_copy(

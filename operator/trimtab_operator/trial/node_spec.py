@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import MAX_ENGINES, EngineEntry
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_spec import Mode
+from trimtab_api.policy_status import Tuning
 from trimtab_operator.model.snapshot import Pod, Snapshot, TargetProblem
 
 
@@ -30,26 +30,25 @@ def asks_of(policy: OptimizationPolicy, snapshot: Snapshot) -> tuple[Ask, ...]:
 
     So no two policies ask for the same pod.
     """
-    target = snapshot.target
-    if isinstance(target, TargetProblem) or policy.status.tuning is None or policy.spec.mode is not Mode.APPLY:
+    target, tuning = snapshot.target, policy.status.tuning
+    if isinstance(target, TargetProblem) or tuning is None or policy.spec.mode is not Mode.APPLY:
         return ()
     if snapshot.taken_by is not None:
         return ()
     pods = (pod for pod in target.pods if pod.attachable)  # one on its way out is still there: it keeps what it has
-    return tuple(Ask(pod.node, _entry(policy, target.namespace, pod)) for pod in pods if pod.node is not None)
+    return tuple(Ask(pod.node, _entry(tuning, target.namespace, pod)) for pod in pods if pod.node is not None)
 
 
-def _entry(policy: OptimizationPolicy, namespace: str, pod: Pod) -> EngineEntry:
-    tuning = policy.status.tuning
-    change = tuning.change if tuning else None
-    settings = tuning.settings if tuning else EngineSettings()
-    bare = EngineEntry(pod_uid=pod.uid, namespace=namespace, pod=pod.name, settings=settings)
+def _entry(tuning: Tuning, namespace: str, pod: Pod) -> EngineEntry:
+    change = tuning.change
+    bare = EngineEntry(pod_uid=pod.uid, namespace=namespace, pod=pod.name, settings=tuning.settings)
     if change is None or pod.uid not in change.pods:
         return bare
     changed = bare.model_copy(update={"settings": change.settings})
     if change.expires_at is None:
         return changed
-    return changed.model_copy(update={"trial": change.trial, "expires_at": change.expires_at, "fallback": settings})
+    trial = {"trial": change.trial, "expires_at": change.expires_at, "fallback": tuning.settings}
+    return changed.model_copy(update=trial)
 
 
 def node_spec(

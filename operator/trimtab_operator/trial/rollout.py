@@ -7,9 +7,9 @@ a guard that is breached now and was not in the stable arm takes the change back
 
 from __future__ import annotations
 
-from trimtab_api.findings import Measure
+from trimtab_api.findings import Measure, ObjectiveState
 from trimtab_api.objectives import GUARDS
-from trimtab_api.trial import TrialPhase, TrialStatus, Verdict
+from trimtab_api.trial import MAX_TRIAL_PODS, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.arm_slots import within
 from trimtab_operator.analysis.freeze import frozen_by
@@ -21,7 +21,7 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.looks import Look
 from trimtab_operator.trial.measuring import judge_now
-from trimtab_operator.trial.stand import Stand, seconds_since
+from trimtab_operator.trial.stand import Stand
 
 STEP_SHARE = 0.5  # of a window, for which a step is watched
 LEAST_GAIN = 1.0
@@ -43,15 +43,15 @@ def roll_out(stand: Stand) -> TrialStatus:
     now = texts.when(stand.now)
     if not rest:
         return status.model_copy(update={"phase": TrialPhase.VALIDATING, "changed_at": now})
-    if len(status.changed) > 1 and seconds_since(stand.now, status.changed_at) < _step_seconds(stand):
+    if len(status.changed) > 1 and stand.seconds_since(status.changed_at) < _step_seconds(stand):
         return status
     more = rest[: max(1, len(status.changed))]
-    return status.model_copy(update={"changed": (*status.changed, *more)[:256], "changed_at": now})
+    return status.model_copy(update={"changed": (*status.changed, *more)[:MAX_TRIAL_PODS], "changed_at": now})
 
 
 def validate(stand: Stand) -> TrialStatus:
     """Finish when the change has held for a window, take it back when it does not hold."""
-    since = seconds_since(stand.now, stand.status.changed_at)
+    since = stand.seconds_since(stand.status.changed_at)
     if since < trial_time.window(stand.trial.spec.rules) + trial_time.settling(stand.scrape_seconds):
         return stand.status
     if not stand.analysis.trust.trusted or stand.snapshot.arms is None:
@@ -86,7 +86,7 @@ def _failed(stand: Stand, reason: str) -> TrialStatus:
 def _broken_guard(stand: Stand) -> str | None:
     """Return a guard that is violated now and was not when the trial began."""
     baseline = stand.policy.status.baseline
-    kept = {result.name for result in baseline.objectives if result.met == "Met"} if baseline else set()
+    kept = {result.name for result in baseline.objectives if result.met is ObjectiveState.MET} if baseline else set()
     for result in stand.analysis.objectives:
         if result.name in GUARDS and result.attainment is Attainment.VIOLATED and result.name in kept:
             return f"{result.name} is violated ({result.value}, limit {result.limit:g}) and was met before"
@@ -100,8 +100,7 @@ def _lost_gain(stand: Stand, arms: Arms) -> str | None:
     if row is None or row.stable is None or changed is None:
         return None
     begin = changed.timestamp() + trial_time.settling(stand.scrape_seconds)
-    rates = good_rates(arms, arms.canary, BUSY.spent)
-    slots = [rates[slot] for slot, _ in within(dict.fromkeys(rates, 0.0), arms, begin, stand.now)]
+    slots = within(good_rates(arms, arms.canary, BUSY.spent), arms, begin, stand.now)
     busy, good = sum(spent for spent, _ in slots), sum(answers for _, answers in slots)
     if busy <= 0.0 or good / busy >= LEAST_GAIN * float(row.stable):
         return None

@@ -22,7 +22,7 @@ from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
-from trimtab_operator.trial.stand import Stand, alike_since, seconds_since
+from trimtab_operator.trial.stand import Stand, alike_since
 from trimtab_operator.trial.tuning import tuning_of
 
 
@@ -70,9 +70,9 @@ def _starting(stand: Stand) -> TrialStatus:
         if refusal is not None:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
-        begins = measuring.measured_from(stand.now, stand)
+        begins = measuring.measured_from(stand)
         return stand.status.model_copy(update={"phase": TrialPhase.MEASURING, "measured_from": begins})
-    if seconds_since(stand.now, stand.status.changed_at) > trial_time.START_LIMIT:
+    if stand.seconds_since(stand.status.changed_at) > trial_time.START_LIMIT:
         reason = f"the engine did not report the change within {trial_time.START_LIMIT:g} s"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
@@ -82,7 +82,7 @@ def _reverting(stand: Stand) -> TrialStatus:
     """Wait for the pods to run what they had; one that does not answer goes back by itself when its time is over."""
     stored = stand.policy.status.tuning or Tuning(settings=stand.trial.spec.stable)
     restored = tuning_of(stand.trial, stored, stand.policy.status.last_known_good, stand.scrape_seconds).settings
-    waited = seconds_since(stand.now, stand.status.changed_at)
+    waited = stand.seconds_since(stand.status.changed_at)
     if stand.all_run(stand.status.changed, restored) or waited > trial_time.START_LIMIT:
         return stand.status.model_copy(update={"phase": TrialPhase.FINISHED})
     return stand.status

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
 
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
 from trimtab_api.trial import OptimizationTrial, TrialStatus
+from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
-
-DEFAULT_SCRAPE = 15.0
-"""Seconds between scrapes while nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ class Stand:
     @property
     def scrape_seconds(self) -> float:
         """Time between two scrapes."""
-        return self.snapshot.scrape_interval_seconds or DEFAULT_SCRAPE
+        return interval_seconds(self.snapshot)
+
+    def seconds_since(self, moment: datetime | None) -> float:
+        """Return the seconds since a stored time, below 0 where it lies ahead; infinity where none is stored."""
+        return math.inf if moment is None else self.now - moment.timestamp()
 
     def pod(self, uid: str) -> Pod | None:
         """Return a pod of the target that serves; None when it is gone, on its way out or not ready."""
@@ -68,9 +72,3 @@ def alike_since(stand: Stand) -> float:
     since += [at.timestamp() for at in others if at is not None]
     since += [entry.at.timestamp() for entry in stand.policy.status.history if entry.what is LedgerEvent.ROLLED_BACK]
     return max(since, default=stand.now)
-
-
-def seconds_since(now: float, moment: object) -> float:
-    """Return the seconds since a stored time; infinity where none is stored."""
-    stamp = getattr(moment, "timestamp", None)
-    return float("inf") if stamp is None else now - stamp()

@@ -13,9 +13,10 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import HistoryEntry, LastKnownGood, LedgerEvent, Tuning
 from trimtab_api.trial import OptimizationTrial, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis.lookback import window_seconds
+from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.analysis.tunable import tunes_engines
 from trimtab_operator.decision.engines import attachable_pods
-from trimtab_operator.decision.strategy import Held, Proposal, strategize
+from trimtab_operator.decision.strategy import Held, TrialProposal, strategize
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.analysis import Analysis, Constraint
 from trimtab_operator.model.ledger import why
@@ -24,7 +25,7 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.draft import draft
 from trimtab_operator.trial.interruptions import interrupted
 from trimtab_operator.trial.stages import next_status
-from trimtab_operator.trial.stand import DEFAULT_SCRAPE, Stand
+from trimtab_operator.trial.stand import Stand
 from trimtab_operator.trial.trial_ledger import entries_of
 from trimtab_operator.trial.tuning import last_known_good, restored, tuning_of
 
@@ -93,6 +94,10 @@ def _under_way(snapshot: Snapshot) -> OptimizationTrial | None:
     return newest if newest is not None and newest.status.phase is not TrialPhase.FINISHED else None
 
 
+def _trial_called(name: str, snapshot: Snapshot) -> OptimizationTrial | None:
+    return next((each for each in snapshot.trials if each.metadata.name == name), None)
+
+
 def _advanced(stand: Stand, standing: Course) -> Course:
     after = interrupted(stand) or next_status(stand)
     trial = stand.trial.model_copy(update={"status": after})
@@ -129,9 +134,9 @@ def _concluded(snapshot: Snapshot, standing: Course) -> Course:
     """Finish what a process left unsaid: the policy still points to a trial that is over, or that somebody deleted."""
     if standing.current_trial is None:
         return standing
-    trial = next((each for each in snapshot.trials if each.metadata.name == standing.current_trial), None)
+    trial = _trial_called(standing.current_trial, snapshot)
     if trial is not None:
-        return _told_by(trial, standing, snapshot.scrape_interval_seconds or DEFAULT_SCRAPE)
+        return _told_by(trial, standing, interval_seconds(snapshot))
     tuning = standing.tuning.model_copy(update={"change": None}) if standing.tuning else None
     return replace(standing, tuning=tuning, current_trial=None)
 
@@ -141,7 +146,7 @@ def _at_rest(
 ) -> Course:
     standing = _left_behind(snapshot, target, standing)
     found = strategize(snapshot, analysis, policy, target)
-    if isinstance(found, Proposal):
+    if isinstance(found, TrialProposal):
         record = draft(found.candidate, found.current, snapshot, target, policy)
         return replace(standing, current_trial=record.name, record=record)
     course = replace(standing, held=found)
@@ -178,7 +183,7 @@ def _asked_back(snapshot: Snapshot, policy: OptimizationPolicy, course: Course) 
     wanted = policy.spec.rollback_to
     if wanted is None or course.held is None or course.held[0] != "RolledBackByUser" or course.tuning is None:
         return course
-    trial = next((each for each in snapshot.trials if each.metadata.name == wanted), None)
+    trial = _trial_called(wanted, snapshot)
     if trial is None:
         held = ("RollbackTargetUnknown", f"spec.rollbackTo names trial {wanted}, which does not exist: see opttrial")
         return replace(course, held=held)

@@ -12,7 +12,7 @@ from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_po
 
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.decision.strategy import GATES, Held, Proposal, search_of, strategize
+from trimtab_operator.decision.strategy import GATES, Held, TrialProposal, search_of, strategize
 from trimtab_operator.model.snapshot import Target
 
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
@@ -76,7 +76,7 @@ def test_a_gate_says_why_nothing_is_tried(fields: dict[str, Any], reason: str, t
 )
 def test_with_every_gate_open_the_best_candidate_is_proposed(fields: dict[str, Any]) -> None:
     found = strategy(**fields)
-    assert isinstance(found, Proposal), found
+    assert isinstance(found, TrialProposal), found
     assert found.candidate.change_summary == "maxBatchSize 1→8"
     assert found.current == STABLE
 
@@ -84,7 +84,7 @@ def test_with_every_gate_open_the_best_candidate_is_proposed(fields: dict[str, A
 def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
     over = a_trial(status={"phase": "Finished", "verdict": "Inconclusive"})
     found = strategy(trials=(over,))
-    assert not isinstance(found, Proposal) or found.candidate.change_summary != "maxBatchSize 1→8"
+    assert not isinstance(found, TrialProposal) or found.candidate.change_summary != "maxBatchSize 1→8"
 
 
 def test_why_nothing_is_tried_does_not_depend_on_what_was_tuned_before() -> None:
@@ -120,5 +120,5 @@ def test_before_anything_limits_the_target_nothing_is_tried() -> None:
     assert isinstance(snapshot.target, Target)
     unknown = replace(analyze(snapshot, policy), bottleneck=None)
     found = strategize(snapshot, unknown, policy, snapshot.target)
-    assert not isinstance(found, Proposal)
+    assert not isinstance(found, TrialProposal)
     assert found[0] == "Baseline"

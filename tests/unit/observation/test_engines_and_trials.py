@@ -11,7 +11,8 @@ from fakes.kube import FakeKube
 from trimtab_operator.errors import KubeForbidden, KubeUnavailable
 from trimtab_operator.kube.resources import NODE_TUNINGS, TRIALS
 from trimtab_operator.observation.engines import read_engines
-from trimtab_operator.observation.trials import Trials, number_of, read_trials
+from trimtab_operator.observation.trials import Trials, read_trials
+from trimtab_operator.trial.draft import number_of
 
 PODS = (a_pod("chat-0"), a_pod("chat-1", node="node-b"), a_pod("chat-2", node=None))
 OURS = {"apiVersion": "trimtab.dev/v1alpha1", "kind": "OptimizationPolicy", "name": "chat", "uid": "policy-uid"}
