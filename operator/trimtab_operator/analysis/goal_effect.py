@@ -1,6 +1,6 @@
 """What a change does to the goal's cost: a difference in differences over equal slots of time.
 
-For each slot the logarithm of canary cost over stable cost; its mean over the measured slots less its mean over the
+For each slot the logarithm of canary cost over stable cost; the shift of the measured slots against those of the
 run-in, when the arms were equal. That takes out what the minutes do to both arms, and what makes pods differ.
 """
 
@@ -14,7 +14,8 @@ from trimtab_api.objectives import LatencyObjective, Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, within
-from trimtab_operator.analysis.statistics import Shares, correlation, difference, log_share_ratio, sample
+from trimtab_operator.analysis.shift import shift
+from trimtab_operator.analysis.statistics import Shares, log_share_ratio
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import Effect, NotMeasured
@@ -58,8 +59,7 @@ def goal_effect(
     if len(after) < LEAST_SLOTS:
         reason = f"{len(after)} slots since the change have data of both arms; {LEAST_SLOTS} are needed"
         return NotMeasured(reason, passing=True)
-    neighbours = correlation(after, before)
-    found = difference(sample(after, neighbours), sample(before, neighbours), confidence, LEAST_ERROR)
+    found = shift(after, before, confidence, LEAST_ERROR)
     return Effect(cost.what, cost.of_capacity, found.point, found.low, found.high, len(after), len(before))
 
 

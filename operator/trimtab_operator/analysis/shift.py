@@ -1,0 +1,64 @@
+"""By how much a series of slots lies above an earlier one, however unevenly: the effect of a change.
+
+A change may do much in one slot and less in the next (a cache hits what happens to repeat), which is no doubt about its
+sign. So a slot counts no further than its reach beyond the value in question: Huber's estimator of location (P. J.
+Huber, 1964), and as its interval all values that a test at this confidence does not rule out. While the slots lie
+within reach of each other this is Welch's interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import fmean
+
+import numpy as np
+
+from trimtab_operator.analysis.statistics import Interval, correlation, difference, sample
+
+LEAST_REACH = math.log(1.25)
+REACH_DEVIATIONS = 3.0  # of the earlier slots: what was usual before counts in full
+FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
+POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
+
+
+def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float, least_error: float) -> Interval:
+    """Return the shift of the slots (logarithms of ratios; at least two of each) with a two-sided interval.
+
+    `least_error` is the smallest standard error that is believed, however still the slots are. An end that cannot be
+    told lies FARTHEST from the estimate.
+    """
+    centre = float(np.mean(before))
+    reach = max(LEAST_REACH, REACH_DEVIATIONS * float(np.std(before, ddof=1)))
+    off = np.asarray(after) - centre
+    still = _within(np.asarray(before) - centre, reach)
+
+    def rest(value: float) -> Interval:
+        """Return what is left of the difference once the later slots are moved back by this value."""
+        moved = _within(off - value, reach)
+        neighbours = correlation(moved, still)
+        return difference(sample(moved, neighbours), sample(still, neighbours), confidence, least_error)
+
+    def lies_above(value: float) -> bool:
+        return fmean(_within(off - value, reach)) >= fmean(still)
+
+    point = _last(lies_above, float(off.min()) - reach, float(off.max()) + reach, POINT_STEPS)
+    return Interval(
+        point,
+        _last(lambda value: rest(value).low <= 0.0, point, point - FARTHEST, END_STEPS),
+        _last(lambda value: rest(value).high >= 0.0, point, point + FARTHEST, END_STEPS),
+    )
+
+
+def _within(values: np.ndarray[tuple[int], np.dtype[np.float64]], reach: float) -> tuple[float, ...]:
+    return tuple(float(each) for each in np.clip(values, -reach, reach))
+
+
+def _last(holds: Callable[[float], bool], start: float, end: float, steps: int) -> float:
+    """Return the value farthest from `start` (where it holds) towards `end` at which it still does, by halving."""
+    if holds(end):
+        return end
+    for _ in range(steps):
+        middle = (start + end) / 2.0
+        start, end = (middle, end) if holds(middle) else (start, middle)
+    return start
