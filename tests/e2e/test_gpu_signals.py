@@ -31,6 +31,7 @@ def test_full_gpu_memory_is_a_violated_objective_and_changes_the_diagnosis(room:
     room.wait_ready(1)
     room.wait_condition("ObjectivesMet", "True", "AllMet", seconds=90)
     room.gpus.set(room.namespace, gpus=0.5, memory_ratio=0.97)
-    room.wait_condition("ObjectivesMet", "False", "Violated", seconds=60)
+    message = room.wait_condition("ObjectivesMet", "False", "Violated", seconds=60)
+    assert "gpuMemoryRatio" in message
     eventually(lambda: bottleneck(room) == "GpuMemory", "memory is the bottleneck", 60)
     eventually(lambda: room.replicas() > 1, "more replicas share the memory", 60)

@@ -30,3 +30,4 @@ def test_the_kill_switch_stops_a_policy_in_apply_mode(room: Room, platform: Plat
         eventually(lambda: room.status().get("replicas", {}).get("desired") == 2, "still recommended", 60)
         always(lambda: room.replicas() == 1, "but not written", seconds=15)
     room.wait_replicas(2, seconds=60)
+    assert room.replicas() == 2, "written once the switch was back"

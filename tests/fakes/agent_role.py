@@ -11,8 +11,9 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from typing import Any
+
+from fakes.kube import stamp
 
 from trimtab_api.wire import settings_hash
 from trimtab_operator.errors import KubeError, KubeNotFound
@@ -81,7 +82,7 @@ class AgentRole:
     async def _beat(self) -> None:
         """Say that the nodes live: pods on a node that does not are taken for not ready."""
         for name in self._nodes:
-            now = _stamp(time.time())
+            now = stamp(time.time())
             ready = {
                 "type": "Ready",
                 "status": "True",
@@ -134,14 +135,10 @@ class AgentRole:
             "podUid": uid,
             "appliedHash": wanted,
             "applied": STARTED_WITH | entry["settings"],
-            "at": _stamp(now),
+            "at": stamp(now),
             "conditions": [_true("Attached", "Asking", now), _true("Applied", "AsAsked", now)],
         }
 
 
 def _true(kind: str, reason: str, now: float) -> Json:
-    return {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": _stamp(now)}
-
-
-def _stamp(unix_seconds: float) -> str:
-    return datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": stamp(now)}

@@ -67,8 +67,8 @@ def chain_of(body: Json) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(base64.b64decode(body["status"]["certificate"]))
 
 
-def shake_hands(folder: Path, chain_pem: str, key: Key, bundle_pem: str, name: str) -> None:
-    """TLS between a server with this chain and a client that trusts `bundle_pem`; raises ssl.SSLError."""
+def shake_hands(folder: Path, chain_pem: str, key: Key, bundle_pem: str, name: str) -> x509.Certificate:
+    """The server certificate that a client accepts which trusts `bundle_pem` and asks for `name`; or ssl.SSLError."""
     file = folder / "server.pem"
     file.write_text(chain_pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -88,3 +88,6 @@ def shake_hands(folder: Path, chain_pem: str, key: Key, bundle_pem: str, name: s
             except ssl.SSLWantReadError:
                 continue
     assert waiting == []
+    accepted = client.getpeercert(binary_form=True)
+    assert accepted is not None
+    return x509.load_der_x509_certificate(accepted)

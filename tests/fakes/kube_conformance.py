@@ -1,11 +1,13 @@
 """What the operator relies on of an API server, as checks that run on the fake and on a real one alike.
 
-Each check gets the port, a namespace of its own, and `create`, which makes an object as another client would.
+Each check asserts one promise. It gets the port, a namespace of its own, and `create`, which makes an object as
+another client would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -97,6 +99,16 @@ def replica_owners(body: Json) -> set[tuple[str, str, str | None]]:
     }
 
 
+async def set_replicas(kube: Kube, namespace: str, name: str, replicas: int) -> Json:
+    """Scale a Deployment; the scale as it was read before."""
+    for _ in range(5):
+        scale = await kube.get_scale(namespace, name)
+        with suppress(KubeConflict):  # the Deployment's own controller wrote its status meanwhile
+            await kube.patch_scale(namespace, name, replicas, scale["metadata"]["resourceVersion"])
+            return scale
+    pytest.fail("five conflicts in a row")
+
+
 async def what_does_not_exist_is_not_found(kube: Kube, namespace: str, _: Create) -> None:
     for call in (
         kube.get(DEPLOYMENTS, namespace, "nobody"),
@@ -146,13 +158,7 @@ async def scale_changes_replicas_and_carries_the_deployments_identity(
 ) -> None:
     create(DEPLOYMENTS, deployment_body(namespace, "a", replicas=1))
     before = await kube.get(DEPLOYMENTS, namespace, "a")
-    for _ in range(5):
-        scale = await kube.get_scale(namespace, "a")
-        try:
-            await kube.patch_scale(namespace, "a", 3, scale["metadata"]["resourceVersion"])
-            break
-        except KubeConflict:  # the Deployment's own controller wrote its status meanwhile
-            continue
+    scale = await set_replicas(kube, namespace, "a", 3)
     after = await kube.get(DEPLOYMENTS, namespace, "a")
     assert scale["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["spec"]["replicas"] == 3
@@ -163,13 +169,7 @@ async def scale_changes_replicas_and_carries_the_deployments_identity(
 async def replicas_that_nobody_sent_get_no_owner_by_scaling(kube: Kube, namespace: str, create: Create) -> None:
     create(DEPLOYMENTS, deployment_body(namespace, "a"))
     assert replica_owners(await kube.get(DEPLOYMENTS, namespace, "a")) == set()
-    for _ in range(5):
-        scale = await kube.get_scale(namespace, "a")
-        try:
-            await kube.patch_scale(namespace, "a", 2, scale["metadata"]["resourceVersion"])
-            break
-        except KubeConflict:
-            continue
+    await set_replicas(kube, namespace, "a", 2)
     assert replica_owners(await kube.get(DEPLOYMENTS, namespace, "a")) == set()
 
 
@@ -181,14 +181,8 @@ async def a_stale_version_on_scale_is_a_conflict(kube: Kube, namespace: str, cre
 
 async def negative_replicas_are_refused(kube: Kube, namespace: str, create: Create) -> None:
     create(DEPLOYMENTS, deployment_body(namespace, "a"))
-    for _ in range(5):
-        scale = await kube.get_scale(namespace, "a")
-        try:
-            with pytest.raises(KubeInvalid):
-                await kube.patch_scale(namespace, "a", -1, scale["metadata"]["resourceVersion"])
-            return
-        except KubeConflict:
-            continue
+    with pytest.raises(KubeInvalid):
+        await set_replicas(kube, namespace, "a", -1)
 
 
 async def a_status_patch_merges_removes_and_leaves_the_spec(kube: Kube, namespace: str, create: Create) -> None:

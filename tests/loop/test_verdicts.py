@@ -22,6 +22,7 @@ from trimtab_api.policy_spec import Goal, TrialRules
 from trimtab_api.trial import Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
+from trimtab_operator.analysis.statistics import overdispersion
 from trimtab_operator.model.arms import Arms, SlotValue, TrialTimes
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.judge import judge
@@ -115,7 +116,9 @@ def run(random: np.random.Generator, cost: float) -> Verdict:
 
 def verdicts(cost: float, seed: int) -> Counter[Verdict]:
     random = np.random.default_rng(seed)
-    return Counter(run(random, cost) for _ in range(TRIALS))
+    found = Counter(run(random, cost) for _ in range(TRIALS))
+    print(f"a canary that costs {cost:.2f} times as much: {dict(found)}")
+    return found
 
 
 def test_the_recording_is_of_busy_pods_over_enough_minutes() -> None:
@@ -123,6 +126,12 @@ def test_the_recording_is_of_busy_pods_over_enough_minutes() -> None:
     assert noise.shape[0] >= 10 * BLOCK_SCRAPES
     assert noise.shape[1] >= 2
     assert noise[:, :, 2].mean(axis=0).max() >= 0.6
+
+
+def test_equal_pods_refuse_requests_in_bursts() -> None:
+    """So refusals of two arms must not be compared as if requests were independent."""
+    pods = recording()[:, :, :2].transpose(1, 0, 2) * SCRAPE_SECONDS
+    assert overdispersion([tuple((float(bad), float(count)) for count, bad in pod) for pod in pods]) > 10.0
 
 
 def test_of_400_trials_of_equal_arms_at_most_one_in_twenty_is_called_improved() -> None:

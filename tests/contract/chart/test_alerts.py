@@ -49,7 +49,7 @@ def test_promtool_accepts_the_rules(rules: Path) -> None:
 def test_an_alert_fires_and_stays_silent_as_its_cases_say(rules: Path, cases: Path, tmp_path: Path) -> None:
     shutil.copy(rules, tmp_path / "rules.yaml")
     shutil.copy(cases, tmp_path / cases.name)
-    promtool("test", "rules", tmp_path / cases.name)
+    assert "SUCCESS" in promtool("test", "rules", tmp_path / cases.name)
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(chart: Chart) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.engine.running_engine import REFERENCE_PROGRAM, TEXTS, EngineProcess
+from contract.engine.running_engine import REFERENCE_PROGRAM, TEXTS, EngineProcess, compute
 from numpy.typing import NDArray
 
 EngineFactory = Callable[..., EngineProcess]
@@ -43,14 +40,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
 def reference_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What transformers computes: vectors of TEXTS, a small DistilBERT and its vector."""
     directory = tmp_path_factory.mktemp("reference")
-    subprocess.run(
-        [sys.executable, "-c", REFERENCE_PROGRAM, str(directory)],
-        input=json.dumps(TEXTS).encode(),
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=True,
-        timeout=200,
-        capture_output=True,
-    )
+    compute(REFERENCE_PROGRAM, directory, json.dumps(TEXTS))
     return directory
 
 

@@ -115,6 +115,18 @@ class EngineProcess:
         self.process.wait()
 
 
+def compute(program: str, directory: Path, given: str = "") -> None:
+    """Run a program that needs torch, in a process of its own; it writes into `directory`."""
+    subprocess.run(
+        [sys.executable, "-c", program, str(directory)],
+        input=given.encode(),
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=True,
+        timeout=200,
+        capture_output=True,
+    )
+
+
 REFERENCE_PROGRAM = """
 import json, sys
 import numpy as np, torch

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +14,7 @@ import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
 from contract.engine.pipelined_load import CONNECTIONS, DEPTH, TOLERANCE, PipelinedLoad, Vectors, separation
-from contract.engine.running_engine import WORDS, EngineProcess, v2_body
+from contract.engine.running_engine import WORDS, EngineProcess, compute, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 
 CHANGES = 100
@@ -46,13 +43,7 @@ shutil.copy(pathlib.Path(str(get_model_path())) / "tokenizer.json", directory)
 @pytest.fixture(scope="module")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "small"
-    subprocess.run(
-        [sys.executable, "-c", SMALL_BERT, str(directory)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=True,
-        timeout=200,
-        capture_output=True,
-    )
+    compute(SMALL_BERT, directory)
     return directory
 
 

@@ -169,7 +169,7 @@ async def test_an_agent_gets_a_certificate_that_engines_accept_by_what_is_publis
     assert [condition["type"] for condition in body["status"]["conditions"]] == ["Approved"]
     chain = "".join(each.public_bytes(Encoding.PEM).decode() for each in chain_of(body))
     bundle = ground.get("configmap", wire.CA_CONFIG_MAP, "-n", ground.tuned)["data"][wire.CA_KEY]
-    shake_hands(ground.folder, chain, key, bundle, name)
+    assert shake_hands(ground.folder, chain, key, bundle, name).public_key() == key.public_key()
     assert ground.get("secret", "trimtab-ca", "-n", ground.system)["type"] == "Opaque"
 
 

@@ -217,6 +217,7 @@ def test_the_containers_of_a_deleted_pod_are_no_longer_shown(
     until(lambda: agent.of_pod(name, "short") is not None, "the pod is seen")
     cluster.kubectl("-n", namespace, "delete", "pod", "short", "--wait=true", "--timeout=60s")
     until(lambda: agent.of_pod(name, "short") is None, "the pod is gone")
+    assert "short" not in {labels["pod"] for labels, _ in agent.samples(name)}
 
 
 def test_the_agent_stays_within_its_memory(agent: AgentOnNode) -> None:

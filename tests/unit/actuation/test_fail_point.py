@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -37,5 +38,8 @@ def test_the_process_passes_every_other_point() -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_without_a_name_no_point_ends_it(point: str) -> None:
+def test_without_a_name_no_point_ends_it(point: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
     FailPoint().reach(point)
+    assert ends == []

@@ -18,7 +18,7 @@ from trimtab_agent.engines import status_writer
 from trimtab_agent.engines.attached import MAX_ENGINES, Engine, Engines
 from trimtab_agent.engines.known_tuning import KnownTuning
 from trimtab_agent.engines.kube import ApiAccess, KubeApi
-from trimtab_agent.engines.status import compose_status, is_same
+from trimtab_agent.engines.status import MAX_SENTENCE, compose_status, is_same
 from trimtab_agent.engines.status_writer import StatusWriter
 from trimtab_api.node_tuning import NodeTuningStatus
 from trimtab_api.wire import entry_hash, settings_hash
@@ -95,7 +95,8 @@ def test_what_was_refused_is_told_and_a_field_that_is_no_setting_only_in_the_mes
 
 def test_the_longest_report_is_still_a_status_that_the_api_server_takes() -> None:
     rows = [{"setting": f"s{n}", "value": "v" * 64, "reason": "r" * 1024} for n in range(8)]
-    status([entry("a", EIGHT)], {"a": engine(report(None, refused=rows, version=ABOUT_EIGHT))})
+    found = status([entry("a", EIGHT)], {"a": engine(report(None, refused=rows, version=ABOUT_EIGHT))})
+    assert len(found["engines"][0]["conditions"][1]["message"]) == MAX_SENTENCE
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(90, ("True", "Asking")), (91, ("False", "Lost"))])
@@ -265,6 +266,7 @@ async def test_the_end_of_a_trial_and_a_lost_engine_are_written_though_nobody_te
         await until(lambda: states(found.api.statuses[-1])[1] == ("False", "Pending"), "the trial is over")
         found.clock[0] += timedelta(seconds=61)
         await until(lambda: states(found.api.statuses[-1])[0] == ("False", "Lost"), "it is lost")
+        assert states(found.api.statuses[-1]) == [("False", "Lost"), ("False", "Pending")]
 
 
 async def test_while_the_api_server_is_away_writes_are_tried_again(
@@ -278,6 +280,7 @@ async def test_while_the_api_server_is_away_writes_are_tried_again(
         await until(lambda: "failed" in found.outcomes, "it failed")
         found.api.away = False
         await until(lambda: found.api.statuses, "it is written")
+        assert found.api.statuses[0]["summary"] == "0/1"
 
 
 async def test_the_whole_wire_writes_what_engines_report_and_then_nothing(tmp_path: Path) -> None:

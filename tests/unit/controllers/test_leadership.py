@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from fakes.clock import FakeClock, settle
@@ -145,40 +145,49 @@ def happen(candidate: Candidate, chance: random.Random) -> None:
             candidate.start()
 
 
-def play(seed: int, steps: int) -> tuple[int, int]:
-    """A random election; answers how often a gate opened and how often leadership moved.
+class Election(NamedTuple):
+    opened: int
+    """At how many steps a gate was open."""
+    moved: int
+    """How often leadership moved."""
+    open_at_once: int
+    """The most gates that were open at one step."""
+
+
+def play(seed: int, steps: int) -> Election:
+    """A random election and what came of it.
 
     Calls interleave, fail, get lost and come late; processes stop for any time and restart; the Lease is given back.
     """
     chance, clock, kube = random.Random(seed), FakeClock(), FakeKube()
     candidates = [Candidate(number, clock, kube, chance.choice((0.98, 1.0, 1.02))) for number in range(2)]
-    opened, moved, last = 0, 0, -1
+    opened, moved, open_at_once, last = 0, 0, 0, -1
     for _ in range(steps):
         if chance.random() < 0.3:
             clock.tick(chance.choice((0.1, 1.0, 2.0, 4.0, 7.0, 9.0)))
         else:
             happen(chance.choice(candidates), chance)
         leaders = [each.number for each in candidates if each.gate.is_open]
-        assert len(leaders) <= 1, f"two open gates, seed {seed}"
+        open_at_once = max(open_at_once, len(leaders))
         opened += len(leaders)
         if leaders and leaders[0] != last:
             moved, last = moved + 1, leaders[0]
     for each in candidates:
         if each.running is not None:
             each.running.close()
-    return opened, moved
+    return Election(opened, moved, open_at_once)
 
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_two_gates_are_never_open_at_once(seed: int) -> None:
-    play(seed, 1000)
+    assert play(seed, 1000).open_at_once <= 1
 
 
 def test_the_random_elections_do_have_leaders_and_do_change_them() -> None:
-    opened, moved = play(1, 5000)
-    assert opened > 500
-    assert moved > 10
+    election = play(1, 5000)
+    assert election.opened > 500
+    assert election.moved > 10
 
 
 class Process:

@@ -29,19 +29,8 @@ def an_arm() -> Callable[..., ArmResult]:
         scalings: tuple[str, ...] = (),
         agreement: tuple[Comparison, ...] = (AGREES,),
     ) -> ArmResult:
-        load = Figures(
-            offered=1200,
-            answered=answered,
-            duration_seconds=100.0,
-            objective_seconds=0.5,
-            p50_latency_seconds=0.05,
-            p95_latency_seconds=0.123 if answered else None,
-            p99_latency_seconds=0.2,
-            p95_exchange_seconds=0.12 if answered else None,
-            goodput_per_second=goodput,
-            exchange_goodput_per_second=goodput,
-            outcomes={"ok": answered, "rejected": 1200 - answered},
-        )
+        p95 = (0.123, 0.12) if answered else (None, None)
+        load = _load(1200, 100.0, answered=answered, goodput=goodput, p95=p95, p99=0.2)
         replicas = ReplicaTime(paid, paid - 10, largest=3, smallest=1)
         return ArmResult(Arm(name, 1), load, replicas, agreement, scalings)
 
@@ -59,19 +48,7 @@ def a_window() -> Callable[..., Measured]:
         hits: float | None = None,
         repeats: float | None = 0.38,
     ) -> Measured:
-        load = Figures(
-            offered=2400,
-            answered=answered,
-            duration_seconds=60.0,
-            objective_seconds=0.5,
-            p50_latency_seconds=0.05,
-            p95_latency_seconds=p95,
-            p99_latency_seconds=p95,
-            p95_exchange_seconds=p95,
-            goodput_per_second=goodput,
-            exchange_goodput_per_second=goodput,
-            outcomes={"ok": answered, "rejected": 2400 - answered},
-        )
+        load = _load(2400, 60.0, answered=answered, goodput=goodput, p95=(p95, p95), p99=p95)
         return Measured(load, cpu, hits, repeats)
 
     return build
@@ -116,3 +93,28 @@ def an_act(a_window: Callable[..., Measured], a_trial: Callable[..., TrialSight]
         )
 
     return build
+
+
+def _load(
+    offered: int,
+    duration_seconds: float,
+    *,
+    answered: int,
+    goodput: float,
+    p95: tuple[float | None, float | None],
+    p99: float | None,
+) -> Figures:
+    """Figures of a run; `p95` of the latency and of the exchange; what was not answered was rejected."""
+    return Figures(
+        offered=offered,
+        answered=answered,
+        duration_seconds=duration_seconds,
+        objective_seconds=0.5,
+        p50_latency_seconds=0.05,
+        p95_latency_seconds=p95[0],
+        p99_latency_seconds=p99,
+        p95_exchange_seconds=p95[1],
+        goodput_per_second=goodput,
+        exchange_goodput_per_second=goodput,
+        outcomes={"ok": answered, "rejected": offered - answered},
+    )

@@ -64,7 +64,7 @@ def test_the_setting_in_force_is_read_from_the_engines_own_page() -> None:
     assert batch_size_in("trimtab_engine_ready 1.0\n") is None
 
 
-def test_the_bench_writes_one_entry_that_the_api_knows_and_takes_it_back() -> None:
+def test_the_bench_writes_one_entry_that_the_api_knows() -> None:
     written = NodeTuning.model_validate(tuning_for(POD, 8))
     (entry,) = written.spec.engines
     assert (written.metadata.name, entry.pod_uid, entry.settings.max_batch_size) == ("node-1", "uid-1", 8)

@@ -35,7 +35,9 @@ def test_a_client_that_trusts_the_authority_accepts_the_agent_by_each_of_its_nam
         "RSA": lambda: rsa.generate_private_key(65537, 2048),
     }
     key = kinds[kind]()
-    shake_hands(tmp_path, sign_leaf(authority, key.public_key(), NAMES, now), key, authority.certificate_pem, name)
+    chain = sign_leaf(authority, key.public_key(), NAMES, now)
+    accepted = shake_hands(tmp_path, chain, key, authority.certificate_pem, name)
+    assert accepted.public_key() == key.public_key()
 
 
 @pytest.mark.parametrize("signs", ["old", "new"])
@@ -43,9 +45,9 @@ def test_during_a_rotation_leaves_of_both_authorities_are_accepted(signs: str, t
     now, key = time.time(), a_key()
     old, new = make_authority(now), make_authority(now)
     bundle = new.certificate_pem + old.certificate_pem
-    shake_hands(
-        tmp_path, sign_leaf(old if signs == "old" else new, key.public_key(), NAMES, now), key, bundle, NAMES[0]
-    )
+    chain = sign_leaf(old if signs == "old" else new, key.public_key(), NAMES, now)
+    accepted = shake_hands(tmp_path, chain, key, bundle, NAMES[0])
+    assert accepted.public_key() == key.public_key()
 
 
 def test_a_leaf_of_another_authority_of_the_same_name_is_refused(tmp_path: Path) -> None:
