@@ -21,6 +21,7 @@ from dev.load.verify import learn
 
 # Enough for a calibration of some seconds; a faster server sees them again from the beginning.
 CALIBRATION_REQUESTS = 2_000
+FEW_SENTENCES = 200
 
 
 class Mode(StrEnum):
@@ -32,10 +33,11 @@ class Mode(StrEnum):
 
 
 class Keys(StrEnum):
-    """Which sentences are sent: with the repetitions of a recorded cache, or all different."""
+    """Which sentences are sent: with the repetitions of a recorded cache, all different, or the same few in turn."""
 
     TRACE = "trace"
     DISTINCT = "distinct"
+    FEW = "few"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def inputs_of(plan: LoadPlan, count: int) -> tuple[str, ...]:
     positions = range(plan.key_offset, plan.key_offset + count)
     if plan.keys is Keys.DISTINCT:
         return spoken(positions, sentences())
+    if plan.keys is Keys.FEW:
+        return spoken([position % FEW_SENTENCES for position in positions], sentences())
     recorded = recorded_keys()
     different = max(recorded) + 1
     laps = (divmod(position, len(recorded)) for position in positions)

@@ -13,10 +13,10 @@ from harness.cluster import always, eventually
 from harness.engines import Engines, canary_of, names, quietly
 from harness.room import OPERATOR, Room
 from harness.traffic import Traffic
-from harness.tuned import GOOD, VERIFIED_PER_SECOND, Tuned, wish
+from harness.tuned import GOOD, VERIFIED_PER_SECOND, Tuned, batches, wish
 from harness.workload import deployment
 
-LOAD = 0.7
+LOAD = 0.6
 """Of what the engines are overloaded with before they are tuned."""
 RUN_IN_SECONDS = 80.0
 """Of load before a trial: what the arms were like before the change is a part of its verdict."""
@@ -59,10 +59,10 @@ def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_setting
     enough = engines.answered() + 0.5 * LOAD * tuned.rate * RUN_IN_SECONDS
     eventually(quietly(lambda: engines.answered() >= enough), "both pods were under load for a run-in", 180)
     before = names(engines.trials())
-    tuned.turn(cache={"memory": {"max": "16Mi"}})
+    tuned.turn(batching=batches(2))
     trial = engines.wait_trial("Measuring", after=before)
     canary = canary_of(trial)["name"]
-    assert engines.setting("cache_limit_bytes")[canary] == 16 * 2**20, "what is measured is in force"
+    assert engines.setting("max_batch_size")[canary] == 2, "what is measured is in force"
     room.kubectl("exec", canary, "--", PYTHON, "-c", BURN, BURNER)
     try:
         trial = engines.wait_verdict(trial["metadata"]["name"], "Regressed", seconds=200)
@@ -70,16 +70,16 @@ def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_setting
         room.kubectl("exec", canary, "--", PYTHON, "-c", QUENCH)
     assert any("RollingBack" in message for message in room.events("PhaseChanged"))
     assert "RolledBack" in [row["what"] for row in room.status()["history"]]
-    engines.wait_setting("cache_limit_bytes", 0, 2)
-    engines.wait_setting("max_batch_size", GOOD, 2)
+    engines.wait_setting("max_batch_size", 1, 2)
+    engines.wait_setting("cache_limit_bytes", GOOD, 2)
     good = room.status()["lastKnownGood"]
-    assert (good["trial"], good["settings"]["maxBatchSize"]) == (tuned.trial, GOOD)
+    assert (good["trial"], good["settings"]["cacheMemory"]) == (tuned.trial, "16Mi")
     assert not any("trial" in entry for entry in engines.entries().values())
 
 
 def test_a_second_policy_on_the_target_is_a_conflict_and_tries_nothing(tuned: Tuned) -> None:
     room = tuned.room
-    room.apply(wish("rival", cache={"memory": {"max": "4Mi"}}))
+    room.apply(wish("rival", batching=batches(2)))
     message = room.wait_condition("Conflict", "True", "TargetTaken", name="rival")
     assert "chat" in message
     always(
@@ -97,14 +97,14 @@ def test_when_the_policy_is_deleted_in_mid_trial_the_canary_goes_back_and_what_w
 ) -> None:
     room, engines = tuned.room, tuned.engines
     before = names(engines.trials())
-    tuned.turn(cache={"memory": {"max": "8Mi"}})
+    tuned.turn(batching=batches(4))
     trial = engines.wait_trial("Measuring", after=before)
     canary = canary_of(trial)
-    assert engines.entries()[canary["uid"]]["fallback"]["maxBatchSize"] == GOOD
-    assert engines.setting("cache_limit_bytes")[canary["name"]] == 8 * 2**20, "what is measured is in force"
+    assert engines.entries()[canary["uid"]]["fallback"]["cacheMemory"] == "16Mi"
+    assert engines.setting("max_batch_size")[canary["name"]] == 4, "what is measured is in force"
     room.kubectl("delete", "optpol", "chat", "--wait=true", "--timeout=20s")
-    engines.wait_setting("cache_limit_bytes", 0, 2, seconds=60)
-    engines.wait_setting("max_batch_size", GOOD, 2, seconds=30)
+    engines.wait_setting("max_batch_size", 1, 2, seconds=60)
+    engines.wait_setting("cache_limit_bytes", GOOD, 2, seconds=30)
     assert not any("trial" in entry for entry in engines.entries().values())
     eventually(lambda: engines.trials() == [], "its trials go with it", 60)
 
@@ -118,9 +118,9 @@ def test_no_request_failed_in_all_that_and_every_answer_was_to_its_own_input(cro
 @pytest.mark.timeout(420)
 def test_a_canary_that_goes_in_mid_trial_makes_it_inconclusive_and_is_charged_to_nobody(tuned: Tuned) -> None:
     room, engines = tuned.room, tuned.engines
-    room.apply(wish(cache={"memory": {"max": "16Mi"}}))
+    room.apply(wish(batching=batches(2)))
     trial = engines.wait_trial("Measuring", after=set())
-    engines.wait_setting("max_batch_size", GOOD, 2, seconds=10)
+    engines.wait_setting("cache_limit_bytes", GOOD, 2, seconds=10)
     canary = canary_of(trial)["name"]
     room.kubectl("delete", "pod", canary, "--wait=false")
     over = engines.wait_verdict(trial["metadata"]["name"], "Inconclusive", seconds=60)
@@ -136,7 +136,7 @@ def test_a_new_template_in_mid_trial_ends_it_as_target_changed_without_a_write_o
     room, engines = tuned.room, tuned.engines
     eventually(lambda: len(engines.pods()) == 2, "two pods serve again", 120)
     before = names(engines.trials())
-    tuned.turn(cache={"memory": {"max": "8Mi"}})
+    tuned.turn(batching=batches(4))
     trial = engines.wait_trial("Measuring", after=before)
     canary = canary_of(trial)
     entry = engines.entries()[canary["uid"]]
@@ -155,7 +155,7 @@ def test_a_new_template_in_mid_trial_ends_it_as_target_changed_without_a_write_o
 
 def test_of_more_than_twenty_trials_the_oldest_is_removed(room: Room, engine_image: str) -> None:
     """Trials of a policy that does not know yet what is normal: no search needs them any more."""
-    room.apply(deployment(engine_image, gpus=0, replicas=0), wish(cache={"memory": {"max": "4Mi"}}))
+    room.apply(deployment(engine_image, gpus=0, replicas=0), wish(batching=batches(2)))
     owner = room.cluster.get("optimizationpolicy", "chat", room.namespace)
     assert owner
     for number in range(1, 22):

@@ -56,7 +56,9 @@ class Traffic:
             load.end()
 
     @contextmanager
-    def answered(self, namespace: str, rate: float, *, seconds: float, verified: float) -> Iterator[Answers]:
+    def answered(
+        self, namespace: str, rate: float, *, seconds: float, verified: float, keys: Keys = Keys.DISTINCT
+    ) -> Iterator[Answers]:
         """Send at a rate for at most so long, a part of it verified, and keep what became of every request.
 
         The block begins once the reference answers are known: one at a time, before there is any other load.
@@ -64,7 +66,7 @@ class Traffic:
         plan = replace(self._plan(namespace), duration_seconds=seconds, timeout_seconds=30.0)
         with Answers() as answers:
             answers.follow(replace(plan, rate=verified, keys=Keys.TRACE, verify=True), begins_within=120)
-            answers.follow(replace(plan, rate=rate - verified), begins_within=30)
+            answers.follow(replace(plan, rate=rate - verified, keys=keys), begins_within=30)
             yield answers
 
     def _plan(self, namespace: str) -> LoadPlan:

@@ -17,16 +17,17 @@ from harness.wire import trusted
 from harness.workload import deployment, policy, service
 
 from dev.load.outcomes import Outcome
+from dev.load.plan import Keys
 
-STARTED, GOOD = 1, 8
-"""Largest batch that the engines start with, and the largest that the first policy lets be tried."""
+STARTED, GOOD = 0, 16 * 2**20
+"""Bytes of cache that the engines start with, and that the first policy lets be tried."""
 OVERLOAD = 1.3
 """Well above what was measured just before: on a noisy machine that is often less than the engines carry."""
 VERIFIED_PER_SECOND = 2.0
 CPU_LIMIT = "300m"
-ENVIRONMENT = {"TRIMTAB_MAX_BATCH_SIZE": str(STARTED), "TRIMTAB_QUEUE_LIMIT": "64"}
+ENVIRONMENT = {"TRIMTAB_MAX_BATCH_SIZE": "1", "TRIMTAB_QUEUE_LIMIT": "64"}
 RULES: dict[str, Any] = {"window": "50s", "maxWindow": "100s", "minRequests": 100}
-BATCHING = {"maxBatchSize": {"min": 1, "max": GOOD}}
+CACHE = {"memory": {"max": "16Mi"}}
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,30 @@ class Tuned:
         self.room.kubectl("patch", "optpol", "chat", "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
+def batches(largest: int) -> dict[str, Any]:
+    """The knobs of batching: batches of up to so many."""
+    return {"maxBatchSize": {"min": 1, "max": largest}}
+
+
 def wish(name: str = "chat", *, rules: dict[str, Any] | None = None, **knobs: Any) -> dict[str, Any]:
     """A policy that tunes engines and leaves replicas alone."""
     return policy(name, scaling=None, objectives=None, knobs=knobs, trial={**RULES, **(rules or {})})
 
 
 def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
-    """Deploy two replicas that take one request at a time, overload them, and let a trial find the larger batch.
+    """Deploy two replicas without a cache, overload them with the same few inputs, and let a trial find the cache.
 
-    While the canary is measured the operator's leader is killed, and a person asks for a new authority. The approval
-    only sets the time at which it begins: engines attach, and the verified part of the load learns its answers, before
-    the load sets in.
+    What that brings is far beyond the noise of a machine that runs everything else besides. While the canary is
+    measured the operator's leader is killed, and a person asks for a new authority. The approval only sets the time at
+    which it begins: engines attach, and the verified part of the load learns its answers, before the load sets in.
     """
     engines = Engines(room)
     poor = deployment(image, replicas=2, gpus=0, cpu_limit=CPU_LIMIT, environment=ENVIRONMENT, attached=True)
-    room.apply(poor, service(), wish(rules={"approval": "Required"}, batching=BATCHING))
+    room.apply(poor, service(), wish(rules={"approval": "Required"}, cache=CACHE))
     room.wait_ready(2, seconds=180)
     rate = OVERLOAD * traffic.capacity(room.namespace)
-    with traffic.answered(room.namespace, rate, seconds=420, verified=VERIFIED_PER_SECOND) as answers:
+    load = traffic.answered(room.namespace, rate, seconds=420, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
+    with load as answers:
         name = str(engines.wait_trial("AwaitingApproval", after=set(), seconds=150)["metadata"]["name"])
         room.kubectl("patch", "opttrial", name, "--type=merge", "-p", '{"spec":{"approval":"Approved"}}')
         engines.wait_trial("Measuring", after=set(), seconds=150)
@@ -76,6 +83,6 @@ def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
         before = trusted(room.cluster, room.namespace)
         platform.cluster.kubectl("-n", NAMESPACE, "annotate", "secret", "trimtab-ca", "trimtab.dev/rotate=now")
         engines.wait_verdict(name, "Improved", seconds=300)
-        engines.wait_setting("max_batch_size", GOOD, 2)
+        engines.wait_setting("cache_limit_bytes", GOOD, 2)
         outcomes = answers.outcomes()
     return Tuned(room, engines, rate, name, outcomes, before)

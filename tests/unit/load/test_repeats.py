@@ -24,11 +24,13 @@ def test_an_input_repeats_when_it_was_sent_at_any_time_before(begin: int, end: i
     assert repeated_share(INPUTS, begin, end) == expected
 
 
-def test_recorded_keys_repeat_and_distinct_ones_do_not() -> None:
+def test_recorded_keys_repeat_distinct_ones_do_not_and_few_nearly_always() -> None:
     recorded = inputs_of(LoadPlan(url="", keys=Keys.TRACE), 2000)
     distinct = inputs_of(LoadPlan(url="", keys=Keys.DISTINCT), 2000)
+    few = inputs_of(LoadPlan(url="", keys=Keys.FEW), 2000)
     assert (repeated_share(recorded, 0, 2000) or 0.0) > 0.2
     assert repeated_share(distinct, 0, 2000) == 0.0
+    assert repeated_share(few, 0, 2000) == 0.9
 
 
 def test_the_recorded_keys_are_not_replayed_with_the_same_sentences() -> None:
