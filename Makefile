@@ -64,7 +64,7 @@ coverage: setup ## every branch of the pure rooms is tested
 test: setup coverage ## everything that runs on one machine; installs what it needs
 	@$(BIN)/python -m dev.cluster up
 	@$(BIN)/python -m dev.cluster images
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest tests $(addprefix --ignore=tests/unit/,$(PURE_ROOMS))
 
 demo: setup ## real cluster, real traffic, one policy; prints what happens and a table
 	@$(BIN)/python -m dev.demo

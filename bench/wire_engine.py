@@ -1,8 +1,8 @@
 """From a write of NodeTuning's spec to the setting in force in a real engine in a pod, on the running cluster.
 
 The pod stands in a namespace of its own and belongs to no policy: nobody but this bench writes its entry, and once the
-pod is gone the operator removes it. The time of
-application is taken from the engine's own /metrics, polled every 20 ms, so up to that is too much.
+pod is gone the operator removes it. The time of application is taken from the engine's own /metrics, polled every
+20 ms, so up to that is too much.
 """
 
 from __future__ import annotations

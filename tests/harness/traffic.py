@@ -41,9 +41,9 @@ class Traffic:
 
     cluster: Cluster
 
-    def capacity(self, namespace: str, seconds: float = 8.0) -> float:
-        """Answers per second of what serves now, saturated."""
-        return measure(self._plan(namespace), seconds=seconds, callers=16).per_second
+    def capacity(self, namespace: str, callers: int = 16) -> float:
+        """Answers per second of what serves now, to so many who ask again as soon as they are answered."""
+        return measure(self._plan(namespace), seconds=8.0, callers=callers).per_second
 
     @contextmanager
     def steady(self, namespace: str, rate: float) -> Iterator[Load]:
