@@ -22,19 +22,17 @@ class Series:
     samples: tuple[tuple[float, float], ...]
 
 
-def increase(series: Series, window_start: float, scrape_seconds: float) -> float:
-    """Return by how much a counter grew since the window's start, resets included.
+def increase(series: Series, start_seconds: float) -> float:
+    """Return by how much a counter grew since a time, resets included: since its last sample until then.
 
-    A series whose first sample comes more than two scrapes after the start was born in the window: it began at 0, so
-    its first value counts as well.
+    A series without one was born later: it began at 0, so its first value counts as well.
     """
-    if not series.samples:
-        return 0.0
-    first_at, before = series.samples[0]
-    total = before if first_at > window_start + 2 * scrape_seconds else 0.0
-    for _, value in series.samples[1:]:
-        total += value - before if value >= before else value
-        before = value
+    before = max((sample for sample in series.samples if sample[0] <= start_seconds), default=(0.0, 0.0))[1]
+    total = 0.0
+    for at, value in series.samples:
+        if at > start_seconds:
+            total += value - before if value >= before else value
+            before = value
     return total
 
 
@@ -43,7 +41,7 @@ def rate(series: Series) -> float | None:
     if len(series.samples) < 2:
         return None
     seconds = series.samples[-1][0] - series.samples[0][0]
-    return increase(series, series.samples[0][0], 0.0) / seconds if seconds > 0 else None
+    return increase(series, series.samples[0][0]) / seconds if seconds > 0 else None
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,10 @@ class Histogram:
         return below + (self.cumulative[position] - below) * (limit - lower) / (upper - lower)
 
 
-def histogram(buckets: Sequence[Series], window_start: float, scrape_seconds: float) -> Histogram:
-    """Add up the increases of all bucket series by their `le` label."""
+def histogram(buckets: Sequence[Series], start_seconds: float) -> Histogram:
+    """Add up the increases since a time of all bucket series by their `le` label."""
     counts: defaultdict[float, float] = defaultdict(float)
     for series in buckets:
-        counts[float(series.labels["le"])] += increase(series, window_start, scrape_seconds)
+        counts[float(series.labels["le"])] += increase(series, start_seconds)
     edges = tuple(sorted(counts))
     return Histogram(edges, tuple(counts[edge] for edge in edges))

@@ -14,8 +14,8 @@ from dev.demo.kube import Json, Kube
 from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, SCRAPE_SECONDS
 
 _PATH = f"/api/v1/namespaces/{MONITORING_NAMESPACE}/services/prometheus:9090/proxy/api/v1/query"
-# Three scrapes of silence before an arm: the value that each counter had when it began.
 LOOKBACK_SECONDS = 3 * SCRAPE_SECONDS
+"""Before an arm, in which nothing is sent for at least a scrape: the value that each counter had when it began."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Prometheus:
         answers = self._samples("trimtab_engine_requests_total", 'outcome="ok"', window_start, end_seconds)
         buckets = self._samples("trimtab_engine_request_seconds_bucket", "", window_start, end_seconds)
         return ServedSide(
-            answered=sum(increase(series, window_start, SCRAPE_SECONDS) for series in answers),
-            requests=histogram(buckets, window_start, SCRAPE_SECONDS),
+            answered=sum(increase(series, start_seconds) for series in answers),
+            requests=histogram(buckets, start_seconds),
         )
 
     def usage(self, pods: str, start_seconds: float, end_seconds: float) -> Usage:

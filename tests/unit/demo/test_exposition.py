@@ -20,6 +20,7 @@ def series(*samples: tuple[float, float], **labels: str) -> Series:
     ("samples", "expected"),
     [
         pytest.param([(100, 5.0), (105, 8.0), (110, 20.0)], 15.0, id="there before the window"),
+        pytest.param([(90, 1.0), (95, 3.0), (105, 8.0)], 5.0, id="what was counted earlier is not of the window"),
         pytest.param([(130, 7.0), (135, 9.0)], 9.0, id="born in the window: began at zero"),
         pytest.param([(130, 7.0)], 7.0, id="born in the window, scraped once"),
         pytest.param([(100, 50.0), (105, 60.0), (110, 3.0), (115, 4.0)], 14.0, id="counter reset"),
@@ -28,7 +29,7 @@ def series(*samples: tuple[float, float], **labels: str) -> Series:
     ],
 )
 def test_an_increase_counts_births_and_resets(samples: list[tuple[float, float]], expected: float) -> None:
-    assert increase(series(*samples), 100, 5) == expected
+    assert increase(series(*samples), 100) == expected
 
 
 def test_buckets_of_all_pods_add_up_by_their_edge() -> None:
@@ -40,7 +41,6 @@ def test_buckets_of_all_pods_add_up_by_their_edge() -> None:
             series((130, 4.0), (135, 5.0), le="+Inf"),
         ],
         100,
-        5,
     )
     assert found.edges == (0.1, math.inf)
     assert found.cumulative == (6.0, 10.0)
