@@ -51,7 +51,7 @@ class TuningPlan:
     lead_seconds: float = 15.0
     """Traffic before the first measured window: the queues fill."""
     key_offset: int = 18_000
-    """Where the recorded keys begin: from here they repeat about as often at once as some minutes later."""
+    """Where the recorded keys begin: from here they repeat at once no less than some minutes later."""
     measured_seconds: float = 60.0
     """Length of the windows before and after."""
     search_seconds: float = 390.0
