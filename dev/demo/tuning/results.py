@@ -10,6 +10,9 @@ from dev.demo.tuning.plan import TuningPlan
 from dev.demo.tuning.trials import TrialSight
 from dev.demo.tuning.windows import Measured
 
+GOODPUT_NOISE = 0.02
+"""Of what was offered: where almost nothing is in time, a ratio of goodputs that differ by less is noise."""
+
 
 @dataclass(frozen=True)
 class ActResult:
@@ -29,8 +32,11 @@ class ActResult:
 
     @property
     def goodput_gain(self) -> float:
-        """Goodput after as a multiple of that before; infinite where there was none before."""
-        return _ratio(self.after.load.goodput_per_second, self.before.load.goodput_per_second)
+        """Goodput after as a multiple of that before; 1 where they differ by noise, infinite where there was none."""
+        before, after = (each.load.goodput_per_second for each in (self.before, self.after))
+        if abs(after - before) <= GOODPUT_NOISE * self.before.load.offered_per_second:
+            return 1.0
+        return _ratio(after, before)
 
     @property
     def p95_gain(self) -> float:

@@ -32,7 +32,8 @@ def test_an_act_that_helped_in_time_has_no_problem(an_act: Act) -> None:
         pytest.param((10.0, 1.0), (15.0, 1.0), True, id="goodput by half"),
         pytest.param((10.0, 1.5), (10.0, 1.0), True, id="p95 by a third"),
         pytest.param((10.0, 1.0), (14.0, 0.8), False, id="neither enough"),
-        pytest.param((0.0, 9.0), (0.1, 9.0), True, id="goodput from nothing"),
+        pytest.param((0.0, 9.0), (8.0, 9.0), True, id="goodput from nothing"),
+        pytest.param((0.0, 9.0), (0.7, 9.0), False, id="next to nothing from nothing"),
         pytest.param((0.0, None), (0.0, None), False, id="nothing answered"),
     ],
 )
