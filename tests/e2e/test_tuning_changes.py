@@ -18,6 +18,7 @@ from harness.workload import deployment
 
 LOAD = 0.6
 """Of what the engines are overloaded with before they are tuned."""
+LITTLE = 0.2
 RUN_IN_SECONDS = 80.0
 """Of load before a trial: what the arms were like before the change is a part of its verdict."""
 PYTHON = "/opt/trimtab/bin/python"
@@ -49,6 +50,13 @@ def crowd(_tuned: Tuned, traffic: Traffic) -> Iterator[Answers]:
         _tuned.room.namespace, LOAD * _tuned.rate, seconds=480, verified=VERIFIED_PER_SECOND
     ) as answers:
         yield answers
+
+
+@pytest.fixture
+def passers_by(tuned: Tuned, traffic: Traffic) -> Iterator[None]:
+    """Load enough for a trial to begin, of which nothing is asked."""
+    with traffic.steady(tuned.room.namespace, LITTLE * tuned.rate):
+        yield
 
 
 @pytest.mark.timeout(420)
@@ -116,6 +124,7 @@ def test_no_request_failed_in_all_that_and_every_answer_was_to_its_own_input(cro
 
 
 @pytest.mark.timeout(420)
+@pytest.mark.usefixtures("passers_by")
 def test_a_canary_that_goes_in_mid_trial_makes_it_inconclusive_and_is_charged_to_nobody(tuned: Tuned) -> None:
     room, engines = tuned.room, tuned.engines
     room.apply(wish(batching=batches(2)))
@@ -130,6 +139,7 @@ def test_a_canary_that_goes_in_mid_trial_makes_it_inconclusive_and_is_charged_to
 
 
 @pytest.mark.timeout(420)
+@pytest.mark.usefixtures("passers_by")
 def test_a_new_template_in_mid_trial_ends_it_as_target_changed_without_a_write_of_ours_to_the_canary(
     tuned: Tuned,
 ) -> None:

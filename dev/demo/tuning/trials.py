@@ -16,6 +16,7 @@ OF_SETTINGS = (
     "NeedsTwoReplicas",
     "NoTokenVolume",
     "SettingsDiffer",
+    "TooLittleTraffic",
     "TrialWindowTooShort",
     "RolledBackByUser",
     "RollbackTargetUnknown",

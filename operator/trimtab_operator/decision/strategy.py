@@ -12,12 +12,13 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import Phase
 from trimtab_api.trial import OptimizationTrial
-from trimtab_operator.analysis import trial_time
+from trimtab_operator.analysis import pods, trial_time
 from trimtab_operator.analysis.tunable import has_knobs
 from trimtab_operator.decision.candidates import Candidate, best_candidate
 from trimtab_operator.decision.engines import attachable_pods, common_settings, unattached
 from trimtab_operator.decision.permission import refusal
 from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, Target
 
 FEWEST_REPLICAS = 2
@@ -122,6 +123,21 @@ def _too_few(ground: Ground) -> Held | None:
     return None
 
 
+def _too_little_traffic(ground: Ground) -> Held | None:
+    """A trial that cannot end with a verdict would spend the search's budget on a quiet night."""
+    rules, offered = ground.policy.spec.trial, pods.total(ground.snapshot, Signal.REQUESTS_PER_SECOND)
+    if offered is None:
+        return "TooLittleTraffic", "it is not measured how many requests come"
+    share = offered / max(1, len(ground.target.ready_pods))
+    if share * trial_time.longest_window(rules) >= rules.min_requests:
+        return None
+    return (
+        "TooLittleTraffic",
+        f"requests come too seldom: {rules.min_requests} for one pod (trial.minRequests) would take longer than "
+        f"{rules.max_window} (trial.maxWindow)",
+    )
+
+
 def _spent(ground: Ground) -> Held | None:
     rules, search = ground.policy.spec.trial, ground.search
     if len(search) >= rules.max_trials:
@@ -139,5 +155,6 @@ GATES: tuple[Callable[[Ground], Held | None], ...] = (
     _too_few,
     _not_measured,
     _unsettled,
+    _too_little_traffic,
     _spent,
 )

@@ -33,6 +33,7 @@ LASTING = (
     "NoTokenVolume",
     "NeedsTwoReplicas",
     "SettingsDiffer",
+    "TooLittleTraffic",
     "TrialWindowTooShort",
     "RolledBackByUser",
     "RollbackTargetUnknown",
