@@ -124,18 +124,13 @@ def _too_few(ground: Ground) -> Held | None:
 
 
 def _too_little_traffic(ground: Ground) -> Held | None:
-    """A trial that cannot end with a verdict would spend the search's budget on a quiet night."""
+    """Hold where no trial could end with a verdict: a quiet night must not spend the search. Unknown is too little."""
     rules, offered = ground.policy.spec.trial, pods.total(ground.snapshot, Signal.REQUESTS_PER_SECOND)
-    if offered is None:
-        return "TooLittleTraffic", "it is not measured how many requests come"
-    share = offered / max(1, len(ground.target.ready_pods))
-    if share * trial_time.longest_window(rules) >= rules.min_requests:
+    pod_rate = 0.0 if offered is None else offered / max(1, len(ground.target.ready_pods))
+    if pod_rate * trial_time.longest_window(rules) >= rules.min_requests:
         return None
-    return (
-        "TooLittleTraffic",
-        f"requests come too seldom: {rules.min_requests} for one pod (trial.minRequests) would take longer than "
-        f"{rules.max_window} (trial.maxWindow)",
-    )
+    wanted = f"{rules.min_requests} for one pod (trial.minRequests)"
+    return "TooLittleTraffic", f"requests come too seldom: {wanted} would take longer than trial.maxWindow"
 
 
 def _spent(ground: Ground) -> Held | None:

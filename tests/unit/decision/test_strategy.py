@@ -49,7 +49,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("rollout", {"target": attached_target(rolling_out=True)}, "RolloutInProgress", "replicas"),
     ("a-pod-starts", {"target": STARTING}, "RolloutInProgress", "replicas"),
     ("a-quiet-night", {"rps": 0.4}, "TooLittleTraffic", "100 for one pod (trial.minRequests)"),
-    ("nobody-asks", {"rps": 0.0}, "TooLittleTraffic", "8m (trial.maxWindow)"),
+    ("nobody-asks", {"rps": 0.0}, "TooLittleTraffic", "longer than trial.maxWindow"),
     ("no-trials", {"spec": {"trial": RULES | {"maxTrials": 0}}}, "SearchEnded", "all 0 trials"),
     ("budget-spent", {"spec": {"trial": RULES | {"maxTrials": 1}}, "trials": (a_trial(),)}, "SearchEnded", "all 1"),
     ("too-many-breaches", {"trials": (a_trial(status=BREACHED), a_trial("chat-2", status=BREACHED))},
