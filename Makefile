@@ -43,7 +43,7 @@ generate: setup ## write crds/*.yaml, the chart's copies and the generated refer
 format: setup ## format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-check: setup ## format, lint, types, import contracts, unit tests (under a minute)
+check: setup ## format, lint, types, import contracts, unit tests (two minutes)
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-format check-types check-tests
 
 check-format: setup

@@ -158,6 +158,21 @@ class Constraint(ApiModel):
     reason: Sentence = Field(description="Why, and what would lift it.")
 
 
+SETTINGS_HELD = frozenset(
+    {
+        "NoTokenVolume",
+        "NeedsTwoReplicas",
+        "SettingsDiffer",
+        "TooLittleTraffic",
+        "TrialWindowTooShort",
+        "RolledBackByUser",
+        "RollbackTargetUnknown",
+        "SearchEnded",
+    }
+)
+"""Names of the constraints that say why no settings are tried, until somebody or something changes."""
+
+
 class Saving(ApiModel):
     """What the policy saves."""
 

@@ -23,9 +23,10 @@ class Series:
 
 
 def increase(series: Series, start_seconds: float) -> float:
-    """Return by how much a counter grew since a time, resets included: since its last sample until then.
+    """Return by how much a counter grew since a unix time, in its own unit, resets included.
 
-    A series without one was born later: it began at 0, so its first value counts as well.
+    It is counted from the last sample until then. A series that has none was born later: it began at 0, so its first
+    value counts as well.
     """
     before = max((sample for sample in series.samples if sample[0] <= start_seconds), default=(0.0, 0.0))[1]
     total = 0.0
@@ -79,7 +80,7 @@ class Histogram:
 
 
 def histogram(buckets: Sequence[Series], start_seconds: float) -> Histogram:
-    """Add up the increases since a time of all bucket series by their `le` label."""
+    """Add up the increases of all bucket series since a unix time, by their `le` label."""
     counts: defaultdict[float, float] = defaultdict(float)
     for series in buckets:
         counts[float(series.labels["le"])] += increase(series, start_seconds)

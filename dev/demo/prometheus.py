@@ -15,7 +15,7 @@ from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, SCRAPE_SECONDS
 
 _PATH = f"/api/v1/namespaces/{MONITORING_NAMESPACE}/services/prometheus:9090/proxy/api/v1/query"
 LOOKBACK_SECONDS = 3 * SCRAPE_SECONDS
-"""Before an arm, in which nothing is sent for at least a scrape: the value that each counter had when it began."""
+"""How far before a start samples are fetched: what each counter held then. Nothing is sent for a scrape before it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Prometheus:
 
     def served(self, start_seconds: float, end_seconds: float) -> ServedSide:
         """Return what the engines counted between two unix times."""
-        window_start = start_seconds - LOOKBACK_SECONDS
-        answers = self._samples("trimtab_engine_requests_total", 'outcome="ok"', window_start, end_seconds)
-        buckets = self._samples("trimtab_engine_request_seconds_bucket", "", window_start, end_seconds)
+        fetched_from = start_seconds - LOOKBACK_SECONDS
+        answers = self._samples("trimtab_engine_requests_total", 'outcome="ok"', fetched_from, end_seconds)
+        buckets = self._samples("trimtab_engine_request_seconds_bucket", "", fetched_from, end_seconds)
         return ServedSide(
             answered=sum(increase(series, start_seconds) for series in answers),
             requests=histogram(buckets, start_seconds),

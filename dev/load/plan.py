@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ from dev.load.verify import learn
 # Enough for a calibration of some seconds; a faster server sees them again from the beginning.
 CALIBRATION_REQUESTS = 2_000
 FEW_SENTENCES = 200
+"""So many are sent in turn: at tens a second each of them comes again within seconds."""
 
 
 class Mode(StrEnum):
@@ -82,14 +84,22 @@ def inputs_of(plan: LoadPlan, count: int) -> tuple[str, ...]:
     cache profits from their being replayed.
     """
     positions = range(plan.key_offset, plan.key_offset + count)
-    if plan.keys is Keys.DISTINCT:
-        return spoken(positions, sentences())
-    if plan.keys is Keys.FEW:
-        return spoken([position % FEW_SENTENCES for position in positions], sentences())
+    return spoken(_NUMBERS[plan.keys](positions), sentences())
+
+
+def _recorded(positions: range) -> list[int]:
     recorded = recorded_keys()
     different = max(recorded) + 1
     laps = (divmod(position, len(recorded)) for position in positions)
-    return spoken([recorded[place] + lap * different for lap, place in laps], sentences())
+    return [recorded[place] + lap * different for lap, place in laps]
+
+
+_NUMBERS: dict[Keys, Callable[[range], Sequence[int]]] = {
+    Keys.TRACE: _recorded,
+    Keys.DISTINCT: lambda positions: positions,
+    Keys.FEW: lambda positions: [position % FEW_SENTENCES for position in positions],
+}
+"""Which sentence stands at each position of a run."""
 
 
 async def run_plan(

@@ -14,7 +14,7 @@ from harness.engines import quietly
 from harness.gpus import SimulatedGpus
 from harness.platform import NAMESPACE, Platform
 from harness.traffic import Traffic
-from harness.tuned import GOOD, STARTED, VERIFIED_PER_SECOND, Tuned
+from harness.tuned import CACHE_AT_START_BYTES, GOOD_CACHE, GOOD_CACHE_BYTES, VERIFIED_PER_SECOND, Tuned
 from harness.wire import trusted, vouches
 
 from dev.load.outcomes import Outcome
@@ -28,18 +28,18 @@ NOWHERE = "trimtab.dev/e2e-nowhere"
 def test_a_trial_that_helps_is_rolled_out_though_the_leader_is_killed_while_it_is_measured(tuned: Tuned) -> None:
     trial, status = tuned.engines.trial(tuned.trial), tuned.room.status()
     assert len(tuned.engines.trials()) == 1
-    assert trial["spec"]["change"] == {"knob": "cacheMemory", "from": "0", "to": "16Mi"}
+    assert trial["spec"]["change"] == {"knob": "cacheMemory", "from": "0", "to": GOOD_CACHE}
     assert trial["status"]["approvedBy"].startswith("kubectl")
-    assert status["tuning"]["settings"]["cacheMemory"] == "16Mi"
+    assert status["tuning"]["settings"]["cacheMemory"] == GOOD_CACHE
     assert "change" not in status["tuning"]
     assert status["lastKnownGood"]["trial"] == tuned.trial
     ledger = [row["what"] for row in status["history"]]
     assert sorted(ledger) == ["RolledOut", "TrialEnded", "TrialStarted"]
     assert tuned.engines.setting("cache_limit_bytes") == {
-        pod["metadata"]["name"]: float(GOOD) for pod in tuned.engines.pods()
+        pod["metadata"]["name"]: float(GOOD_CACHE_BYTES) for pod in tuned.engines.pods()
     }
     entries = list(tuned.engines.entries().values())
-    assert [entry["settings"]["cacheMemory"] for entry in entries] == ["16Mi", "16Mi"]
+    assert [entry["settings"]["cacheMemory"] for entry in entries] == [GOOD_CACHE, GOOD_CACHE]
     assert not any("trial" in entry for entry in entries)
 
 
@@ -94,13 +94,16 @@ def test_settings_stay_while_operator_and_agents_are_down_for_60_seconds_and_a_n
             (new,) = {pod["metadata"]["name"] for pod in engines.pods()} - before
             rest = DOWN_SECONDS - (time.monotonic() - began)
             always(
-                lambda: engines.setting("cache_limit_bytes") == {**dict.fromkeys(before, GOOD), new: STARTED},
+                lambda: (
+                    engines.setting("cache_limit_bytes")
+                    == {**dict.fromkeys(before, GOOD_CACHE_BYTES), new: CACHE_AT_START_BYTES}
+                ),
                 "the tuned ones stay tuned, the new one runs as it was started",
                 seconds=max(10.0, rest),
                 every=5.0,
             )
         eventually(platform.leader, "an operator leads again", 90)
-        engines.wait_setting("cache_limit_bytes", GOOD, 3, seconds=120)
+        engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 3, seconds=120)
         eventually(quietly(engines.attached), "every engine is attached again", 60)
         outcomes = answers.outcomes()
     assert failures(outcomes) == {}

@@ -13,12 +13,11 @@ from harness.cluster import always, eventually
 from harness.engines import Engines, canary_of, names, quietly
 from harness.room import OPERATOR, Room
 from harness.traffic import Traffic
-from harness.tuned import GOOD, VERIFIED_PER_SECOND, Tuned, batches, wish
+from harness.tuned import GOOD_CACHE, GOOD_CACHE_BYTES, VERIFIED_PER_SECOND, Tuned, batches, wish
 from harness.workload import deployment
 
-LOAD = 0.6
+LOAD, LIGHT_LOAD = 0.6, 0.2
 """Of what the engines are overloaded with before they are tuned."""
-LITTLE = 0.2
 RUN_IN_SECONDS = 80.0
 """Of load before a trial: what the arms were like before the change is a part of its verdict."""
 PYTHON = "/opt/trimtab/bin/python"
@@ -53,9 +52,9 @@ def crowd(_tuned: Tuned, traffic: Traffic) -> Iterator[Answers]:
 
 
 @pytest.fixture
-def passers_by(tuned: Tuned, traffic: Traffic) -> Iterator[None]:
+def light_load(tuned: Tuned, traffic: Traffic) -> Iterator[None]:
     """Load enough for a trial to begin, of which nothing is asked."""
-    with traffic.steady(tuned.room.namespace, LITTLE * tuned.rate):
+    with traffic.steady(tuned.room.namespace, LIGHT_LOAD * tuned.rate):
         yield
 
 
@@ -79,9 +78,9 @@ def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_setting
     assert any("RollingBack" in message for message in room.events("PhaseChanged"))
     assert "RolledBack" in [row["what"] for row in room.status()["history"]]
     engines.wait_setting("max_batch_size", 1, 2)
-    engines.wait_setting("cache_limit_bytes", GOOD, 2)
+    engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 2)
     good = room.status()["lastKnownGood"]
-    assert (good["trial"], good["settings"]["cacheMemory"]) == (tuned.trial, "16Mi")
+    assert (good["trial"], good["settings"]["cacheMemory"]) == (tuned.trial, GOOD_CACHE)
     assert not any("trial" in entry for entry in engines.entries().values())
 
 
@@ -108,11 +107,11 @@ def test_when_the_policy_is_deleted_in_mid_trial_the_canary_goes_back_and_what_w
     tuned.turn(batching=batches(4))
     trial = engines.wait_trial("Measuring", after=before)
     canary = canary_of(trial)
-    assert engines.entries()[canary["uid"]]["fallback"]["cacheMemory"] == "16Mi"
+    assert engines.entries()[canary["uid"]]["fallback"]["cacheMemory"] == GOOD_CACHE
     assert engines.setting("max_batch_size")[canary["name"]] == 4, "what is measured is in force"
     room.kubectl("delete", "optpol", "chat", "--wait=true", "--timeout=20s")
     engines.wait_setting("max_batch_size", 1, 2, seconds=60)
-    engines.wait_setting("cache_limit_bytes", GOOD, 2, seconds=30)
+    engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 2, seconds=30)
     assert not any("trial" in entry for entry in engines.entries().values())
     eventually(lambda: engines.trials() == [], "its trials go with it", 60)
 
@@ -124,12 +123,12 @@ def test_no_request_failed_in_all_that_and_every_answer_was_to_its_own_input(cro
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.usefixtures("passers_by")
+@pytest.mark.usefixtures("light_load")
 def test_a_canary_that_goes_in_mid_trial_makes_it_inconclusive_and_is_charged_to_nobody(tuned: Tuned) -> None:
     room, engines = tuned.room, tuned.engines
     room.apply(wish(batching=batches(2)))
     trial = engines.wait_trial("Measuring", after=set())
-    engines.wait_setting("cache_limit_bytes", GOOD, 2, seconds=10)
+    engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 2, seconds=10)
     canary = canary_of(trial)["name"]
     room.kubectl("delete", "pod", canary, "--wait=false")
     over = engines.wait_verdict(trial["metadata"]["name"], "Inconclusive", seconds=60)
@@ -139,7 +138,7 @@ def test_a_canary_that_goes_in_mid_trial_makes_it_inconclusive_and_is_charged_to
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.usefixtures("passers_by")
+@pytest.mark.usefixtures("light_load")
 def test_a_new_template_in_mid_trial_ends_it_as_target_changed_without_a_write_of_ours_to_the_canary(
     tuned: Tuned,
 ) -> None:

@@ -19,15 +19,15 @@ from harness.workload import deployment, policy, service
 from dev.load.outcomes import Outcome
 from dev.load.plan import Keys
 
-STARTED, GOOD = 0, 16 * 2**20
-"""Bytes of cache that the engines start with, and that the first policy lets be tried."""
+CACHE_AT_START_BYTES = 0
+GOOD_CACHE, GOOD_CACHE_BYTES = "16Mi", 16 * 2**20
+"""The cache that the first policy lets be tried, as the API writes it and as the engine says it."""
 OVERLOAD = 1.3
 """Well above what was measured just before: on a noisy machine that is often less than the engines carry."""
 VERIFIED_PER_SECOND = 2.0
 CPU_LIMIT = "300m"
 ENVIRONMENT = {"TRIMTAB_MAX_BATCH_SIZE": "1", "TRIMTAB_QUEUE_LIMIT": "64"}
 RULES: dict[str, Any] = {"window": "50s", "maxWindow": "100s", "minRequests": 100}
-CACHE = {"memory": {"max": "16Mi"}}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
     """
     engines = Engines(room)
     poor = deployment(image, replicas=2, gpus=0, cpu_limit=CPU_LIMIT, environment=ENVIRONMENT, attached=True)
-    room.apply(poor, service(), wish(rules={"approval": "Required"}, cache=CACHE))
+    room.apply(poor, service(), wish(rules={"approval": "Required"}, cache={"memory": {"max": GOOD_CACHE}}))
     room.wait_ready(2, seconds=180)
     rate = OVERLOAD * traffic.capacity(room.namespace)
     load = traffic.answered(room.namespace, rate, seconds=420, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
@@ -83,6 +83,6 @@ def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
         before = trusted(room.cluster, room.namespace)
         platform.cluster.kubectl("-n", NAMESPACE, "annotate", "secret", "trimtab-ca", "trimtab.dev/rotate=now")
         engines.wait_verdict(name, "Improved", seconds=300)
-        engines.wait_setting("cache_limit_bytes", GOOD, 2)
+        engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 2)
         outcomes = answers.outcomes()
     return Tuned(room, engines, rate, name, outcomes, before)

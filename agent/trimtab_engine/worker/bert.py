@@ -4,9 +4,9 @@ Importing transformers' BertModel costs about three times the CPU time of import
 a core pays with twenty seconds of start-up. Parameter names are those of the checkpoint; the arithmetic is compared
 with transformers in tests/contract/engine.
 
-Inputs of a batch differ in length. Only attention works on rows filled up to the longest; everything else, which is
-most of the work, is done once for each token that counts. A larger batch is worth little otherwise: half of the tokens
-of eight sentences of ordinary length would be filling.
+Inputs of a batch differ in length. Only attention works on rows padded to the longest; everything else, which is most
+of the work, is done once for each token that counts (the padding-free algorithm of Y. Zhai et al., ByteTransformer,
+2023). A larger batch is worth little otherwise: much of it would be padding.
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ class BertEncoder(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return hidden states [rows, tokens, width] of ids and boolean mask [rows, tokens]."""
         # A full mask takes the faster kernel; looking costs little beside the pass.
-        rows = _FullRows(*ids.shape) if bool(mask.all()) else _FilledRows(mask)
+        rows = _EqualRows(*ids.shape) if bool(mask.all()) else _PaddedRows(mask)
         hidden = rows.tokens_of(self.embeddings(ids))
         for layer in self._layers:
             hidden = layer(hidden, rows)
         return rows.rows_of(hidden)
 
 
-class _FullRows:
+class _EqualRows:
     """Rows of one length: tokens [rows * length, width] are the rows [rows, length, width] seen otherwise."""
 
     mask: Tensor | None = None
@@ -127,16 +127,16 @@ class _FullRows:
         self._shape = (rows, length)
 
     def tokens_of(self, rows: Tensor) -> Tensor:
-        """Return the tokens that count, one after the other."""
+        """Return the tokens that count [tokens, width] of rows [rows, length, width]."""
         return rows.flatten(0, 1)
 
     def rows_of(self, tokens: Tensor) -> Tensor:
-        """Return tokens as rows."""
+        """Return tokens [tokens, width] as rows [rows, length, width]."""
         return tokens.view(*self._shape, -1)
 
 
-class _FilledRows(_FullRows):
-    """Rows that are filled up to the longest: what fills them is 0 in the rows, and left out of the tokens."""
+class _PaddedRows(_EqualRows):
+    """Rows padded to the longest, by a boolean mask [rows, length]: padding is 0 in rows, and left out of tokens."""
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__(*mask.shape)
@@ -148,8 +148,8 @@ class _FilledRows(_FullRows):
         return super().tokens_of(rows).index_select(0, self._counting)
 
     def rows_of(self, tokens: Tensor) -> Tensor:
-        filled = tokens.new_zeros(self._places, tokens.shape[1])
-        return super().rows_of(filled.index_copy_(0, self._counting, tokens))
+        padded = tokens.new_zeros(self._places, tokens.shape[1])
+        return super().rows_of(padded.index_copy_(0, self._counting, tokens))
 
 
 class _Embeddings(nn.Module):
@@ -175,7 +175,7 @@ class _SelfAttention(nn.Module):
         self.value = _linear(weights.below("value"), shape.width, shape.width)
         self._heads = shape.heads
 
-    def forward(self, hidden: Tensor, rows: _FullRows) -> Tensor:
+    def forward(self, hidden: Tensor, rows: _EqualRows) -> Tensor:
         def split(x: Tensor) -> Tensor:
             by_row = rows.rows_of(x)
             return by_row.view(*by_row.shape[:2], self._heads, -1).transpose(1, 2)
@@ -215,7 +215,7 @@ class _Layer(nn.Module):
         self.output = _Output(shape, weights.below("output"), shape.inner_width)
         self._activation = _ACTIVATIONS[shape.activation]
 
-    def forward(self, hidden: Tensor, rows: _FullRows) -> Tensor:
+    def forward(self, hidden: Tensor, rows: _EqualRows) -> Tensor:
         hidden = self.attention["output"](self.attention["self"](hidden, rows), hidden)
         out: Tensor = self.output(self._activation(self.intermediate.dense(hidden)), hidden)  # type: ignore[operator]
         return out

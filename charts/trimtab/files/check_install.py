@@ -12,6 +12,7 @@ from pathlib import Path
 KINDS = ("optimizationpolicies", "optimizationtrials", "nodetunings")
 TOKENS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEADLINE_SECONDS = 60
+POLL_SECONDS = 2.0
 
 
 def definition_problem(plural: str) -> str | None:
@@ -58,7 +59,7 @@ def main() -> int:
         if time.monotonic() > deadline:
             sys.stdout.write("\n".join(complaints) + "\n")
             return 1
-        time.sleep(2)
+        time.sleep(POLL_SECONDS)
     sys.stdout.write("the three kinds are served and the operator is ready\n")
     return 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dev.demo.tuning.plan import GOOD, POOR, Bounds, Start
-from dev.demo.tuning.results import GOODPUT_NOISE, ActResult, gain
+from dev.demo.tuning.results import ActResult, gain
 
 STEADY = 0.10
 """Two windows of the same configuration differ by at most this share of the larger figure, or by noise in goodput."""
@@ -66,7 +66,7 @@ def _steady(result: ActResult) -> list[str]:
 
 def _goodput_moved(result: ActResult) -> list[str]:
     before, after = (each.load.goodput_per_second for each in (result.before, result.after))
-    allowed = max(STEADY * max(before, after), GOODPUT_NOISE * result.before.load.offered_per_second)
+    allowed = max(STEADY * max(before, after), result.goodput_noise_per_second)
     if abs(before - after) <= allowed:
         return []
     return [f"goodput went from {before:.2f}/s to {after:.2f}/s: more than {allowed:.2f}/s"]

@@ -34,9 +34,12 @@ class ActResult:
     def goodput_gain(self) -> float:
         """Goodput after as a multiple of that before; 1 where they differ by noise, infinite where there was none."""
         before, after = (each.load.goodput_per_second for each in (self.before, self.after))
-        if abs(after - before) <= GOODPUT_NOISE * self.before.load.offered_per_second:
-            return 1.0
-        return _ratio(after, before)
+        return 1.0 if abs(after - before) <= self.goodput_noise_per_second else _ratio(after, before)
+
+    @property
+    def goodput_noise_per_second(self) -> float:
+        """By how much two goodputs may differ and say nothing."""
+        return GOODPUT_NOISE * self.before.load.offered_per_second
 
     @property
     def p95_gain(self) -> float:

@@ -7,21 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dev.demo.changes import Change, cut
+from trimtab_api.findings import SETTINGS_HELD
 
 Json = dict[str, Any]
 UNKNOWN = "Unknown"
 SEARCH_ENDED = "SearchEnded"
-OF_SETTINGS = (
-    SEARCH_ENDED,
-    "NeedsTwoReplicas",
-    "NoTokenVolume",
-    "SettingsDiffer",
-    "TooLittleTraffic",
-    "TrialWindowTooShort",
-    "RolledBackByUser",
-    "RollbackTargetUnknown",
-)
-"""Constraints by which a policy says why it tries no settings."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,7 @@ def progressing(policy: Json | None) -> str:
     said += [
         f"settings: {each['name']}: {each['reason']}"
         for each in status.get("constraints", [])
-        if each["name"] in OF_SETTINGS and each["name"] not in text
+        if each["name"] in SETTINGS_HELD and each["name"] not in text
     ]
     return "; ".join(said)
 

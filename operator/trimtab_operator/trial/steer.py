@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.findings import SETTINGS_HELD
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import HistoryEntry, LastKnownGood, LedgerEvent, Tuning
 from trimtab_api.trial import OptimizationTrial, TrialPhase, TrialStatus, Verdict
@@ -29,17 +30,6 @@ from trimtab_operator.trial.stand import Stand
 from trimtab_operator.trial.trial_ledger import entries_of
 from trimtab_operator.trial.tuning import last_known_good, restored, tuning_of
 
-LASTING = (
-    "NoTokenVolume",
-    "NeedsTwoReplicas",
-    "SettingsDiffer",
-    "TooLittleTraffic",
-    "TrialWindowTooShort",
-    "RolledBackByUser",
-    "RollbackTargetUnknown",
-    "SearchEnded",
-)
-
 
 @dataclass(frozen=True)
 class Course:
@@ -58,7 +48,7 @@ class Course:
     @property
     def constraint(self) -> Constraint | None:
         """What keeps settings from being tried until somebody or something changes; None for what passes by itself."""
-        return Constraint(*self.held) if self.held is not None and self.held[0] in LASTING else None
+        return Constraint(*self.held) if self.held is not None and self.held[0] in SETTINGS_HELD else None
 
     @property
     def phase(self) -> TrialPhase | None:

@@ -42,6 +42,8 @@ async def kube(api_server: Any) -> AsyncIterator[tuple[KubeClient, WriteGate]]:
 async def test_the_real_server_behaves_like_the_fake(
     check: Check, kube: tuple[KubeClient, WriteGate], namespace: str, api_server: Any
 ) -> None:
+    """Each check asserts one promise of an API server: fakes/kube_conformance.py."""
+
     def create(_: Resource, body: dict[str, Any]) -> None:
         api_server.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(body))
 
