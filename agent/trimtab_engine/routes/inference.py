@@ -15,7 +15,7 @@ from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
 
-# One letter per input, in order: h = answered from the cache, m = computed.
+# One letter per input, in order: h = answered from the cache, m = computed, s = shared with an equal input.
 CACHE_HEADER = "trimtab-cache"
 
 Headers = tuple[tuple[str, str], ...]

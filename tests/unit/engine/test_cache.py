@@ -124,13 +124,14 @@ def test_an_entry_is_not_served_when_its_lifetime_is_over() -> None:
     assert (cache.size_bytes, cache.removals["age"], cache.removals["room"]) == (0, 1, 0)
 
 
-def test_what_an_urgent_request_asked_for_is_passed_over_once_under_every_rule() -> None:
+def test_an_entry_of_an_urgent_request_outlives_those_of_less_urgent_ones_under_every_rule() -> None:
     for eviction in ("LRU", "S3FIFO", "Auto"):
         cache = ResponseCache(3 * ONE)
         cache.set_eviction(eviction)
-        cache.put(a_key(0), Answer(bytes(100), 1), urgent=True)
+        cache.put(a_key(9), Answer(bytes(100), 1), priority=5)
+        cache.put(a_key(0), Answer(bytes(100), 1), priority=0)
         for number in (1, 2, 3):
-            cache.put(a_key(number), Answer(bytes(100), 1))
+            cache.put(a_key(number), Answer(bytes(100), 1), priority=5)
         assert a_key(0) in cache._entries, eviction
         assert a_key(1) not in cache._entries, eviction
 
@@ -138,7 +139,7 @@ def test_what_an_urgent_request_asked_for_is_passed_over_once_under_every_rule()
 def test_retired_entries_leave_first_unless_they_are_used_again() -> None:
     cache = ResponseCache(4 * ONE)
     for number in (1, 2):
-        cache.put(a_key(number), Answer(bytes(100), 1), urgent=True)
+        cache.put(a_key(number), Answer(bytes(100), 1))
     cache.retire()
     for number in (3, 4):
         cache.put(a_key(number), Answer(bytes(100), 1))
