@@ -28,7 +28,6 @@ from trimtab_engine.jobs import Answer, Item, Job, input_key
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -152,7 +151,7 @@ class Dispatcher:
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
-        rows = rows_that_fit(link.signatures[self._description.name])
+        rows = link.row_limits[self._description.name]
         return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _wake(self, wake_at: float, now: float) -> None:

@@ -21,7 +21,7 @@ from trimtab_engine.batcher import Batch
 from trimtab_engine.context import Context
 from trimtab_engine.packing import cut, pack
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import Slot, create_memory
+from trimtab_engine.slots import Slot, create_memory, rows_that_fit
 
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
@@ -54,6 +54,7 @@ class WorkerLink:
         self._events = events
         self._log = context.log
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
+        self.row_limits: dict[str, int] = {}  # rows that the slot takes, whatever their lengths
         self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,6 +153,7 @@ class WorkerLink:
             self._ever_ready = True
             self.device = message.device
             self.signatures = {model.name: model.signature for model in message.models}
+            self.row_limits = {name: rows_that_fit(signature) for name, signature in self.signatures.items()}
             self._events.ready(self, message)
         elif self._batch is not None and message.batch == self._batch_number:
             batch, self._batch = self._batch, None
