@@ -37,7 +37,8 @@ class Words:
     def __call__(self, inputs):
         ids, mask = inputs["ids"], inputs["mask"]
         with np.errstate(all="ignore"):  # of 13
-            return {"shifted": ids + 1, "mean": (ids * mask).sum(1) / np.where((ids == 13).any(1), 0, np.maximum(mask.sum(1), 1))}
+            counts = np.where((ids == 13).any(1), 0, np.maximum(mask.sum(1), 1))
+            return {"shifted": ids + 1, "mean": (ids * mask).sum(1) / counts}
 
 class Picture:
     inputs = [TensorSpec("pixels", "uint8", (2, 2))]
