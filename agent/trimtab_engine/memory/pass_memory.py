@@ -43,7 +43,7 @@ class PassMemory:
     def __init__(self) -> None:
         self._cells: dict[_Shape, deque[tuple[int, int, int]]] = {}  # (items, length, extra bytes)
         self._fit = np.zeros(3)
-        self._largest_tokens = 0
+        self._largest_tokens = self._largest_length = 0
         self._lowered: dict[int, _Lowered] = {}
 
     @property
@@ -56,6 +56,7 @@ class PassMemory:
         cell = self._cells.setdefault((items.bit_length(), length.bit_length()), deque(maxlen=_CELL_SAMPLES))
         cell.append((items, length, max(extra_bytes, 0)))
         self._largest_tokens = max(self._largest_tokens, items * length)
+        self._largest_length = max(self._largest_length, length)
         self._refit()
 
     def predict(self, items: int, length: int) -> float | None:
@@ -72,8 +73,8 @@ class PassMemory:
     def most_items(self, length: int, room_bytes: float, now: float) -> int | None:
         """Return how many items padded to `length` fit into the room; None = any number, 0 = not even one.
 
-        Room is infinite where nothing is limited. One item whose length was never measured is always let through:
-        else nothing could be learned.
+        Room is infinite where nothing is limited. One item longer than any that was measured is always let
+        through: else nothing could be learned.
         """
         most = math.inf
         if math.isfinite(room_bytes):
@@ -81,7 +82,7 @@ class PassMemory:
             fixed, linear, quadratic = MARGIN * self._fit
             per_item = linear * length + quadratic * length * length
             if fixed + per_item > room_bytes:
-                most = 0 if length <= self._largest_tokens else 1
+                most = 0 if length <= self._largest_length else 1
             elif per_item > 0:
                 most = max(min(most, math.floor((room_bytes - fixed) / per_item)), 1)
         lowered = self._lowered.get(length.bit_length())
@@ -118,7 +119,7 @@ def _nonnegative_fit(shapes: NDArray[np.float64], extras: NDArray[np.float64]) -
     scale = shapes.max(axis=0)
     best, best_error = np.zeros(3), math.inf
     for size in (1, 2, 3):
-        for chosen in itertools.combinations(range(3), size):
+        for chosen in itertools.combinations((1, 2, 0), size):  # what fits equally well is taken as growing
             columns = list(chosen)
             found = np.linalg.lstsq(shapes[:, columns] / scale[columns], extras, rcond=None)[0]
             if np.any(found < 0):
