@@ -112,6 +112,37 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
         "trimtab_engine_worker_restarts_total", "counter", ("device",), "Worker processes started after a death."
     ),
+    MetricSpec(
+        "trimtab_engine_errors_total",
+        "counter",
+        ("model", "reason", "length_bucket"),
+        "Inference requests without a result by reason and the longest input's length, rounded up to a power of two; "
+        "none = refused before its length was known.",
+    ),
+    MetricSpec(
+        "trimtab_engine_waste_seconds_total",
+        "counter",
+        ("model", "kind"),
+        "Seconds of busy time that bought nothing: padding, duplicates, copies, recompiles.",
+    ),
+    MetricSpec(
+        "trimtab_engine_memory_ladder_step",
+        "gauge",
+        (),
+        "How far memory has made the engine give way: 0 = not at all, 1 = no new cache entries, 2 = cache evicted, "
+        "3 = small batches, 4 = spare variants dropped, 5 = new requests refused.",
+    ),
+    MetricSpec("trimtab_engine_memory_ladder_moves_total", "counter", ("direction",), "Steps of the ladder: up, down."),
+    MetricSpec(
+        "trimtab_engine_memory_bytes",
+        "gauge",
+        ("kind",),
+        "Memory of the container: used (less inactive file pages), limit, idle (what the idle engine takes). Absent "
+        "where nothing is limited.",
+    ),
+    MetricSpec(
+        "trimtab_engine_out_of_memory_total", "counter", ("model",), "Batches that found no memory and were split."
+    ),
     MetricSpec("trimtab_engine_ready", "gauge", (), "1 while requests are accepted, else 0."),
     MetricSpec("trimtab_engine_build", "gauge", ("version", "torch", "device"), "1 for the running build."),
 )
