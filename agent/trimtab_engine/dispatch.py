@@ -12,8 +12,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from trimtab_engine import wire
 from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.chores import ChoreSource
 from trimtab_engine.context import Context
 from trimtab_engine.errors import (
     DeadlineExpired,
@@ -26,6 +29,7 @@ from trimtab_engine.errors import (
 from trimtab_engine.jobs import Answer, Item, Job, input_key
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -57,7 +61,8 @@ class Dispatcher:
         self._seconds_per_item = 0.0
         self._poison: OrderedDict[bytes, float] = OrderedDict()
         self._first_ready_at: float | None = None
-        events = WorkerEvents(self._on_ready, self._on_result, self._on_death, lambda _: gave_up())
+        self._spare_time: SpareTime | None = None
+        events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
 
     @property
@@ -92,6 +97,10 @@ class Dispatcher:
         for link in self._links:
             link.close()
 
+    def do_chores_of(self, source: ChoreSource) -> None:
+        """Give spare time to this source; call `pump` when it has something new to do."""
+        self._spare_time = SpareTime(source)
+
     def retry_after_seconds(self, items: int) -> int:
         """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
         backlog = items + self.queued_items + self.running_items
@@ -123,14 +132,21 @@ class Dispatcher:
             job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
         wake_at = self._batcher.earliest_deadline
         for link in self._links:
-            if not link.idle:
-                continue
-            decision = self._batcher.next_batch(now, self._live())
-            if isinstance(decision, Batch):
-                self._run(link, decision, now)
-            elif isinstance(decision, WaitUntil):
-                wake_at = min(wake_at, decision.time)
+            if link.idle:
+                wake_at = min(wake_at, self._feed(link, now))
         self._wake(wake_at, now)
+
+    def _feed(self, link: WorkerLink, now: float) -> float:
+        """Give an idle worker a batch or a chore; returns when to ask again."""
+        spare = self._spare_time
+        if spare is not None and spare.start(link, now, waiting=len(self._batcher) > 0):
+            return math.inf
+        decision = self._batcher.next_batch(now, self._live())
+        if isinstance(decision, Batch):
+            self._run(link, decision, now)
+        elif isinstance(decision, WaitUntil):
+            return decision.time
+        return math.inf if spare is None else spare.quiet_at(now)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
@@ -158,7 +174,13 @@ class Dispatcher:
         self.pump()
 
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
+        now = time.monotonic()
         self._metrics.worker_busy(link.device, message.seconds)
+        if self._spare_time is not None:
+            if self._spare_time.took(link, batch, message, now):
+                self.pump()
+                return
+            self._spare_time.served(now)
         if isinstance(message, wire.BatchFailed):
             self._pass_failed(batch, message)
         else:
@@ -187,8 +209,15 @@ class Dispatcher:
             else:
                 self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
 
+    def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
+        if self._spare_time is not None:
+            self._spare_time.heard(message, time.monotonic())
+        self.pump()
+
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        if self._spare_time is not None and self._spare_time.died(link, time.monotonic()):
+            batch = None
         for item in batch.items if batch is not None else ():
             item.deaths += 1
             if item.deaths >= _MAX_ATTEMPTS:

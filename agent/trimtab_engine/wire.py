@@ -68,7 +68,7 @@ _run_batch = msgspec.msgpack.Decoder(RunBatch)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
-def encode(message: RunBatch | FromWorker) -> bytes:
+def encode(message: msgspec.Struct) -> bytes:
     """Return a message as one packet."""
     return _encoder.encode(message)
 

@@ -1,6 +1,6 @@
-"""The front's end of one worker process: start it, hand it a batch, hear its answer or its death.
+"""The front's end of one worker process: start it, hand it a batch or a message, hear its answer or its death.
 
-States: starting -> idle <-> busy -> dead -> (back-off) -> starting. Only one batch is with the worker at a time.
+States: starting -> idle <-> busy -> dead -> (back-off) -> starting. The worker holds one batch or message at a time.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class WorkerEvents:
 
     ready: Callable[[WorkerLink, wire.WorkerReady], None]
     result: Callable[[WorkerLink, Batch, wire.BatchDone | wire.BatchFailed], None]
+    heard: Callable[[WorkerLink, msgspec.Struct], None]  # the answer to `ask`
     died: Callable[[WorkerLink, Batch | None], None]
     gave_up: Callable[[WorkerLink], None]
 
@@ -59,6 +60,7 @@ class WorkerLink:
         self._slot: Slot | None = None
         self._batch: Batch | None = None
         self._batch_number = 0
+        self._asked = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._restart: asyncio.TimerHandle | None = None
         self._ready_at: float | None = None
@@ -73,7 +75,7 @@ class WorkerLink:
     @property
     def idle(self) -> bool:
         """Whether a batch may be handed over now."""
-        return self.ready and self._batch is None
+        return self.ready and self._batch is None and not self._asked
 
     @property
     def batch(self) -> Batch | None:
@@ -119,11 +121,13 @@ class WorkerLink:
             mask[index, : len(row.ids)] = 1 if row.mask is None else row.mask
         self._batch = batch
         self._batch_number += 1
-        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
-        try:
-            self._control.send(wire.encode(wire.RunBatch(self._batch_number, len(rows), tokens)))
-        except OSError:  # it has died; its end of the socket tells `_read`, which answers the batch
-            self._log.event("worker_send_failed", device=self.device)
+        self._send(wire.RunBatch(self._batch_number, len(rows), tokens))
+
+    def ask(self, message: msgspec.Struct) -> None:
+        """Send a message that has one answer. The worker must be idle."""
+        assert self.idle  # noqa: S101
+        self._asked = True
+        self._send(message)
 
     def vectors(self, rows: int) -> list[bytes]:
         """Return the embeddings of the batch just done, each as little-endian float32 bytes."""
@@ -138,6 +142,14 @@ class WorkerLink:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _send(self, message: msgspec.Struct) -> None:
+        assert self._control is not None  # noqa: S101
+        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
+        try:
+            self._control.send(wire.encode(message))
+        except OSError:  # it has died; its end of the socket tells `_read`, which answers what it held
+            self._log.event("worker_send_failed", device=self.device)
 
     def _read(self) -> None:
         assert self._control is not None  # noqa: S101
@@ -156,6 +168,10 @@ class WorkerLink:
             self._ever_ready = True
             self.device = message.device
             self._events.ready(self, message)
+        elif self._asked:
+            self._asked = False
+            self._stop_watchdog()
+            self._events.heard(self, message)
         elif self._batch is not None and message.batch == self._batch_number:
             batch, self._batch = self._batch, None
             self._stop_watchdog()
@@ -168,6 +184,7 @@ class WorkerLink:
 
     def _dead(self) -> None:
         batch, self._batch = self._batch, None
+        self._asked = False
         lived = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
         self._failures = 1 if lived >= _HEALTHY_SECONDS else self._failures + 1
         self._release()
