@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from trimtab_engine.cache import ResponseCache
+from trimtab_engine.cache.response_cache import ResponseCache
 from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
 from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
@@ -131,8 +131,8 @@ class Engine:
         metrics.inflight_requests.set(self._dispatcher.running_items)
         metrics.cache_bytes.set(self._cache.size_bytes)
         metrics.cache_limit_bytes.set(self._cache.limit_bytes)
-        metrics.cache_evictions.inc(self._cache.evictions - self._evictions_counted)
-        self._evictions_counted = self._cache.evictions
+        metrics.cache_evictions.inc(self._cache.removals["room"] - self._evictions_counted)
+        self._evictions_counted = self._cache.removals["room"]
         metrics.sampled_inputs.inc(self._repeats.inputs - self._inputs_counted)
         metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
         self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
