@@ -12,7 +12,10 @@ from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
 from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
 from trimtab_engine.first_settings import FirstSettings
-from trimtab_engine.jobs import InferenceInputs, Item, Job, TokenRow, input_key
+from trimtab_engine.jobs import Answer, InferenceInputs, Item, Job, TokenRow, input_key
+from trimtab_engine.memory.guard import MemoryGuard
+from trimtab_engine.memory.ladder import Step
+from trimtab_engine.memory.watch import MemoryWatch
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.repeats import RepeatSample
 from trimtab_engine.settings import LiveSettings
@@ -48,7 +51,13 @@ class Engine:
         self._refusing = False
         self._log = context.log
         self._loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(context, self.metrics, lambda: self._live, self._cache.put, gave_up)
+        self._guard = MemoryGuard(self.metrics.memory, context.log, self._stepped)
+        self._dispatcher = Dispatcher(
+            context, self.metrics, lambda: self._live, answered=self._remember, guard=self._guard, gave_up=gave_up
+        )
+        self._watch = MemoryWatch(
+            self._guard, context.settings.memory_limit_bytes, lambda: self._dispatcher.worker_pids, self._give_cache_up
+        )
 
     @property
     def ready(self) -> bool:
@@ -66,18 +75,21 @@ class Engine:
         """Start the workers; `ready` turns true when the first has loaded."""
         self.apply(self._settings.live)
         self._dispatcher.start()
+        self._watch.start()
 
     def close(self) -> None:
         """End the workers and the tokenizer thread."""
         if self._trimming is not None:
             self._trimming.cancel()
+        self._watch.close()
         self._dispatcher.close()
         self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
-        self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
+        if not self._guard.evicting:
+            self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -147,6 +159,19 @@ class Engine:
         )
         return metrics.exposition()
 
+    def _remember(self, key: bytes, answer: Answer) -> None:
+        if self._guard.admits_to_cache:
+            self._cache.put(key, answer)
+
+    def _stepped(self, before: Step, after: Step) -> None:
+        if after < Step.EVICT_CACHE <= before:
+            self._trim_later(self._cache.set_limit(self._live.cache_limit_bytes))
+
+    def _give_cache_up(self) -> None:
+        """Halve the cache four times a second for as long as memory is short of it."""
+        if self._guard.evicting and self._cache.size_bytes:
+            self._trim_later(self._cache.set_limit(self._cache.size_bytes // 2))
+
     def _trim_later(self, more: bool) -> None:
         if self._trimming is not None:
             self._trimming.cancel()
@@ -159,6 +184,7 @@ class Engine:
             raise Draining("the server is draining; ask another replica")
         if self._dispatcher.first_ready_at is None:
             raise NotReady("the model is still loading")
+        self._guard.check()
         limit = self._settings.queue_limit_items
         if len(inputs.rows) > limit:
             raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")

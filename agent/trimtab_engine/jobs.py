@@ -19,6 +19,11 @@ class TokenRow(NamedTuple):
     ids: NDArray[np.int32]
     mask: NDArray[np.uint8] | None = None
 
+    @property
+    def length(self) -> int:
+        """Tokens."""
+        return len(self.ids)
+
 
 class Answer(NamedTuple):
     """One embedding as little-endian float32 bytes, and the number of tokens that it cost."""
@@ -102,12 +107,13 @@ class Job:
 class Item:
     """One input row of a job on its way through queue and batch."""
 
-    __slots__ = ("attempts", "deaths", "enqueued_at", "index", "job", "key", "row")
+    __slots__ = ("attempts", "deaths", "enqueued_at", "index", "job", "key", "length", "row")
 
     def __init__(self, job: Job, index: int, row: TokenRow, key: bytes | None, enqueued_at: float) -> None:
         self.job = job
         self.index = index
         self.row = row
+        self.length = row.length  # what a batch pads: tokens of a text, 1 for a row of fixed shape
         self.key = key  # cache key, None where the cache is off
         self.enqueued_at = enqueued_at  # seconds, monotonic
         self.attempts = 0

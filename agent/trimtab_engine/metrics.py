@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
 from trimtab_engine.errors import Outcome
+from trimtab_engine.memory.gauges import MemoryMetrics
+from trimtab_engine.waste import WasteLedger
 
 # Edges at most 1.25 times apart, so that a percentile is known within 25 %; the last one is at least 60 s.
 SECONDS_BUCKETS = tuple(0.001 * 1.25**k for k in range(51))
@@ -237,6 +239,15 @@ class EngineMetrics:
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
+        self.memory = MemoryMetrics(
+            gauge("memory_ladder_step"),
+            counter("memory_ladder_moves_total"),
+            gauge("memory_bytes"),
+            counter("out_of_memory_total"),
+            model,
+        )
+        self.waste = WasteLedger(counter("waste_seconds_total"), model)
+        self.errors = counter("errors_total")
         self.link = LinkMetrics(
             gauge("agent_state"),
             counter("settings_changes_total"),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.settings import Fault
 from trimtab_engine.slots import SlotLayout
@@ -26,6 +27,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     memory_descriptor: int
     front_pid: int
     fault: Fault | None
+    device_memory_fraction: float
 
 
 class RunBatch(msgspec.Struct, frozen=True, tag=True):
@@ -34,6 +36,7 @@ class RunBatch(msgspec.Struct, frozen=True, tag=True):
     batch: int
     rows: int
     tokens: int
+    measure: bool = False  # the memory that the pass takes
 
 
 class WorkerReady(msgspec.Struct, frozen=True, tag=True):
@@ -50,6 +53,8 @@ class BatchDone(msgspec.Struct, frozen=True, tag=True):
     batch: int
     seconds: float
     bad_rows: list[int]
+    copy_seconds: float = 0.0  # moving the answers into the slot
+    measured: PassMeasured | None = None
 
 
 class BatchFailed(msgspec.Struct, frozen=True, tag=True):

@@ -60,6 +60,7 @@ class WorkerLink:
         self._slot: Slot | None = None
         self._batch: Batch | None = None
         self._batch_number = 0
+        self.copy_seconds = 0.0  # of the batch that is with the worker, or was last: moving it into the slot
         self._asked = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._restart: asyncio.TimerHandle | None = None
@@ -97,6 +98,7 @@ class WorkerLink:
             memory_descriptor=memory,
             front_pid=os.getpid(),
             fault=self._settings.fault,
+            device_memory_fraction=self._settings.device_memory_fraction,
         )
         command = [sys.executable, "-P", "-m", "trimtab_engine.worker", msgspec.json.encode(config).decode()]
         self._process = subprocess.Popen(
@@ -108,8 +110,17 @@ class WorkerLink:
         self._loop.add_reader(ours, self._read)
         self._log.event("worker_started", device=self.device, pid=self._process.pid)
 
-    def run(self, batch: Batch) -> None:
-        """Copy a batch into the slot and hand it over. The worker must be idle."""
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return None if self._process is None else self._process.pid
+
+    def run(self, batch: Batch, measure: bool = False) -> None:
+        """Copy a batch into the slot and hand it over. The worker must be idle.
+
+        With `measure` the worker tells what memory the pass took.
+        """
+        began = time.perf_counter()
         assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
         rows = [item.row for item in batch.items]
         tokens = max(len(row.ids) for row in rows)
@@ -121,7 +132,8 @@ class WorkerLink:
             mask[index, : len(row.ids)] = 1 if row.mask is None else row.mask
         self._batch = batch
         self._batch_number += 1
-        self._send(wire.RunBatch(self._batch_number, len(rows), tokens))
+        self.copy_seconds = time.perf_counter() - began
+        self._send(wire.RunBatch(self._batch_number, len(rows), tokens, measure))
 
     def ask(self, message: msgspec.Struct) -> None:
         """Send a message that has one answer. The worker must be idle."""

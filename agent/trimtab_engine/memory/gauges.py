@@ -11,11 +11,12 @@ from trimtab_engine.memory.reading import MemoryReading
 class MemoryMetrics:
     """Gauges and counters of the ladder; a reading that is absent has no series."""
 
-    def __init__(self, step: Gauge, moves: Counter, bytes_: Gauge, out_of_memory: Counter) -> None:
+    def __init__(self, step: Gauge, moves: Counter, bytes_: Gauge, out_of_memory: Counter, model: str) -> None:
         self._step = step
         self._moves = {direction: moves.labels(direction) for direction in ("up", "down")}
         self._bytes = bytes_
         self._out_of_memory = out_of_memory
+        out_of_memory.labels(model)
 
     def read(self, container: MemoryReading | None, idle_bytes: int | None) -> None:
         """Publish the container's reading and what the idle engine takes of it."""

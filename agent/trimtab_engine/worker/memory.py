@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 
+import msgspec
 import torch
 
+from trimtab_engine import wire
 from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.memory.resident import read_resident, reset_peak, resident_bytes
 
@@ -37,18 +39,17 @@ class WorkerMemory:
                 "high_water_mark" if reset_peak() else "resident_difference", None, resident_bytes()
             )
 
-    def end(self) -> PassMeasured | None:
-        """Return what the pass took since `begin`; None where it was not called."""
+    def end(self, answer: wire.BatchDone | wire.BatchFailed) -> wire.BatchDone | wire.BatchFailed:
+        """Return the answer with what the pass took since `begin`; heap is given back where there was too little."""
         before, self._before = self._before, None
+        if isinstance(answer, wire.BatchFailed):
+            if answer.kind == "out_of_memory":
+                self.trim()
+            return answer
         if before is None:
-            return None
-        return PassMeasured(
-            before.source,
-            self._extra_bytes(before),
-            before.resident_bytes,
-            before.device_used_bytes,
-            before.device_limit_bytes,
-        )
+            return answer
+        measured = msgspec.structs.replace(before, extra_bytes=self._extra_bytes(before))
+        return msgspec.structs.replace(answer, measured=measured)
 
     def idle(self) -> None:
         """Give free heap back where much has gathered since the last time."""

@@ -15,6 +15,7 @@ from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.settings import Fault
 from trimtab_engine.slots import Slot
+from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import EmbeddingModel, load_model
 
 _PR_SET_PDEATHSIG = 1
@@ -42,13 +43,28 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
         return 1
     device = str(model.device)
     control.send(wire.encode(wire.WorkerReady(device, str(torch.__version__), time.perf_counter() - began)))
-    while packet := control.recv(wire.MAX_PACKET_BYTES):
+    memory = WorkerMemory(model.device, config.device_memory_fraction)
+    control.settimeout(IDLE_SECONDS)
+    while packet := _receive(control, memory):
         try:
-            control.send(wire.encode(_run(model, slot, wire.decode_for_worker(packet), config.fault, log)))
+            message = wire.decode_for_worker(packet)
+            if message.measure:
+                memory.begin()
+            answer = _run(model, slot, message, config.fault, log)
+            control.send(wire.encode(memory.end(answer)))
         except StickyDeviceError as error:
             log.event("worker_device_lost", device=device, error=str(error)[:_MAX_ERROR_CHARACTERS])
             return 1
     return 0
+
+
+def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
+    """Wait for the next packet, and tidy up where none comes; empty when the front has closed the socket."""
+    while True:
+        try:
+            return control.recv(wire.MAX_PACKET_BYTES)
+        except TimeoutError:
+            memory.idle()
 
 
 def _run(
@@ -60,6 +76,7 @@ def _run(
         if fault is not None and bool((ids == fault.token).any()):
             _inject(fault)
         embeddings = model.embed(ids, mask)
+        ran = time.perf_counter()
         np.copyto(slot.output(batch.rows), embeddings)
     except (RuntimeError, ValueError, IndexError, MemoryError) as error:
         failure = _classify(error)
@@ -67,7 +84,8 @@ def _run(
         return wire.BatchFailed(batch.batch, time.perf_counter() - began, failure, type(error).__name__)
     finite = np.isfinite(embeddings).all(axis=1)
     bad_rows = [] if finite.all() else [int(row) for row in np.flatnonzero(~finite)]
-    return wire.BatchDone(batch.batch, time.perf_counter() - began, bad_rows)
+    ended = time.perf_counter()
+    return wire.BatchDone(batch.batch, ended - began, bad_rows, ended - ran)
 
 
 def _classify(error: Exception) -> wire.FailureKind:

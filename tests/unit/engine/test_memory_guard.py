@@ -30,6 +30,7 @@ class World:
             Counter("moves", "-", ["direction"], registry=self.registry),
             Gauge("bytes", "-", ["kind"], registry=self.registry),
             Counter("oom", "-", ["model"], registry=self.registry),
+            "m",
         )
         self.steps: list[tuple[Step, Step]] = []
         self.stream = io.StringIO()
