@@ -23,7 +23,7 @@ from trimtab_engine.jobs import Answer
 SHARES = (0.001, 0.01, 0.1)
 FLOOR_POINTS = -1.0
 TRACES = ("cache_cache2k_web07.csv.gz", "cache_cache2k_orm_busy.csv.gz", "llm_mooncake_conversation.jsonl.gz")
-_ANSWER = Answer(bytes(1536), 1)  # one vector of 384 float32
+_ANSWER = Answer(bytes(1536), 1, "1/base")  # one vector of 384 float32
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -32,6 +33,7 @@ from trimtab_engine.memory.guard import MemoryGuard, PassShape
 from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
@@ -111,7 +113,7 @@ class Dispatcher:
 
     def do_chores_of(self, source: ChoreSource) -> None:
         """Give spare time to this source; call `pump` when it has something new to do."""
-        self._spare_time = SpareTime(source)
+        self._spare_time = SpareTime(source, self._description.name)
 
     def retry_after_seconds(self, items: int) -> int:
         """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
@@ -120,6 +122,7 @@ class Dispatcher:
 
     def submit(self, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
+        items[0].job.longest = max(item.length for item in items)
         if self._poison and any(map(self._is_poison, items)):
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
@@ -153,7 +156,7 @@ class Dispatcher:
         spare = self._spare_time
         if spare is not None and spare.start(link, now, waiting=self.queued_items > 0):
             return math.inf
-        live = self._live()
+        live = self._within(link, self._live())
 
         def most_items(length: int) -> int:
             return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
@@ -179,11 +182,17 @@ class Dispatcher:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        link.run(batch, self._guard.to_measure(self._shape(link, batch), now))
+        measure = self._guard.to_measure(self._shape(link, batch), now)
+        link.run(batch, self._description.name, wire.BASE_VARIANT, measure)
 
     def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
         longest = max(item.length for item in batch.items)
         return PassShape(link.device, self._description.name, len(batch.items), longest)
+
+    def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
+        """Bound the batch by what the slot takes; only rows of megabytes come near it."""
+        rows = rows_that_fit(link.signatures[self._description.name])
+        return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _wake(self, wake_at: float, now: float) -> None:
         if self._timer is not None:
@@ -212,7 +221,8 @@ class Dispatcher:
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
             self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
-            self._pass_done(batch, message, link.vectors(len(batch.items)))
+            answers = link.answers(batch, self._description.name, message)
+            self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
         elif message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
             failed = self._split.split(batch.items)
@@ -222,17 +232,17 @@ class Dispatcher:
             self._pass_failed(batch, message)
         self.pump()
 
-    def _pass_done(self, batch: Batch, message: wire.BatchDone, vectors: list[bytes]) -> None:
+    def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)
         per_item = message.seconds / len(batch.items)
         rate = self._seconds_per_item
         self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
         bad_rows = set(message.bad_rows)
-        for row, (item, vector) in enumerate(zip(batch.items, vectors, strict=True)):
+        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
             if row in bad_rows:
                 self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
                 continue
-            answer = Answer(vector, len(item.row.ids))
+            answer = Answer(data, item.length, version)
             if item.key is not None:
                 self._answered(item.key, answer)
             item.job.answer(item.index, answer)

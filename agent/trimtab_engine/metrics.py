@@ -9,7 +9,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
-from trimtab_engine.errors import Outcome
+from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.waste import WasteLedger
 
@@ -239,15 +239,9 @@ class EngineMetrics:
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
-        self.memory = MemoryMetrics(
-            gauge("memory_ladder_step"),
-            counter("memory_ladder_moves_total"),
-            gauge("memory_bytes"),
-            counter("out_of_memory_total"),
-            model,
-        )
+        self.memory = MemoryMetrics(gauge, counter, model)
         self.waste = WasteLedger(counter("waste_seconds_total"), model)
-        self.errors = counter("errors_total")
+        self._errors = counter("errors_total")
         self.link = LinkMetrics(
             gauge("agent_state"),
             counter("settings_changes_total"),
@@ -259,6 +253,12 @@ class EngineMetrics:
         self._setting = gauge("setting")
         self._restarts = counter("worker_restarts_total")
         self._build = gauge("build")
+
+    def refused(self, error: EngineError, longest: int | None = None) -> None:
+        """Count an inference request without a result; `longest` is the length of its longest input, None = unknown."""
+        self.requests[error.outcome].inc()
+        bucket = "none" if longest is None else str(1 << (longest - 1).bit_length())
+        self._errors.labels(self._model, error.reason, bucket).inc()
 
     def worker_known(self, version: str, torch: str, device: str) -> None:
         """Start the series of a worker that has told what it runs on."""

@@ -147,4 +147,4 @@ class ResponseCache:
 
 def entry_bytes(answer: Answer) -> int:
     """Return what one entry is charged with."""
-    return len(answer.vector) + ENTRY_OVERHEAD_BYTES
+    return len(answer.data) + ENTRY_OVERHEAD_BYTES

@@ -25,13 +25,15 @@ class World:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        metrics = MemoryMetrics(
-            Gauge("step", "-", registry=self.registry),
-            Counter("moves", "-", ["direction"], registry=self.registry),
-            Gauge("bytes", "-", ["kind"], registry=self.registry),
-            Counter("oom", "-", ["model"], registry=self.registry),
-            "m",
-        )
+        gauges = {
+            "memory_ladder_step": Gauge("step", "-", registry=self.registry),
+            "memory_bytes": Gauge("bytes", "-", ["kind"], registry=self.registry),
+        }
+        counters = {
+            "memory_ladder_moves_total": Counter("moves", "-", ["direction"], registry=self.registry),
+            "out_of_memory_total": Counter("oom", "-", ["model"], registry=self.registry),
+        }
+        metrics = MemoryMetrics(gauges.__getitem__, counters.__getitem__, "m")
         self.steps: list[tuple[Step, Step]] = []
         self.stream = io.StringIO()
         self.guard = MemoryGuard(metrics, Log(self.stream), lambda *move: self.steps.append(move))
