@@ -33,6 +33,7 @@ from trimtab_engine.memory.guard import MemoryGuard, PassShape
 from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.signature import Signature
 from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
@@ -99,6 +100,11 @@ class Dispatcher:
         """Process ids by device, None for a worker that is not ready."""
         return {link.device: link.pid if link.ready else None for link in self._links}
 
+    @property
+    def signature(self) -> Signature | None:
+        """What the model takes and gives; None until a worker has told."""
+        return next((found for link in self._links if (found := link.signatures.get(self._description.name))), None)
+
     def start(self) -> None:
         """Start every worker."""
         for link in self._links:
@@ -122,7 +128,7 @@ class Dispatcher:
 
     def submit(self, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
-        items[0].job.longest = max(item.length for item in items)
+        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
         if self._poison and any(map(self._is_poison, items)):
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
@@ -161,18 +167,15 @@ class Dispatcher:
         def most_items(length: int) -> int:
             return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
 
-        while isinstance(decision := self._next_batch(now, live, most_items), Unfit):
+        while isinstance(
+            decision := self._split.next_batch(most_items) or self._batcher.next_batch(now, live, most_items), Unfit
+        ):
             self._fail(decision.item, MemoryPressure("this input is predicted to need more memory than there is", 60))
         if isinstance(decision, Batch):
             self._run(link, decision, now)
         elif isinstance(decision, WaitUntil):
             return decision.time
         return math.inf if spare is None else spare.quiet_at(now)
-
-    def _next_batch(
-        self, now: float, live: LiveSettings, most_items: Callable[[int], int]
-    ) -> Batch | Unfit | WaitUntil | None:
-        return self._split.next_batch(most_items) or self._batcher.next_batch(now, live, most_items)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))

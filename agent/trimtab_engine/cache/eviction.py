@@ -60,7 +60,6 @@ class TwoQueues(Generic[K]):
         self.rule = rule
         self._small: OrderedDict[K, Node[K]] = OrderedDict()
         self._main: OrderedDict[K, Node[K]] = OrderedDict()
-        self._retired: list[OrderedDict[K, Node[K]]] = []
         self._small_cost = 0
         self._small_share = rule.small_share
         self._left_small: OrderedDict[K, None] = OrderedDict()
@@ -84,9 +83,8 @@ class TwoQueues(Generic[K]):
             self._small_cost += node.cost
 
     def hit(self, key: K, node: Node[K]) -> None:
-        """Note a use of a key; one that was retired is as good as the others again."""
-        queue = node.queue
-        if queue is not self._main and (self.rule.recency_only or queue is not self._small):
+        """Note a use of a key."""
+        if self.rule.recency_only and node.queue is self._small:
             self.remove(key, node)
             self._place(key, node, self._main)
         elif self.rule.recency_only:
@@ -101,18 +99,8 @@ class TwoQueues(Generic[K]):
         if node.queue is self._small:
             self._small_cost -= node.cost
 
-    def retire(self) -> None:
-        """Let everything that is held now leave before anything that comes later, unless it is used again."""
-        self._retired = [queue for queue in (*self._retired, self._small, self._main) if queue]
-        self._small, self._main = OrderedDict(), OrderedDict()
-        self._small_cost = 0
-
     def pop_victim(self) -> K:
         """Forget and return the key that should leave; called only while there is one."""
-        while self._retired:
-            if self._retired[0]:
-                return self._retired[0].popitem(last=False)[0]
-            del self._retired[0]
         for _ in range(_LONGEST_SEARCH):
             key, node, small = self._pop_head()
             if not self._passed_over(key, node, small):

@@ -10,23 +10,25 @@ from trimtab_engine.cache.eviction import EvictionRule, Node, TwoQueues
 from trimtab_engine.cache.ghosts import GhostCaches
 from trimtab_engine.jobs import Answer
 
-# Python's own cost of one entry beside the vector: key, bytes and tuple headers, the node, slots of three dictionaries
-# and what is remembered of keys that left. tests/unit/engine/test_cache.py compares it with tracemalloc.
+# Python's own cost of one entry beside the answer's bytes: key, bytes and tuple headers, the node, slots of three
+# dictionaries and what is remembered of keys that left. tests/unit/engine/test_cache.py compares it with tracemalloc.
 ENTRY_OVERHEAD_BYTES = 640
 
 # About ten milliseconds of evicting: a large cache that is cut short must not hold up the requests meanwhile.
 _SLICE_ENTRIES = 10_000
 _SMOOTHING = 0.05
+_PRIORITIES = 10
 _RESIZED = 1.5  # the ghosts start anew when the cache holds this much more or less than they were made for
 
 
 class _Entry(Node[bytes]):
-    __slots__ = ("answer", "expires_at")
+    __slots__ = ("answer", "expires_at", "priority")
 
-    def __init__(self, answer: Answer, cost: int, passes: int, expires_at: float) -> None:
+    def __init__(self, answer: Answer, cost: int, passes: int, expires_at: float, priority: int) -> None:
         super().__init__(cost, passes)
         self.answer = answer
         self.expires_at = expires_at
+        self.priority = priority
 
 
 class ResponseCache:
@@ -43,6 +45,7 @@ class ResponseCache:
         self._queues: TwoQueues[bytes] = TwoQueues(limit_bytes, self._choice.rule)
         self._ghosts: GhostCaches | None = None
         self._entry_bytes = 0.0
+        self._held_of_priority = [0] * _PRIORITIES
         self._lifetime_seconds = lifetime_seconds
         self.limit_bytes = limit_bytes
         self.size_bytes = 0
@@ -87,17 +90,20 @@ class ResponseCache:
         self._queues.hit(key, entry)
         return entry.answer
 
-    def put(self, key: bytes, answer: Answer, now: float = 0.0, urgent: bool = False) -> None:
+    def put(self, key: bytes, answer: Answer, now: float = 0.0, priority: int = 0) -> None:
         """Store an answer, evicting others as needed; one larger than the whole budget is not stored.
 
-        What an `urgent` request asked for is passed over once when it is its turn to leave.
+        What a request asked for while entries of less urgent ones (larger `priority`, 0 to 9) are held is passed over
+        once when it is its turn to leave.
         """
         cost = entry_bytes(answer)
         if key in self._entries or max(cost, self.size_bytes) > self.limit_bytes:
             return
         self._shrink_to(self.limit_bytes - cost)
         expires_at = now + self._lifetime_seconds if self._lifetime_seconds else math.inf
-        entry = self._entries[key] = _Entry(answer, cost, int(urgent), expires_at)
+        passes = int(any(self._held_of_priority[priority + 1 :]))
+        entry = self._entries[key] = _Entry(answer, cost, passes, expires_at, priority)
+        self._held_of_priority[priority] += 1
         self._queues.add(key, entry)
         self.size_bytes += cost
         self._entry_bytes += (cost - self._entry_bytes) * (_SMOOTHING if self._entry_bytes else 1.0)
@@ -116,10 +122,6 @@ class ResponseCache:
         if rule is not self._queues.rule:
             self._queues.use(rule)
 
-    def retire(self) -> None:
-        """Let all that is stored now leave first: another variant answers, which these keys do not belong to."""
-        self._queues.retire()
-
     def trim(self) -> bool:
         """Evict one slice of what is beyond the budget. Returns whether there is more."""
         self._shrink_to(self.limit_bytes)
@@ -132,7 +134,9 @@ class ResponseCache:
             self._forget(self._queues.pop_victim(), "room")
 
     def _forget(self, key: bytes, reason: str) -> None:
-        self.size_bytes -= self._entries.pop(key).cost
+        entry = self._entries.pop(key)
+        self.size_bytes -= entry.cost
+        self._held_of_priority[entry.priority] -= 1
         self.removals[reason] += 1
 
     def _capacity(self) -> int:

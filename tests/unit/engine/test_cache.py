@@ -124,28 +124,16 @@ def test_an_entry_is_not_served_when_its_lifetime_is_over() -> None:
     assert (cache.size_bytes, cache.removals["age"], cache.removals["room"]) == (0, 1, 0)
 
 
-def test_what_an_urgent_request_asked_for_is_passed_over_once_under_every_rule() -> None:
+def test_an_entry_of_an_urgent_request_outlives_those_of_less_urgent_ones_under_every_rule() -> None:
     for eviction in ("LRU", "S3FIFO", "Auto"):
         cache = ResponseCache(3 * ONE)
         cache.set_eviction(eviction)
-        cache.put(a_key(0), Answer(bytes(100), 1, "1/base"), urgent=True)
+        cache.put(a_key(9), Answer(bytes(100), 1, "1/base"), priority=5)
+        cache.put(a_key(0), Answer(bytes(100), 1, "1/base"), priority=0)
         for number in (1, 2, 3):
-            cache.put(a_key(number), Answer(bytes(100), 1, "1/base"))
+            cache.put(a_key(number), Answer(bytes(100), 1, "1/base"), priority=5)
         assert a_key(0) in cache._entries, eviction
         assert a_key(1) not in cache._entries, eviction
-
-
-def test_retired_entries_leave_first_unless_they_are_used_again() -> None:
-    cache = ResponseCache(4 * ONE)
-    for number in (1, 2):
-        cache.put(a_key(number), Answer(bytes(100), 1, "1/base"), urgent=True)
-    cache.retire()
-    for number in (3, 4):
-        cache.put(a_key(number), Answer(bytes(100), 1, "1/base"))
-    assert cache.get(a_key(1)) is not None
-    cache.put(a_key(5), Answer(bytes(100), 1, "1/base"))
-    assert a_key(2) not in cache._entries
-    assert {a_key(number) for number in (1, 3, 4, 5)} == set(cache._entries)
 
 
 def test_auto_takes_the_rule_that_hits_more_and_keeps_it_through_noise() -> None:

@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab_engine.errors import ModelFailed, Outcome, QueueFull
 from trimtab_engine.memory.reading import MemoryReading
-from trimtab_engine.metrics import METRICS, SECONDS_BUCKETS, EngineMetrics
+from trimtab_engine.metric_table import METRICS, SECONDS_BUCKETS
+from trimtab_engine.metrics import EngineMetrics
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/engine.md"
 
@@ -44,6 +45,7 @@ def test_the_series_have_the_labels_of_the_table() -> None:
     metrics.settings_in_force([("max_batch_size", 8)])
     metrics.memory.read(MemoryReading(1, 2), 1)
     metrics.refused(QueueFull("full"))
+    metrics.eviction_is("lru", {"lru": 0.5})
     exposed = families(metrics)
     for spec in METRICS:
         samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]
