@@ -30,8 +30,8 @@ def room_bytes(reading: MemoryReading | None, idle_bytes: int, reusable_bytes: i
 class BatchRoom:
     """The learned passes of every model on one device, and when to measure one."""
 
-    def __init__(self) -> None:
-        self.room_bytes = math.inf
+    def __init__(self, room_bytes: float) -> None:
+        self.room_bytes = room_bytes
         self._passes: dict[str, PassMemory] = {}
         self._seen: set[tuple[str, int, int]] = set()
         self._measured_at = -math.inf

@@ -66,6 +66,7 @@ class MemoryGuard:
         self._state = LadderState()
         self._pressure: float | None = None
         self._idle_bytes: int | None = None
+        self._limited = False
         self._devices: dict[str, _Device] = {}
 
     @property
@@ -98,6 +99,7 @@ class MemoryGuard:
     def look(self, look: Look, now: float) -> None:
         """Take the readings of monotonic `now`, move the ladder and the room for batches."""
         container = look.container
+        self._limited = container is not None
         if container is not None and look.all_ready:
             known = self._idle_bytes
             self._idle_bytes = container.used_bytes if known is None else min(known, container.used_bytes)
@@ -146,13 +148,16 @@ class MemoryGuard:
         self._device(shape.device).room.ran_out(shape.model, shape.items, shape.length, now)
 
     def _device(self, name: str) -> _Device:
-        return self._devices.setdefault(name, _Device(BatchRoom()))
+        if name not in self._devices:
+            # Where memory is limited and no look has found this worker yet: one item at a time.
+            self._devices[name] = _Device(BatchRoom(0.0 if self._limited else math.inf))
+        return self._devices[name]
 
     def _set_room(self, device: _Device, container: MemoryReading | None, resident: int | None) -> None:
-        if device.own is not None or self._idle_bytes is None:
+        if device.own is not None or (container is not None and self._idle_bytes is None):
             return
         reusable = 0 if resident is None or device.idle_bytes is None else max(resident - device.idle_bytes, 0)
-        device.room.room_bytes = room_bytes(container, self._idle_bytes, reusable)
+        device.room.room_bytes = room_bytes(container, self._idle_bytes or 0, reusable)
 
     def _move(self, state: LadderState) -> None:
         before, self._state = self._state, state

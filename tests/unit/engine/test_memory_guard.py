@@ -167,3 +167,12 @@ def test_device_memory_bounds_batches_by_its_own_room_and_an_old_reading_does_no
     for second in range(3, 60):
         world.look(IDLE, float(second))
     assert world.guard.step is Step.NONE
+
+
+def test_a_worker_that_no_look_has_found_yet_gets_one_item_at_a_time_where_memory_is_limited() -> None:
+    world = World()
+    world.look(IDLE, 0.0, ready=False)
+    assert world.guard.most_items("cuda:0", "m", 16, 64, 0.0) == 1
+    free = World()
+    free.look(None, 0.0)
+    assert free.guard.most_items("cuda:0", "m", 16, 64, 0.0) == 64
