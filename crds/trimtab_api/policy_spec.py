@@ -240,6 +240,7 @@ class Cost(ApiModel):
 _QUANTIZES = (
     "has(self.knobs) && has(self.knobs.quantization) && self.knobs.quantization.allowed.exists(each, each != 'None')"
 )
+_VARIES = "has(self.knobs) && has(self.knobs.variants) && self.knobs.variants.allowed.exists(each, each != 'base')"
 
 
 class PolicySpec(ApiModel):
@@ -252,6 +253,11 @@ class PolicySpec(ApiModel):
                 "has(self.objectives.accuracyRatio))",
                 "mode Apply with knobs.quantization needs objectives.accuracyRatio: set "
                 'objectives.accuracyRatio.min, such as "0.98", or allow only None, or use mode Recommend',
+            ),
+            Cel(
+                f"self.mode != 'Apply' || !({_VARIES}) || (has(self.objectives) && has(self.objectives.accuracyRatio))",
+                "mode Apply with knobs.variants needs objectives.accuracyRatio: set "
+                'objectives.accuracyRatio.min, such as "0.98", or allow only base, or use mode Recommend',
             ),
             Cel(
                 "!has(self.objectives) || !has(self.objectives.costPerThousandRequests) || has(self.cost)",
