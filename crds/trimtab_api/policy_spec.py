@@ -239,13 +239,12 @@ class Cost(ApiModel):
 
 def _accuracy_before(knob: str, unmodified: str) -> Cel:
     """Rule that a knob which changes answers is turned only where the policy says how far they may differ."""
-    asked = (
-        f"has(self.knobs) && has(self.knobs.{knob}) && self.knobs.{knob}.allowed.exists(each, each != '{unmodified}')"
-    )
+    listed = f"has(self.knobs.{knob}) && self.knobs.{knob}.allowed.exists(each, each != '{unmodified}')"
     return Cel(
-        f"self.mode != 'Apply' || !({asked}) || (has(self.objectives) && has(self.objectives.accuracyRatio))",
-        f"mode Apply with knobs.{knob} needs objectives.accuracyRatio: set "
-        f'objectives.accuracyRatio.min, such as "0.98", or allow only {unmodified}, or use mode Recommend',
+        f"self.mode != 'Apply' || !(has(self.knobs) && {listed}) || "
+        "(has(self.objectives) && has(self.objectives.accuracyRatio))",
+        f"mode Apply with knobs.{knob} needs objectives.accuracyRatio: set objectives.accuracyRatio.min, "
+        f'such as "0.98", or allow only {unmodified}, or use mode Recommend',
     )
 
 
