@@ -8,7 +8,7 @@ from trimtab_api.trial import OptimizationTrial, Verdict
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
-HARDWARE_REASONS = ("BackendMissing", "FormatUnsupported", "KernelNotLoaded", "DtypeEmulated", "DoesNotFit")
+HARDWARE_REASONS = ("BackendMissing", "FormatUnsupported", "MemoryShort", "NoFormat")
 """Words by which an engine says that its machine cannot run a format; no other traffic would change that."""
 
 

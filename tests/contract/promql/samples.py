@@ -97,7 +97,7 @@ TRIMTAB: dict[Signal, Case] = {
             engine("accuracy_ratio", 0.99, counter=False, variant="int8", bound="low"),
             engine("accuracy_ratio", 0.999, counter=False, variant="int8", bound="high"),
         ),
-        same(0.99),
+        scaled(0.99),
     ),
     Signal.AGENT_UNTRUSTED: Case(
         (
