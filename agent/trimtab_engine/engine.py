@@ -94,6 +94,7 @@ class Engine:
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
+        self._cache.set_eviction(live.cache_eviction)
         self._memory.cache_may_have(live.cache_limit_bytes)
         self._dispatcher.pump()
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from trimtab_api.base import ApiModel, Cel, cel, list_set
-from trimtab_api.quantities import Bytes, Duration
-
-
-class Quantization(StrEnum):
-    """Number formats of a model's weights; None is the model as it was deployed."""
-
-    NONE = "None"
-    INT8 = "Int8"
-    FP8 = "FP8"
+from trimtab_api.engine_settings import Eviction, Quantization
+from trimtab_api.quantities import Bytes, Duration, VariantName
 
 
 class BatchSizeRange(ApiModel):
@@ -64,6 +56,9 @@ class Cache(ApiModel):
     memory: BytesLimit | None = Field(
         default=None, description="Bound of the cache's memory in each replica. Absent: left alone."
     )
+    eviction: EvictionChoice | None = Field(
+        default=None, description="Which answers leave a full cache. Absent: left alone."
+    )
 
 
 class QuantizationChoice(ApiModel):
@@ -75,6 +70,23 @@ class QuantizationChoice(ApiModel):
     )
 
 
+class EvictionChoice(ApiModel):
+    """Rules of eviction that may be tried."""
+
+    allowed: Annotated[tuple[Eviction, ...], Field(min_length=1, max_length=3)] = Field(
+        description="Rules that may be tried: Auto, LRU, S3FIFO.", json_schema_extra=list_set()
+    )
+
+
+class VariantChoice(ApiModel):
+    """Models that the engine declares and that may be tried."""
+
+    allowed: Annotated[tuple[VariantName, ...], Field(min_length=1, max_length=8)] = Field(
+        description="Names that the engine declares; base is the original. In mode Apply another needs accuracyRatio.",
+        json_schema_extra=list_set(),
+    )
+
+
 class Knobs(ApiModel):
     """Everything that is not listed is left alone."""
 
@@ -82,6 +94,11 @@ class Knobs(ApiModel):
     cache: Cache | None = Field(default=None, description="The response cache.")
     quantization: QuantizationChoice | None = Field(
         default=None,
-        description="Number formats of the weights. Engines that cannot change them yet are reported in "
+        description="Number formats of the weights. Engines that do not offer to change them are reported in "
         "status.constraints as QuantizationNotAvailable.",
+    )
+    variants: VariantChoice | None = Field(
+        default=None,
+        description="Other models that the engine declares. Engines that declare none are reported in "
+        "status.constraints as VariantsNotAvailable.",
     )

@@ -237,9 +237,15 @@ class Cost(ApiModel):
     )
 
 
-_QUANTIZES = (
-    "has(self.knobs) && has(self.knobs.quantization) && self.knobs.quantization.allowed.exists(each, each != 'None')"
-)
+def _accuracy_before(knob: str, unmodified: str) -> Cel:
+    """Rule that a knob which changes answers is turned only where the policy says how far they may differ."""
+    listed = f"has(self.knobs.{knob}) && self.knobs.{knob}.allowed.exists(each, each != '{unmodified}')"
+    return Cel(
+        f"self.mode != 'Apply' || !(has(self.knobs) && {listed}) || "
+        "(has(self.objectives) && has(self.objectives.accuracyRatio))",
+        f"mode Apply with knobs.{knob} needs objectives.accuracyRatio: set objectives.accuracyRatio.min, "
+        f'such as "0.98", or allow only {unmodified}, or use mode Recommend',
+    )
 
 
 class PolicySpec(ApiModel):
@@ -247,12 +253,8 @@ class PolicySpec(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=cel(
-            Cel(
-                f"self.mode != 'Apply' || !({_QUANTIZES}) || (has(self.objectives) && "
-                "has(self.objectives.accuracyRatio))",
-                "mode Apply with knobs.quantization needs objectives.accuracyRatio: set "
-                'objectives.accuracyRatio.min, such as "0.98", or allow only None, or use mode Recommend',
-            ),
+            _accuracy_before("quantization", "None"),
+            _accuracy_before("variants", "base"),
             Cel(
                 "!has(self.objectives) || !has(self.objectives.costPerThousandRequests) || has(self.cost)",
                 "objectives.costPerThousandRequests needs prices: set cost.perGpuHour or cost.perCpuHour",

@@ -244,6 +244,8 @@ def an_engine(
     applied: EngineSettings | None = STABLE,
     attached: bool = True,
     refused: Mapping[str, str] | None = None,
+    pending: Mapping[str, str] | None = None,
+    words: Mapping[str, list[str]] | None = None,
 ) -> EngineState:
     """An engine that asks its node's agent and has put `settings` in force: without a word, what it started with."""
     asked = settings or EngineSettings()
@@ -260,6 +262,12 @@ def an_engine(
             "applied": settings or applied,
             "refused": [
                 {"setting": knob, "value": value, "reason": "too large"} for knob, value in (refused or {}).items()
+            ],
+            "pending": [
+                {"setting": knob, "value": value, "phase": "Searching"} for knob, value in (pending or {}).items()
+            ],
+            "knobs": [
+                {"setting": knob, "allowed": allowed, "cost": "clone"} for knob, allowed in (words or {}).items()
             ],
             "at": at(-60.0),
             "conditions": [condition],

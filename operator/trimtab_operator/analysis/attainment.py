@@ -14,6 +14,7 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import load, pods
 from trimtab_operator.analysis.judgement import NOISE_DEVIATIONS, counting_noise, judge_share, judge_value, wilson
+from trimtab_operator.analysis.quality import runs_unmodified
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Attainment, Capacity, ObjectiveResult
 from trimtab_operator.model.signals import Buckets, Distribution, Signal
@@ -211,8 +212,21 @@ def measured(seen: Seen, name: ObjectiveName) -> tuple[float | None, str]:
     if name in _GAUGES:
         return _gauge(seen, _GAUGES[name])
     if name is ObjectiveName.ACCURACY_RATIO:
-        return None, "answers are not compared with those of the unmodified model while no knob changes quality"
+        return accuracy(seen)
     return _OF_REQUESTS[name](seen)
+
+
+def accuracy(seen: Seen) -> tuple[float | None, str]:
+    """Return the agreement of answers with those of the unmodified model: the lower bound of the worst pod.
+
+    The unmodified model agrees with itself by definition: while every engine runs it, that is 1.
+    """
+    value = pods.total(seen.snapshot, Signal.ACCURACY_RATIO)
+    if value is not None:
+        return value, "lower bound of the worst pod"
+    if runs_unmodified(seen.snapshot):
+        return 1.0, "by definition: the unmodified model answers"
+    return None, f"no comparison with the unmodified model: {missing(seen, Signal.ACCURACY_RATIO)}"
 
 
 def error_ratio(seen: Seen) -> tuple[float | None, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trimtab_api.knobs import Quantization
+from trimtab_api.engine_knobs import Knob
+from trimtab_api.engine_settings import Quantization
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis.freeze import frozen_by, unknown_time_zones
+from trimtab_operator.analysis.quality import offered, refused_by_hardware
 from trimtab_operator.model.analysis import Capacity, Constraint, Trust
 from trimtab_operator.model.ledger import foreign_edits
 from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, Target, TargetProblem
@@ -31,6 +33,7 @@ def constraints(
         found += _cluster(snapshot, snapshot.target)
         found += _bounds(snapshot.target, policy, capacity)
         found += _knobs(snapshot.target, policy)
+        found += _quality(snapshot, snapshot.target, policy)
     frozen = frozen_by(policy.spec, snapshot.now)
     if frozen is not None:
         until = f"until {frozen.to} {frozen.time_zone}"
@@ -123,11 +126,34 @@ def _knobs(target: Target, policy: OptimizationPolicy) -> Iterator[Constraint]:
         if getattr(knobs, name) is not None and (runtime is None or not runtime.knobs):
             label = f"{name.capitalize()}NotAvailable"
             yield Constraint(label, f"spec.knobs.{name} is not turned on runtime {target.runtime}")
+
+
+def _quality(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> Iterator[Constraint]:
+    """Name the formats and variants that are allowed and that the engines or their machines do not offer."""
+    knobs = policy.spec.knobs
+    if knobs is None:
+        return
+    if knobs.variants is not None:
+        lacking = tuple(set(knobs.variants.allowed) - set(offered(snapshot, Knob.VARIANT)))
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            yield Constraint("VariantsNotAvailable", f"spec.knobs.variants allows {names}, which not all engines offer")
     if knobs.quantization is None:
         return
-    yield Constraint("QuantizationNotAvailable", "spec.knobs.quantization is not turned by this version")
+    formats = offered(snapshot, Knob.QUANTIZATION)
+    if not formats:
+        yield Constraint("QuantizationNotAvailable", "spec.knobs.quantization: not all engines declare this knob")
+    said = refused_by_hardware(snapshot.trials, knobs.quantization.allowed)
+    unoffered = sorted(set(knobs.quantization.allowed) - set(formats)) if formats else []
     on_gpu = any(pod.gpus for pod in target.pods)
-    if Quantization.FP8 in knobs.quantization.allowed and target.pods and not on_gpu:
+    if said is not None:
+        yield Constraint("HardwareMismatch", said)
+    elif unoffered:
+        message = (
+            f"spec.knobs.quantization allows {', '.join(unoffered)}, which not all engines offer on their machines"
+        )
+        yield Constraint("HardwareMismatch", message)
+    elif Quantization.FP8 in knobs.quantization.allowed and target.pods and not on_gpu:
         yield Constraint(
             "HardwareMismatch",
             "spec.knobs.quantization allows FP8, which needs a GPU; the pods have none: remove FP8 or use GPU nodes",

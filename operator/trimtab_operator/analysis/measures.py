@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab_api.quantities import parse_duration_seconds
-from trimtab_operator.analysis import load, pods
+from trimtab_operator.analysis import attainment, load, pods
 from trimtab_operator.analysis.attainment import Seen, apdex, missing, percentile_noise
 from trimtab_operator.analysis.judgement import counting_noise
 from trimtab_operator.model import histogram
@@ -82,6 +82,11 @@ def errors(seen: Seen) -> Measured:
         return Measured(None, f"{requests:.0f} requests; {load.MIN_REQUESTS} are needed", requests)
     share = min(1.0, max(0.0, failed / offered))
     return Measured(share, "", requests, counting_noise(share * requests))
+
+
+def accuracy(seen: Seen) -> Measured:
+    """Measure the agreement with the unmodified model; its noise is in the bound already."""
+    return Measured(*attainment.accuracy(seen))
 
 
 def satisfaction(seen: Seen) -> Measured:

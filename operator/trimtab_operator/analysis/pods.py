@@ -7,6 +7,7 @@ served for less than one window is left out where others have served longer: its
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from trimtab_operator.model.analysis import Evidence
@@ -21,6 +22,7 @@ from trimtab_operator.runtimes.table import Query
 
 RECENT_SECONDS = 300.0  # what a person means by "now" on a scorecard; short windows of few requests would flicker
 LARGEST = 1e15  # bytes, requests, watts: beyond that a sample is a mistake
+_COMBINED: dict[str, Callable[[Sequence[float]], float]] = {"sum": sum, "mean": fmean, "max": max, "min": min}
 _USABLE = (SignalState.OK, SignalState.PARTIAL)
 
 QUERIES: dict[Signal, Query] = {
@@ -76,8 +78,7 @@ def total(snapshot: Snapshot, signal: Signal) -> float | None:
     found = [value for name, value in reading.by_pod.items() if name in names and is_number(value)]
     if not found:
         return None
-    how = QUERIES[signal].how
-    return sum(found) if how == "sum" else max(found) if how == "max" else fmean(found)
+    return _COMBINED[QUERIES[signal].how](found)
 
 
 def recent(snapshot: Snapshot, signal: Signal) -> float | None:

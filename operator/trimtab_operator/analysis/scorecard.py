@@ -19,7 +19,6 @@ from trimtab_operator.model.analysis import Attainment, ScorecardRow
 from trimtab_operator.model.signals import Signal
 
 BAND = 0.10  # a row flips between met and missed only on a change of a tenth of its reference
-NO_ACCURACY = "answers are not compared with those of the unmodified model while no knob changes quality"
 NO_EFFICIENCY = "needs power samples taken while a batch runs, which no agent reports yet"
 
 
@@ -102,7 +101,7 @@ ROWS: tuple[Row, ...] = (
         "ratio",
         False,
         0.98,
-        measures.nothing(NO_ACCURACY),
+        measures.accuracy,
         lambda own: parse_ratio(own.accuracy_ratio.min) if own.accuracy_ratio else None,
     ),
     Row(Measure.RESOURCE_UTILIZATION, "ratio", False, 0.85, measures.scarcest),

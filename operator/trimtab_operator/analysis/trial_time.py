@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
 from trimtab_api.policy_spec import TrialRules
 from trimtab_api.quantities import parse_duration_seconds
 
@@ -10,6 +11,7 @@ SLOTS_PER_WINDOW = 6
 SLOT_LENGTHS = (5, 10, 15, 30, 60, 120, 300, 600, 900)
 LEAST_SETTLING = 10.0
 START_LIMIT = 120.0  # an engine that has not answered by then does not start the change
+SLOW_START_LIMIT = 1200.0  # a format is searched, checked and swapped in minutes; beyond that it is stuck
 MARGIN = 60.0
 
 
@@ -34,14 +36,19 @@ def settling(scrape: float) -> float:
     return max(LEAST_SETTLING, 2.0 * scrape)
 
 
-def expiry(rules: TrialRules, scrape: float) -> float:
+def start_limit(knob: Knob) -> float:
+    """Return how long an engine may take to put a change of this knob in force."""
+    return START_LIMIT if ENGINE_KNOBS[knob].cost is ChangeCost.HOT else SLOW_START_LIMIT
+
+
+def expiry(rules: TrialRules, scrape: float, knob: Knob) -> float:
     """Return after what time an engine under trial goes back by itself."""
-    return START_LIMIT + settling(scrape) + longest_window(rules) + MARGIN
+    return start_limit(knob) + settling(scrape) + longest_window(rules) + MARGIN
 
 
-def lookback(rules: TrialRules) -> int:
+def lookback(rules: TrialRules, knob: Knob) -> int:
     """Return how far back the slots of a trial reach: run-in, start and the longest measurement."""
-    return round(2.0 * window(rules) + START_LIMIT + longest_window(rules) + MARGIN)
+    return round(2.0 * window(rules) + start_limit(knob) + longest_window(rules) + MARGIN)
 
 
 def too_short(rules: TrialRules, scrape: float) -> str | None:

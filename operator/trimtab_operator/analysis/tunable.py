@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trimtab_api.knobs import Knobs
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.model.snapshot import Target
 from trimtab_operator.runtimes.select import RUNTIMES
@@ -12,7 +13,7 @@ def has_knobs(policy: OptimizationPolicy, target: Target) -> bool:
     runtime, knobs = RUNTIMES.get(target.runtime), policy.spec.knobs
     if runtime is None or not runtime.knobs:
         return False
-    return knobs is None or knobs.batching is not None or knobs.cache is not None
+    return knobs is None or any(getattr(knobs, name) is not None for name in Knobs.model_fields)
 
 
 def tunes_engines(policy: OptimizationPolicy, target: Target) -> bool:

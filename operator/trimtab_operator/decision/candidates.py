@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from trimtab_api.engine_knobs import Knob
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import format_decimal
 from trimtab_api.trial import Change, OptimizationTrial, Prediction
+from trimtab_operator.analysis.quality import offered
+from trimtab_operator.decision.choices import choice_steps
 from trimtab_operator.decision.expectation import Expectation
 from trimtab_operator.decision.facts import Facts, facts_of
-from trimtab_operator.decision.knob_space import KnobSpace, knob_space
+from trimtab_operator.decision.knob_space import QUALITY_KNOBS, KnobSpace, KnobWords, knob_space, knob_words
 from trimtab_operator.decision.knob_values import with_value, written
 from trimtab_operator.decision.steps import KnobStep, steps
 from trimtab_operator.model.analysis import Analysis
@@ -26,6 +29,7 @@ from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 
 WORTH_A_TRIAL = 0.5
+NO_WORDS: KnobWords = MappingProxyType({})
 
 _RELIEF = {
     BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.5, Knob.CACHE_MEMORY: 1.0},
@@ -34,6 +38,7 @@ _RELIEF = {
     BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
     BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 0.8},
 }
+_OF_MODEL = 0.9  # a model that takes less time relieves whatever its passes limit
 _LITTLE = 0.3
 """How much of a bottleneck each knob can relieve, 0 to 1; little where nothing much limits."""
 
@@ -65,29 +70,40 @@ def best_candidate(
     """Return the change most worth a trial, or (reason, sentence) where none is. `search`: what was tried already."""
     runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
     facts = facts_of(snapshot, analysis, policy, search)
-    found = candidates(knob_space(policy.spec.knobs, runtime), current, facts)
+    offers = {knob: offered(snapshot, knob) for knob in ENGINE_KNOBS}
+    words = knob_words(policy.spec.knobs, offers, has_accuracy=facts.min_accuracy is not None)
+    found = candidates(knob_space(policy.spec.knobs, runtime), current, facts, words)
     if found:
         return found[0]
     return "SearchEnded", f"no change is expected to bring {policy.spec.trial.min_effect} (trial.minEffect) any more"
 
 
-def candidates(space: KnobSpace, current: EngineSettings, facts: Facts) -> tuple[Candidate, ...]:
+def candidates(
+    space: KnobSpace, current: EngineSettings, facts: Facts, words: KnobWords = NO_WORDS
+) -> tuple[Candidate, ...]:
     """Return the changes worth a trial, best first; equal inputs give the same order.
 
     `current` are the settings in force; a knob that is absent there is not known, and is left alone.
     """
     found: dict[tuple[Knob, str], tuple[KnobStep, Candidate]] = {}
-    for step in _allowed(space, current, facts):
+    for step in _allowed(space, words, current, facts):
         candidate = _candidate(step, current, facts)
         key = (step.knob, candidate.change.to)
         if key not in found and (step.knob, candidate.change.from_, candidate.change.to) not in facts.tried:
             found[key] = (step, candidate)
     kept = [each for each in found.values() if each[0].gain >= WORTH_A_TRIAL * facts.min_effect]
-    kept.sort(key=lambda each: (each[0].gain < facts.min_effect, -each[1].score, each[0].knob.value, each[0].to))
+    kept.sort(key=lambda each: (each[0].gain < facts.min_effect, -each[1].score, each[0].knob.value, _order(each[0])))
     return tuple(candidate for _, candidate in kept)
 
 
-def _allowed(space: KnobSpace, current: EngineSettings, facts: Facts) -> Iterator[KnobStep]:
+def _order(step: KnobStep) -> tuple[float, str]:
+    """Smaller numbers first, words by name."""
+    return (0.0, step.to) if isinstance(step.to, str) else (step.to, "")
+
+
+def _allowed(space: KnobSpace, words: KnobWords, current: EngineSettings, facts: Facts) -> Iterator[KnobStep]:
+    for knob, choices in words.items():
+        yield from choice_steps(knob, choices, current, facts)
     for knob, bounds in space.items():
         for step in steps(knob, current, bounds, facts):
             if written(knob, step.to) != written(knob, step.at):
@@ -102,12 +118,18 @@ def _candidate(step: KnobStep, current: EngineSettings, facts: Facts) -> Candida
     shown = step.capacity if step.latency is None else step.latency
     return Candidate(
         change=Change(knob=step.knob, from_=before, to=after),
-        settings=with_value(current, step.knob, step.to),
+        settings=_settings(step, current, facts),
         hypothesis=f"{step.why}: {step.knob} {before} to {after}{_limit(facts)}",
         predicted=tuple(predicted),
         predicted_summary=f"{'throughput' if step.latency is None else 'latency'} {shown.effect:+.0%}",
         score=step.gain * _relief(step.knob, facts),
     )
+
+
+def _settings(step: KnobStep, current: EngineSettings, facts: Facts) -> EngineSettings:
+    """Return the complete settings; what changes answers goes with the least agreement that the policy asks for."""
+    changed = with_value(current, step.knob, step.to)
+    return changed.model_copy(update={"min_accuracy": facts.min_accuracy}) if step.knob in QUALITY_KNOBS else changed
 
 
 def _limit(facts: Facts) -> str:
@@ -119,7 +141,8 @@ def _relief(knob: Knob, facts: Facts) -> float:
     found = facts.bottleneck
     if found is None or facts.goal is Goal.MINIMIZE_LATENCY:
         return 1.0
-    relief = _RELIEF.get(found.kind, {}).get(knob, _LITTLE)
+    least = _OF_MODEL if knob in QUALITY_KNOBS and found.kind in _RELIEF else _LITTLE
+    relief = _RELIEF.get(found.kind, {}).get(knob, least)
     return 1.0 - found.confidence * (1.0 - relief)
 
 

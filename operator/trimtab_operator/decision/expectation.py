@@ -13,6 +13,9 @@ CACHE_SAVING = (0.15, 0.0, 0.5)  # where nobody has measured how often inputs re
 REPEATS_HELD = 0.8  # of the repeats that were seen, as many are still held when they come
 REPEATS_SPREAD = 0.5  # relative, of that saving
 LONGER_WAIT_FILLS = 1.25
+FORMAT_GAIN = (0.25, -0.1, 1.0)  # 8-bit products where the machine has them; the engine refuses a plan that is slower
+VARIANT_GAIN = (0.25, -0.5, 2.0)  # what a declared model costs is not known before it is tried
+EVICTION_GAIN = (0.06, -0.1, 0.5)  # of what the cache misses though it was seen before, a part
 SHORTER_WAIT_LATENCY = (-0.10, -0.5, 0.0)
 
 
@@ -38,6 +41,12 @@ def of_pass(before: float, after: float) -> Expectation:
     """Expect this change of the time of one pass."""
     changes = [after * _busy_share(part, after) / (before * _busy_share(part, before)) - 1.0 for part in SHARED_PART]
     return Expectation(changes[0], min(changes), max(changes))
+
+
+def of_faster_pass(capacity: Expectation) -> Expectation:
+    """Expect this change of the time of one pass when capacity changes so."""
+    ends = [1.0 / (1.0 + each) - 1.0 for each in (capacity.effect, capacity.high, capacity.low)]
+    return Expectation(*ends)
 
 
 def of_cache(repeats: float | None) -> Expectation:

@@ -36,6 +36,7 @@ class Facts:
     latency_violated: bool
     saturated: bool
     min_effect: float
+    min_accuracy: str | None = None  # objectives.accuracyRatio.min
     tried: frozenset[tuple[Knob, str, str]] = frozenset()
 
     @property
@@ -49,6 +50,7 @@ def facts_of(
 ) -> Facts:
     """Gather the facts of this tick; `search` are the trials whose changes are not tried again."""
     violated = {each.name for each in analysis.objectives if each.attainment is Attainment.VIOLATED}
+    objectives = policy.spec.objectives
     return Facts(
         goal=policy.spec.goal,
         bottleneck=analysis.bottleneck,
@@ -58,6 +60,7 @@ def facts_of(
         latency_violated=not violated.isdisjoint(_LATENCIES),
         saturated=analysis.capacity is not None and analysis.capacity.utilization_ratio >= SATURATED,
         min_effect=parse_ratio(policy.spec.trial.min_effect),
+        min_accuracy=objectives.accuracy_ratio.min if objectives and objectives.accuracy_ratio else None,
         tried=frozenset((each.spec.change.knob, each.spec.change.from_, each.spec.change.to) for each in search),
     )
 

@@ -27,6 +27,27 @@ KnobSpace = Mapping[Knob, KnobRange]
 """The knobs that may be turned."""
 
 
+QUALITY_KNOBS = (Knob.QUANTIZATION, Knob.VARIANT)
+"""Knobs that change answers: turned only where objectives.accuracyRatio says how far."""
+
+KnobWords = Mapping[Knob, tuple[str, ...]]
+"""The words that may be tried for each choice."""
+
+
+def knob_words(asked: Knobs | None, offered: KnobWords, *, has_accuracy: bool) -> KnobWords:
+    """Return the words that the policy allows and all engines offer; choices are in no runtime's safe set."""
+    if asked is None:
+        return {}
+    wanted: dict[Knob, tuple[str, ...]] = {}
+    if asked.cache is not None and asked.cache.eviction is not None:
+        wanted[Knob.CACHE_EVICTION] = asked.cache.eviction.allowed
+    if asked.quantization is not None and has_accuracy:
+        wanted[Knob.QUANTIZATION] = asked.quantization.allowed
+    if asked.variants is not None and has_accuracy:
+        wanted[Knob.VARIANT] = asked.variants.allowed
+    return {knob: tuple(word for word in words if word in offered.get(knob, ())) for knob, words in wanted.items()}
+
+
 def knob_space(asked: Knobs | None, runtime: Runtime | None) -> KnobSpace:
     """Return the knobs that this policy lets us turn on this runtime; none where the runtime has none.
 

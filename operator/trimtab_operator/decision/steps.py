@@ -12,7 +12,7 @@ from trimtab_operator.decision import expectation
 from trimtab_operator.decision.expectation import Expectation
 from trimtab_operator.decision.facts import Facts
 from trimtab_operator.decision.knob_space import KnobRange
-from trimtab_operator.decision.knob_values import value_of
+from trimtab_operator.decision.knob_values import Value, value_of
 
 FULL = 0.7  # a mean batch of this part of the cap means that the cap cuts batches
 FIRST_CACHE_BYTES = 16 * 2**20
@@ -26,8 +26,8 @@ class KnobStep:
     """One step of a knob: values in its unit, expected relative changes, and why in a few words."""
 
     knob: Knob
-    at: float
-    to: float
+    at: Value
+    to: Value
     why: str
     capacity: Expectation
     latency: Expectation | None = None
@@ -44,7 +44,7 @@ def steps(knob: Knob, current: EngineSettings, bounds: KnobRange, facts: Facts) 
     None where it is not known how it stands.
     """
     at = value_of(current, knob)
-    if at is not None:
+    if isinstance(at, float | int):
         yield from _RULES[knob](at, bounds, facts, current)
 
 

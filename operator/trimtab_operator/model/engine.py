@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trimtab_api.conditions import ConditionStatus
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import EngineCondition, EngineConditionType, EngineEntry, EngineReport
 from trimtab_api.wire import settings_hash
@@ -29,8 +30,20 @@ class EngineState:
         return None if self.report is None else self.report.applied
 
     def runs(self, settings: EngineSettings) -> bool:
-        """Say whether the engine has put exactly this document in force."""
-        return self.report is not None and self.report.applied_hash == settings_hash(settings.to_body())
+        """Say whether the engine has put exactly this document in force, and nothing of it is still under way."""
+        report = self.report
+        return report is not None and not report.pending and report.applied_hash == settings_hash(settings.to_body())
+
+    def words(self, knob: Knob) -> tuple[str, ...]:
+        """Return the words that the engine declares for a choice; none where it does not declare the knob."""
+        declared = () if self.report is None else self.report.knobs
+        return next((each.allowed for each in declared if each.setting is knob), ())
+
+    def under_way(self) -> str | None:
+        """Return what the engine still works on, as a sentence; None where all has taken effect."""
+        if self.report is None or not self.report.pending:
+            return None
+        return "; ".join(f"{each.setting} {each.value}: {each.phase}" for each in self.report.pending)
 
     def refusal(self) -> str | None:
         """Return what the engine would not take, as a sentence; None when it took everything."""

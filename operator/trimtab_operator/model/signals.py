@@ -23,6 +23,7 @@ class Signal(StrEnum):
     BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
     BATCH_SIZE = "batch_size"  # mean items in a batch
     CACHE_HIT_RATIO = "cache_hit_ratio"
+    ACCURACY_RATIO = "accuracy_ratio"  # agreement with the unmodified model, lower end of its interval
     INPUT_REPEAT_RATIO = "input_repeat_ratio"  # share of inputs that were seen before, whether a cache is on or not
     AGENT_UNTRUSTED = "agent_untrusted"  # 1 while the engine does not trust the certificate of its node's agent
     KV_CACHE_USED_RATIO = "kv_cache_used_ratio"
@@ -101,6 +102,6 @@ class Series:
     signal: Signal
     state: SignalState
     query: str
-    how: Literal["sum", "mean", "max"]
+    how: Literal["sum", "mean", "max", "min"]
     points: tuple[Point, ...] = ()
     message: str = ""

@@ -46,7 +46,7 @@ async def read_arms(look: Look, queries: Iterable[Query], trials: tuple[Optimiza
         return None
     canary, stable = _members(trial)
     slot = trial_time.slot(trial.spec.rules, look.scope.scrape_interval_seconds)
-    lookback = trial_time.lookback(trial.spec.rules)
+    lookback = trial_time.lookback(trial.spec.rules, trial.spec.change.knob)
     wanted = [query for query in queries if query.signal in SIGNALS]
     histograms = [query for query in queries if query.kind == "histogram"]
     started = trial.status.started_at

@@ -92,8 +92,8 @@ def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
 
 
 def _combine(how: str, values: list[float]) -> float:
-    if how == "max":
-        return max(values)
+    if how in ("max", "min"):
+        return max(values) if how == "max" else min(values)
     return math.fsum(values) / (len(values) if how == "mean" else 1)
 
 

@@ -34,7 +34,7 @@ class Query:
     promql: str
     kind: Literal["rate", "gauge", "histogram", "ratio"]
     unit: str
-    how: Literal["sum", "mean", "max"]
+    how: Literal["sum", "mean", "max", "min"]
     needs: tuple[str, ...]
     source: Literal["engine", "agent", "dcgm"] = "engine"
 

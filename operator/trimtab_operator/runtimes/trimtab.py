@@ -144,6 +144,14 @@ TRIMTAB = Runtime(
             needs=("trimtab_engine_sampled_repeats_total", "trimtab_engine_sampled_inputs_total"),
         ),
         Query(
+            Signal.ACCURACY_RATIO,
+            f'min {_BY} (trimtab_engine_accuracy_ratio{{bound="low",$selector}})',
+            kind="ratio",
+            unit="ratio",
+            how="min",
+            needs=("trimtab_engine_accuracy_ratio",),
+        ),
+        Query(
             Signal.AGENT_UNTRUSTED,
             f'max {_BY} (trimtab_engine_agent_state{{state="untrusted",$selector}})',
             kind="gauge",

@@ -74,7 +74,7 @@ def _other_stable(stand: Stand, uid: str) -> bool:
 
 def _expired(stand: Stand) -> TrialStatus | None:
     """End it where the engine has gone back by itself, for instance while no operator was there."""
-    limit = trial_time.expiry(stand.trial.spec.rules, stand.scrape_seconds)
+    limit = trial_time.expiry(stand.trial.spec.rules, stand.scrape_seconds, stand.trial.spec.change.knob)
     if stand.status.phase not in _CHANGED or stand.seconds_since(stand.status.started_at) < limit:
         return None
     return ended(stand, Verdict.INCONCLUSIVE, "the time of the trial ran out before a verdict was reached")

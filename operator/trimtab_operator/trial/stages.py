@@ -72,8 +72,12 @@ def _starting(stand: Stand) -> TrialStatus:
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
         begins = measuring.measured_from(stand)
         return stand.status.model_copy(update={"phase": TrialPhase.MEASURING, "measured_from": begins})
-    if stand.seconds_since(stand.status.changed_at) > trial_time.START_LIMIT:
-        reason = f"the engine did not report the change within {trial_time.START_LIMIT:g} s"
+    working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
+    limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
+    if stand.seconds_since(stand.status.changed_at) > limit:
+        reason = f"the engine did not report the change within {limit:g} s"
+        if working:
+            reason = f"the engine was still at it after {limit:g} s: {working[0]}"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
 

@@ -23,7 +23,8 @@ def tuning_of(trial: OptimizationTrial, before: Tuning, good: LastKnownGood | No
     if status.phase in _UNDER_TEST or status.phase is TrialPhase.ROLLING_OUT:
         ends = None
         if status.phase in _UNDER_TEST and status.started_at is not None:
-            ends = status.started_at + timedelta(seconds=round(trial_time.expiry(spec.rules, scrape_seconds)))
+            lasts = trial_time.expiry(spec.rules, scrape_seconds, spec.change.knob)
+            ends = status.started_at + timedelta(seconds=round(lasts))
         change = SettingsChange(trial=trial.metadata.name, settings=spec.canary, pods=status.changed, expires_at=ends)
         return before.model_copy(update={"change": change})
     if status.phase is TrialPhase.VALIDATING or status.verdict is Verdict.IMPROVED:

@@ -56,3 +56,8 @@ def test_equal_requests_at_the_same_time_are_computed_once_and_each_keeps_its_ow
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer.vectors(), answers[0].vectors())
     assert engine.metric("trimtab_engine_queue_requests") == 0
+
+
+def test_the_rule_of_eviction_is_the_one_that_is_asked_for(start_engine: EngineFactory) -> None:
+    engine = start_engine(TRIMTAB_CACHE_BYTES="1Mi", TRIMTAB_CACHE_EVICTION="LRU")
+    assert engine.metric("trimtab_engine_cache_rule", rule="lru") == 1

@@ -91,6 +91,14 @@ TRIMTAB: dict[Signal, Case] = {
     Signal.INPUT_REPEAT_RATIO: Case(
         (engine("sampled_repeats_total", 12), engine("sampled_inputs_total", 40)), same(0.3)
     ),
+    Signal.ACCURACY_RATIO: Case(
+        (
+            engine("accuracy_ratio", 0.995, counter=False, variant="int8", bound="value"),
+            engine("accuracy_ratio", 0.99, counter=False, variant="int8", bound="low"),
+            engine("accuracy_ratio", 0.999, counter=False, variant="int8", bound="high"),
+        ),
+        scaled(0.99),
+    ),
     Signal.AGENT_UNTRUSTED: Case(
         (
             engine("agent_state", 1, counter=False, state="untrusted"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_pod, a_policy, a_reading, a_snapshot, a_target
+from fakes.builders import NOW, a_pod, a_policy, a_reading, a_snapshot, a_target, a_trial, an_engine
 from fakes.ledger import an_entry
 
 from trimtab_operator.analysis.analyze import analyze
@@ -77,6 +77,37 @@ def test_a_constraint_says_what_holds_and_what_would_lift_it(
 )
 def test_nothing_holds_without_a_reason(snapshot: Snapshot, policy: dict[str, Any]) -> None:
     assert named(snapshot, **policy) == {}
+
+
+def test_formats_that_engines_offer_are_no_constraint_and_those_that_some_do_not_are() -> None:
+    both, one = {"quantization": ["None", "Int8"]}, {"quantization": ["None"]}
+    knobs = {"quantization": {"allowed": ["None", "Int8"]}}
+    offering = {f"uid-chat-{number}": an_engine(words=both) for number in range(2)}
+    assert named(a_snapshot(engines=offering), knobs=knobs) == {}
+    mixed = offering | {"uid-chat-1": an_engine(words=one)}
+    assert "allows Int8" in named(a_snapshot(engines=mixed), knobs=knobs)["HardwareMismatch"]
+
+
+def test_what_a_machine_cannot_run_is_told_in_the_engines_words_and_what_a_gate_said_is_not() -> None:
+    change, knobs = {"knob": "quantization", "from": "None", "to": "Int8"}, {"quantization": {"allowed": ["Int8"]}}
+    offering = {f"uid-chat-{number}": an_engine(words={"quantization": ["None", "Int8"]}) for number in range(2)}
+
+    def said(reason: str, verdict: str = "FailedToStart") -> dict[str, str]:
+        trial = a_trial(change=change, status={"phase": "Finished", "verdict": verdict, "reason": reason})
+        return named(a_snapshot(engines=offering, trials=(trial,)), knobs=knobs)
+
+    assert said("refused: quantization Int8: BackendMissing: no kernel") == {
+        "HardwareMismatch": "refused: quantization Int8: BackendMissing: no kernel"
+    }
+    assert said("refused: quantization Int8: GateFailed: 0.91") == {}
+    assert said("BackendMissing", verdict="Improved") == {}
+
+
+def test_variants_that_not_all_engines_declare_are_named() -> None:
+    engines = {f"uid-chat-{number}": an_engine(words={"variant": ["base", "small"]}) for number in range(2)}
+    allowed = {"variants": {"allowed": ["base", "small"]}}
+    assert named(a_snapshot(engines=engines), knobs=allowed) == {}
+    assert "allows base, small" in named(a_snapshot(), knobs=allowed)["VariantsNotAvailable"]
 
 
 def test_fp8_on_gpus_is_no_mismatch() -> None:

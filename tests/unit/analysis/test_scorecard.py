@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_distribution, a_policy, a_reading, a_series, a_snapshot, buckets
+from fakes.builders import NOW, a_distribution, a_policy, a_reading, a_series, a_snapshot, an_engine, buckets
 
+from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Measure
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.analysis.scorecard import ROWS
 from trimtab_operator.model.analysis import Attainment, ScorecardRow
+from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.signals import Buckets, Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
@@ -157,3 +159,31 @@ def test_values_are_means_of_five_minutes_and_carry_their_requests() -> None:
     assert (found.value, found.samples) == (36000.0, 3000)
     fresh = row(Measure.THROUGHPUT, replace(snapshot, history={}))
     assert (fresh.value, fresh.samples) == (144000.0, 800)
+
+
+UNMODIFIED = EngineSettings(quantization="None", variant="base")
+INT8 = EngineSettings(quantization="Int8", variant="base")
+AGREEMENT = {Signal.ACCURACY_RATIO: a_reading(Signal.ACCURACY_RATIO, {"chat-0": 0.995, "chat-1": 0.97})}
+
+
+def running(*settings: EngineSettings | None) -> dict[str, EngineState]:
+    return {f"uid-chat-{number}": an_engine(applied=each) for number, each in enumerate(settings)}
+
+
+def test_accuracy_is_the_lower_bound_of_the_worst_pod() -> None:
+    found = row(Measure.ACCURACY, a_snapshot(readings=AGREEMENT, engines=running(INT8, INT8)))
+    assert (found.value, found.attainment) == (0.97, MISSED)
+
+
+def test_the_unmodified_model_agrees_with_itself_by_definition() -> None:
+    found = row(Measure.ACCURACY, a_snapshot(engines=running(UNMODIFIED, UNMODIFIED)))
+    assert (found.value, found.attainment, found.reason) == (1.0, MET, "by definition: the unmodified model answers")
+
+
+@pytest.mark.parametrize("engines", [running(UNMODIFIED, INT8), running(UNMODIFIED, None), running(UNMODIFIED)])
+def test_a_changed_model_that_nobody_compared_and_one_that_nobody_knows_are_not_measured(
+    engines: dict[str, EngineState],
+) -> None:
+    found = row(Measure.ACCURACY, a_snapshot(engines=engines))
+    assert (found.value, found.attainment) == (None, UNKNOWN)
+    assert "no comparison with the unmodified model" in found.reason

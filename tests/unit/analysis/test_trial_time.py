@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.policy_spec import TrialRules
 from trimtab_operator.analysis import trial_time
 
@@ -34,12 +35,13 @@ def test_settling_leaves_out_what_straddles_the_change(scrape: float, seconds: f
 
 
 def test_an_engine_goes_back_by_itself_after_every_stage_could_have_taken_its_longest() -> None:
-    assert trial_time.expiry(rules(), 15.0) == 120.0 + 30.0 + 1800.0 + 60.0
-    assert trial_time.expiry(rules(), 15.0) > trial_time.START_LIMIT + trial_time.longest_window(rules())
+    lasts = trial_time.expiry(rules(), 15.0, Knob.MAX_BATCH_SIZE)
+    assert lasts == 120.0 + 30.0 + 1800.0 + 60.0
+    assert lasts > trial_time.START_LIMIT + trial_time.longest_window(rules())
 
 
 def test_the_slots_reach_back_over_the_run_in() -> None:
-    assert trial_time.lookback(rules()) == 600 + 120 + 1800 + 60
+    assert trial_time.lookback(rules(), Knob.MAX_BATCH_SIZE) == 600 + 120 + 1800 + 60
     assert trial_time.window(rules()) == 300.0
 
 
@@ -55,3 +57,9 @@ def test_a_window_of_too_few_scrapes_is_refused_with_one_that_is_accepted(
     if found is not None:
         assert advice in found
         assert f"spec.trial.window is {window}" in found
+
+
+def test_a_format_that_is_searched_for_may_take_minutes_before_it_is_measured() -> None:
+    assert trial_time.start_limit(Knob.MAX_BATCH_SIZE) == 120.0
+    assert trial_time.start_limit(Knob.QUANTIZATION) == 1200.0
+    assert trial_time.expiry(rules(), 15.0, Knob.QUANTIZATION) == 1200.0 + 30.0 + 1800.0 + 60.0

@@ -17,7 +17,7 @@ from trimtab_operator.analysis.tunable import has_knobs, tunes_engines
         pytest.param("trimtab", {"knobs": {}}, False, id="nothing but replicas"),
         pytest.param("trimtab", {"knobs": {"batching": {}}}, True, id="batching"),
         pytest.param("trimtab", {"knobs": {"cache": {}}}, True, id="cache"),
-        pytest.param("trimtab", {"knobs": {"quantization": {"allowed": ["None"]}}}, False, id="quantization alone"),
+        pytest.param("trimtab", {"knobs": {"quantization": {"allowed": ["None"]}}}, True, id="quantization alone"),
         pytest.param("vllm", {}, False, id="a runtime without knobs"),
         pytest.param("unknown", {}, False, id="a runtime that nobody knows"),
     ],

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import a_policy, a_reading, a_series, a_snapshot, a_target
+from fakes.builders import a_policy, a_reading, a_series, a_snapshot, a_target, an_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
-from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.engine_settings import EngineSettings, Quantization
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.knobs import Knobs
 from trimtab_api.policy_spec import Goal, TrialRules
@@ -20,7 +20,7 @@ from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision import expectation
 from trimtab_operator.decision.candidates import Candidate, best_candidate, candidates
 from trimtab_operator.decision.facts import Facts, facts_of
-from trimtab_operator.decision.knob_space import KnobRange, KnobSpace, knob_space
+from trimtab_operator.decision.knob_space import KnobRange, KnobSpace, knob_space, knob_words
 from trimtab_operator.decision.knob_values import value_of, with_value
 from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Signal
@@ -129,6 +129,75 @@ def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
 
 def test_a_setting_that_is_not_known_is_left_alone() -> None:
     assert found(current(None, None, None)) == []
+
+
+CHOICES = {Knob.QUANTIZATION: ("None", "Int8"), Knob.VARIANT: ("base", "small"), Knob.CACHE_EVICTION: ("Auto", "LRU")}
+CHOOSING = EngineSettings(cache_memory="16Mi", cache_eviction="Auto", quantization="None", variant="base")
+ACCURATE = replace(FACTS, min_accuracy="0.99")
+
+
+def chosen(settings: EngineSettings = CHOOSING, facts: Facts = ACCURATE) -> list[str]:
+    return [each.change_summary for each in candidates({}, settings, facts, CHOICES)]
+
+
+def test_formats_and_variants_are_tried_but_never_back_to_where_the_model_came_from() -> None:
+    assert chosen() == ["quantization None→Int8", "variant base→small"]
+    changed = CHOOSING.model_copy(update={"quantization": Quantization.INT8, "variant": "small"})
+    assert chosen(changed) == []
+    assert chosen(EngineSettings()) == []
+
+
+def test_what_changes_answers_goes_with_the_least_agreement_that_the_policy_asks_for() -> None:
+    int8 = candidates({}, CHOOSING, ACCURATE, CHOICES)[0]
+    assert int8.settings == CHOOSING.model_copy(update={"quantization": Quantization.INT8, "min_accuracy": "0.99"})
+    assert EngineSettings.model_validate(int8.settings.to_body()) == int8.settings
+    assert [(each.effect, each.low, each.high) for each in int8.predicted] == [("0.25", "-0.1", "1")]
+
+
+def test_for_latency_a_faster_pass_is_what_a_format_brings() -> None:
+    facts = replace(LATENCY_SEARCH, min_accuracy="0.99")
+    assert candidates({}, CHOOSING, facts, CHOICES)[0].predicted_summary == "latency -20%"
+
+
+@pytest.mark.parametrize(("repeats", "hits", "tried"), [(0.5, 0.2, True), (0.5, 0.5, False), (None, 0.2, False), (0.5, None, False)])  # fmt: skip  # noqa: E501
+def test_another_eviction_is_tried_while_the_cache_drops_what_comes_again(
+    repeats: float | None, hits: float | None, tried: bool
+) -> None:
+    facts = replace(ACCURATE, repeat_share=repeats, hit_share=hits)
+    assert ("cacheEviction Auto→LRU" in chosen(facts=facts)) is tried
+    off = CHOOSING.model_copy(update={"cache_memory": "0"})
+    assert "cacheEviction Auto→LRU" not in chosen(off, facts)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "has_accuracy", "expected"),
+    [
+        (None, True, {}),
+        (asked(), True, {}),
+        (asked(cache={}), True, {}),
+        (asked(quantization={"allowed": ["Int8", "FP8"]}), True, {Knob.QUANTIZATION: ("Int8",)}),
+        (asked(quantization={"allowed": ["Int8"]}, variants={"allowed": ["small"]}), False, {}),
+        (asked(variants={"allowed": ["small", "tiny"]}), True, {Knob.VARIANT: ("small",)}),
+        (asked(cache={"eviction": {"allowed": ["LRU"]}}), False, {Knob.CACHE_EVICTION: ("LRU",)}),
+    ],
+)
+def test_words_are_tried_that_the_policy_allows_and_the_engines_offer(
+    knobs: Knobs | None, has_accuracy: bool, expected: dict[Knob, tuple[str, ...]]
+) -> None:
+    assert knob_words(knobs, CHOICES, has_accuracy=has_accuracy) == expected
+
+
+def test_a_format_is_the_best_candidate_once_engines_offer_it_and_the_policy_says_how_far() -> None:
+    words = {"quantization": ["None", "Int8"]}
+    engines = {f"uid-chat-{number}": an_engine(CHOOSING, words=words) for number in range(2)}
+    snapshot = a_snapshot(busy=0.97, engines=engines)
+    knobs = {"quantization": {"allowed": ["None", "Int8"]}}
+    policy = a_policy(knobs=knobs, objectives={"accuracyRatio": {"min": "0.985"}})
+    best = best_candidate(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())
+    assert isinstance(best, Candidate)
+    assert (best.change_summary, best.settings.min_accuracy) == ("quantization None→Int8", "0.985")
+    unlimited = a_policy(knobs=knobs)
+    assert isinstance(best_candidate(snapshot, analyze(snapshot, unlimited), unlimited, CHOOSING, ()), tuple)
 
 
 def test_a_cache_is_worth_what_repeats_say() -> None:
@@ -245,7 +314,7 @@ def test_every_candidate_is_one_change_inside_the_bounds_and_worth_a_trial(
 def _is_sound(candidate: Candidate, settings: EngineSettings) -> None:
     knob = candidate.change.knob
     value = value_of(candidate.settings, knob)
-    assert value is not None
+    assert isinstance(value, float | int)
     assert SAFE[knob].low <= value <= SAFE[knob].high
     assert ENGINE_KNOBS[knob].low <= value <= ENGINE_KNOBS[knob].high
     before = value_of(settings, knob)

@@ -5,10 +5,26 @@ from __future__ import annotations
 import pytest
 from fakes.builders import CANARY, STABLE, an_engine
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_operator.model.engine import EngineState
 
 AS_STARTED = EngineSettings()
+
+
+def test_what_is_still_under_way_is_not_in_force() -> None:
+    searching = an_engine(CANARY, pending={"quantization": "Int8"})
+    assert not searching.runs(CANARY)
+    assert searching.under_way() == "quantization Int8: Searching"
+    assert an_engine(CANARY).under_way() is None
+    assert EngineState().under_way() is None
+
+
+def test_the_words_of_a_choice_are_those_that_the_engine_declares() -> None:
+    declared = an_engine(words={"quantization": ["None", "Int8"]})
+    assert declared.words(Knob.QUANTIZATION) == ("None", "Int8")
+    assert declared.words(Knob.VARIANT) == ()
+    assert EngineState().words(Knob.VARIANT) == ()
 
 
 def test_an_engine_that_has_not_answered_says_nothing() -> None:

@@ -18,6 +18,8 @@ GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-10.0), "startedAt": at(-10.
 WORSE = GIVEN | {"verdict": "Regressed", "changed": ["uid-chat-0", "uid-chat-1"]}
 PROMOTED = a_tuned_policy(status={"tuning": a_tuning(CANARY, trial="chat-1")})  # died before it was taken back
 REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
+INT8 = {"knob": "quantization", "from": "None", "to": "Int8"}
+SEARCHING = engines(an_engine(CANARY, pending={"quantization": "Int8"}), None)
 YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
 
 
@@ -45,6 +47,13 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("refused", trial_in("Starting", status=GIVEN), {"engines": REFUSING}, "Reverting", "FailedToStart",
      "refused the change: maxBatchSize 8: too large"),
     ("no-answer", trial_in("Starting", status=GIVEN), {"after": 111.0}, "Reverting", "FailedToStart", "within 120 s"),
+    ("searching", trial_in("Starting", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 111.0},
+     "Starting", "Unknown", ""),
+    ("searches-for-ever", trial_in("Starting", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 1191.0},
+     "Reverting", "FailedToStart", "still at it after 1200 s: quantization Int8: Searching"),
+    ("gate-failed", trial_in("Starting", status=GIVEN, change=INT8),
+     {"engines": engines(an_engine(refused={"quantization": "Int8"}), None)}, "Reverting", "FailedToStart",
+     "refused the change: quantization Int8: too large"),
     ("restored", trial_in("Reverting", status=GIVEN), {"policy": a_tuned_policy(status={"tuning": a_tuning()})},
      "Finished", "Unknown", ""),
     ("restored-without-tuning", trial_in("Reverting", status=GIVEN), {"engines": engines(STABLE, STABLE)},
