@@ -89,6 +89,7 @@ class Client:
             applied=document["settings"],
             appliedHash=document["version"]["hash"],
             refused=[],
+            pending=[],
             expired=False,
             knobs=[],
         )
