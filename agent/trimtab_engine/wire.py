@@ -36,6 +36,14 @@ class RunBatch(msgspec.Struct, frozen=True, tag=True):
     tokens: int
 
 
+class ProfileModel(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: time the layers over `passes` passes of the batch in the slot; nothing is answered from it."""
+
+    request: int
+    batch: RunBatch
+    passes: int
+
+
 class WorkerReady(msgspec.Struct, frozen=True, tag=True):
     """Worker to front: the model is loaded and warm."""
 
