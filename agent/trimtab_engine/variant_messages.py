@@ -44,7 +44,7 @@ class LayerFacts(msgspec.Struct, frozen=True):
     """One layer that a plan may change: its weight is [rows_out, rows_in]."""
 
     name: str
-    kind: str  # the last part of the path: the layers of one kind behave alike
+    kind: str  # the path without its numbers: the layers of one kind behave alike
     rows_in: int
     rows_out: int
     weight_bytes: int
@@ -80,7 +80,7 @@ class BuildVariant(msgspec.Struct, frozen=True, tag=True):
 
     `plan` changes layers; a plan of the one line LayerChange("", "declared", "directory") loads the model directory
     that the process settings declare under `declared`. `memory_limit_bytes` is what the tree may take beside what the
-    process holds already, 0 = as much as the worker finds free.
+    process holds already; 0 sets no limit.
     """
 
     request: int
