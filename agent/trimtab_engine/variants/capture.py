@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from trimtab_engine.jobs import TokenRow
+from trimtab_engine.jobs import Row
 
 SET_INPUTS = 256  # inputs in each set, before which nothing is decided: the least that a 95 % bound is worth at 2 %
 _LOOKS_PER_SECOND = 200.0  # a look costs a hash of the input, a few microseconds
@@ -33,7 +33,7 @@ class CapturedInput:
     """One input as the worker takes it. `length` is what batches pad to (tokens of a text row)."""
 
     key: bytes
-    row: TokenRow
+    row: Row
     length: int
     size_bytes: int
 
