@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them (`5ms`, `1m30s`, `64Mi`): read and written, None for what is neither."""
+"""Durations, sizes and shares as people write them (`5ms`, `1m30s`, `64Mi`, `0.98`): read and written, else None."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _BYTES = {
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h))+")
 _DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
 _SIZE = re.compile(r"([0-9]+(?:[.][0-9]{1,3})?)(Ki|Mi|Gi|Ti|k|M|G|T|)")
+_RATIO = re.compile(r"0(?:[.][0-9]{1,6})?|1(?:[.]0{1,6})?")
 _MAX_CHARACTERS = 32
 
 
@@ -35,6 +36,16 @@ def read_bytes(text: str) -> int | None:
     """Return the bytes of a size, rounded up as Kubernetes does."""
     match = _SIZE.fullmatch(text) if len(text) <= _MAX_CHARACTERS else None
     return None if match is None else math.ceil(Decimal(match[1]) * _BYTES[match[2]])
+
+
+def read_ratio(text: str) -> float | None:
+    """Return a share from 0 to 1."""
+    return float(text) if _RATIO.fullmatch(text) else None
+
+
+def write_ratio(ratio: float) -> str:
+    """Return a share as a decimal of at most six places."""
+    return f"{ratio:.6f}".rstrip("0").rstrip(".")
 
 
 def write_seconds(seconds: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
+from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
 from trimtab_engine.quantities import read_bytes, read_seconds
 
@@ -32,6 +32,13 @@ class LiveSettings:
     max_batch_size: int = 8
     max_queue_delay_seconds: float = 0.005
     cache_limit_bytes: int = 0
+    max_batch_tokens: int = 0  # 0 = no limit
+    batching: str = "Manual"
+    latency_target_seconds: float = 0.1
+    cache_eviction: str = "Auto"
+    quantization: str = "None"
+    variant: str = BASE_VARIANT
+    min_accuracy: float = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +123,24 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
 
 
 def _read_live(read: _Reader) -> LiveSettings:
-    batch, delay, cache = (
-        ENGINE_KNOBS[knob] for knob in (Knob.MAX_BATCH_SIZE, Knob.MAX_QUEUE_DELAY, Knob.CACHE_MEMORY)
+    batch, delay, cache, tokens, target = (
+        ENGINE_KNOBS[knob]
+        for knob in (
+            Knob.MAX_BATCH_SIZE,
+            Knob.MAX_QUEUE_DELAY,
+            Knob.CACHE_MEMORY,
+            Knob.MAX_BATCH_TOKENS,
+            Knob.LATENCY_TARGET,
+        )
     )
     return LiveSettings(
         max_batch_size=read("TRIMTAB_MAX_BATCH_SIZE", 8, _integer(int(batch.low), int(batch.high))),
         max_queue_delay_seconds=read("TRIMTAB_MAX_QUEUE_DELAY", 0.005, _duration(delay.low, delay.high)),
         cache_limit_bytes=read("TRIMTAB_CACHE_BYTES", 0, _byte_count(int(cache.low), int(cache.high))),
+        max_batch_tokens=read("TRIMTAB_MAX_BATCH_TOKENS", 0, _integer(int(tokens.low), int(tokens.high))),
+        batching=read("TRIMTAB_BATCHING", "Manual", _word(ENGINE_KNOBS[Knob.BATCHING].allowed)),
+        latency_target_seconds=read("TRIMTAB_LATENCY_TARGET", 0.1, _duration(target.low, target.high)),
+        cache_eviction=read("TRIMTAB_CACHE_EVICTION", "Auto", _word(ENGINE_KNOBS[Knob.CACHE_EVICTION].allowed)),
     )
 
 
@@ -184,6 +202,15 @@ def _byte_count(low: int, high: int) -> Callable[[str], int]:
         if value is None or not low <= value <= high:
             raise ValueError(f"a number of bytes from {low} to {high}, written as 65536, 64Ki or 64Mi")
         return value
+
+    return parse
+
+
+def _word(allowed: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(" or ".join(allowed))
+        return text
 
     return parse
 

@@ -16,6 +16,13 @@ class Knob(StrEnum):
     MAX_BATCH_SIZE = "maxBatchSize"
     MAX_QUEUE_DELAY = "maxQueueDelay"
     CACHE_MEMORY = "cacheMemory"
+    MAX_BATCH_TOKENS = "maxBatchTokens"
+    BATCHING = "batching"
+    LATENCY_TARGET = "latencyTarget"
+    CACHE_EVICTION = "cacheEviction"
+    QUANTIZATION = "quantization"
+    VARIANT = "variant"
+    MIN_ACCURACY = "minAccuracy"
 
 
 class Unit(StrEnum):
@@ -24,6 +31,8 @@ class Unit(StrEnum):
     ITEMS = "items"
     SECONDS = "seconds"  # written as a duration, such as 5ms
     BYTES = "bytes"  # written as a quantity, such as 64Mi
+    RATIO = "ratio"  # written as a decimal from 0 to 1, such as 0.98
+    CHOICE = "choice"  # one of several words
 
 
 class ChangeCost(StrEnum):
@@ -36,7 +45,10 @@ class ChangeCost(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnobSpec:
-    """One row of the table; `low` and `high` are accepted values, in the unit."""
+    """One row of the table; `low` and `high` are accepted values, in the unit, `allowed` the words of a choice.
+
+    A choice without words here takes names that each engine declares by itself.
+    """
 
     knob: Knob
     unit: Unit
@@ -44,7 +56,15 @@ class KnobSpec:
     high: float
     cost: ChangeCost
     meaning: str
+    allowed: tuple[str, ...] = ()
 
+
+def _choice(knob: Knob, cost: ChangeCost, meaning: str, allowed: tuple[str, ...]) -> KnobSpec:
+    return KnobSpec(knob, Unit.CHOICE, 0, 0, cost, meaning, allowed)
+
+
+BASE_VARIANT: Final = "base"
+"""The variant that every engine has: the model as it was deployed."""
 
 ENGINE_KNOBS: Final[dict[Knob, KnobSpec]] = {
     spec.knob: spec
@@ -65,6 +85,49 @@ ENGINE_KNOBS: Final[dict[Knob, KnobSpec]] = {
             1 << 40,
             ChangeCost.HOT,
             "Memory budget of the response cache; 0 turns it off.",
+        ),
+        KnobSpec(
+            Knob.MAX_BATCH_TOKENS,
+            Unit.ITEMS,
+            0,
+            1 << 20,
+            ChangeCost.HOT,
+            "Most tokens in one pass, padding included; 0 sets no limit.",
+        ),
+        _choice(
+            Knob.BATCHING,
+            ChangeCost.HOT,
+            "Who decides when a batch goes: Manual = size and delay as set, Adaptive = the engine, by its latency.",
+            ("Manual", "Adaptive"),
+        ),
+        KnobSpec(
+            Knob.LATENCY_TARGET,
+            Unit.SECONDS,
+            0.001,
+            60.0,
+            ChangeCost.HOT,
+            "Latency of the slowest hundredth of requests that Adaptive batching keeps below.",
+        ),
+        _choice(
+            Knob.CACHE_EVICTION,
+            ChangeCost.HOT,
+            "Which answers leave a full cache; Auto takes the rule that hits more often.",
+            ("Auto", "LRU", "S3FIFO"),
+        ),
+        _choice(
+            Knob.QUANTIZATION,
+            ChangeCost.CLONE,
+            "Number format of the weights; None is the model as it was deployed.",
+            ("None", "Int8", "FP8"),
+        ),
+        _choice(Knob.VARIANT, ChangeCost.CLONE, "Which of the declared models answers; base is the original.", ()),
+        KnobSpec(
+            Knob.MIN_ACCURACY,
+            Unit.RATIO,
+            0.0,
+            1.0,
+            ChangeCost.HOT,
+            "Least agreement with the unmodified model by which another format or variant is taken.",
         ),
     )
 }

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from trimtab_api.base import ApiModel, Cel, cel, list_set
+from trimtab_api.engine_settings import Quantization
 from trimtab_api.quantities import Bytes, Duration
-
-
-class Quantization(StrEnum):
-    """Number formats of a model's weights; None is the model as it was deployed."""
-
-    NONE = "None"
-    INT8 = "Int8"
-    FP8 = "FP8"
 
 
 class BatchSizeRange(ApiModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, list_map
+from trimtab_api.base import API_VERSION, ApiModel, Cel, cel, list_map, list_set
 from trimtab_api.conditions import ConditionStatus
 from trimtab_api.engine_knobs import ChangeCost, Knob
 from trimtab_api.engine_settings import EngineSettings
@@ -67,12 +67,23 @@ class RefusedSetting(ApiModel):
     reason: Sentence = Field(description="Why it was refused.")
 
 
+class PendingSetting(ApiModel):
+    """A setting whose effect takes time, and that the engine works on."""
+
+    setting: Knob = Field(description="The setting.")
+    value: Word = Field(description="The value that was asked for.")
+    phase: Word = Field(description="Where the engine is with it, as one word, such as Searching or Checking.")
+
+
 class DeclaredKnob(ApiModel):
     """A knob as the engine itself declares it."""
 
     setting: Knob = Field(description="The setting.")
-    low: Word = Field(description="Smallest value that the engine takes.")
-    high: Word = Field(description="Largest value that the engine takes.")
+    low: Word | None = Field(default=None, description="Smallest value that the engine takes.")
+    high: Word | None = Field(default=None, description="Largest value that the engine takes.")
+    allowed: Annotated[tuple[Word, ...], Field(max_length=16)] = Field(
+        default=(), description="The values that the engine takes, where they are words.", json_schema_extra=list_set()
+    )
     cost: ChangeCost = Field(description="What a change takes: hot (between two batches), clone or restart.")
 
 
@@ -94,6 +105,9 @@ class EngineReport(ApiModel):
     applied: EngineSettings | None = Field(default=None, description="Settings that the engine runs with.")
     refused: Annotated[tuple[RefusedSetting, ...], Field(max_length=8)] = Field(
         default=(), description="Settings that the engine would not take.", json_schema_extra=list_map("setting")
+    )
+    pending: Annotated[tuple[PendingSetting, ...], Field(max_length=4)] = Field(
+        default=(), description="Settings that the engine works on.", json_schema_extra=list_map("setting")
     )
     knobs: Annotated[tuple[DeclaredKnob, ...], Field(max_length=16)] = Field(
         default=(), description="What the engine lets be changed.", json_schema_extra=list_map("setting")

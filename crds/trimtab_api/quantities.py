@@ -14,6 +14,7 @@ from trimtab_api.base import PATTERN_MESSAGE, VALIDATIONS
 DURATION_PATTERN = r"^([0-9]+(ms|s|m|h))+$"
 BYTES_PATTERN = r"^[0-9]+([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 RATIO_PATTERN = r"^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$"
+VARIANT_PATTERN = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
 DECIMAL_PATTERN = r"^[0-9]{1,12}([.][0-9]{1,9})?$"
 SIGNED_DECIMAL_PATTERN = r"^-?[0-9]{1,15}([.][0-9]{1,9})?$"
 
@@ -105,6 +106,19 @@ Ratio = Annotated[
     ),
 ]
 """A share from 0 to 1."""
+
+VariantName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        pattern=VARIANT_PATTERN,
+        json_schema_extra={
+            PATTERN_MESSAGE: "must be a name of letters, digits, '.', '_' and '-', such as \"base\" or \"distilled-3l\""
+        },
+    ),
+]
+"""A variant of a model, as its engine declares it."""
 
 PositiveDecimal = Annotated[
     str,

@@ -70,12 +70,24 @@ class RefusedValue(TypedDict):
     reason: str
 
 
-class DeclaredKnob(TypedDict):
-    """A knob as the engine declares it; `low` and `high` are written as settings are."""
+class PendingSetting(TypedDict):
+    """A setting whose effect takes time: what was asked for and is under way; `phase` is the engine's word for where.
+
+    Until then `applied` shows what is really in force; what comes to nothing ends in `refused`.
+    """
 
     setting: str
-    low: str
-    high: str
+    value: str
+    phase: str
+
+
+class DeclaredKnob(TypedDict):
+    """A knob as the engine declares it: `low` and `high` written as settings are, or the `allowed` words."""
+
+    setting: str
+    low: NotRequired[str]
+    high: NotRequired[str]
+    allowed: NotRequired[list[str]]
     cost: str
 
 
@@ -90,6 +102,7 @@ class SettingsReport(TypedDict):
     applied: dict[str, Any]
     appliedHash: str | None
     refused: list[RefusedValue]
+    pending: list[PendingSetting]
     expired: bool
     knobs: list[DeclaredKnob]
 

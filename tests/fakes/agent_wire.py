@@ -25,7 +25,8 @@ Json = dict[str, Any]
 NAME = "trimtab-agent.ns.svc"
 QUICK = Pace(first_poll=0.01, most_poll=0.05, first_retry=0.05, most_retry=0.2, between_renewals=0.1)
 REPORT: Json = {
-    "version": None, "applied": {"maxBatchSize": 8}, "appliedHash": None, "refused": [], "expired": False,
+    "version": None, "applied": {"maxBatchSize": 8}, "appliedHash": None, "refused": [], "pending": [],
+    "expired": False,
     "knobs": [{"setting": "maxBatchSize", "low": "1", "high": "256", "cost": "hot"}],
 }  # fmt: skip
 

@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Set
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob, Unit
+from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob, KnobSpec, Unit
 from trimtab_api.wire import SettingsReport
 
 Json = dict[str, Any]
 
-MAX_ITEMS = 1024
+ITEMS: Final = {Knob.MAX_BATCH_SIZE: (1, 1024), Knob.MAX_BATCH_TOKENS: (0, 1 << 20)}
 MAX_WORD = 64
 MAX_SENTENCE = 1024
 MAX_REFUSED = 8
+MAX_PENDING = 4
+MAX_ALLOWED = 16
 MAX_GENERATION = 2**53 - 1
 DURATION = re.compile(r"([0-9]+(ms|s|m|h))+", re.ASCII)
 MAX_DURATION_CHARACTERS = 16
 BYTES = re.compile(r"[0-9]+([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
 MAX_BYTES_CHARACTERS = 20
+RATIO = re.compile(r"(0([.][0-9]{1,6})?|1([.]0{1,6})?)", re.ASCII)
+MAX_RATIO_CHARACTERS = 8
+VARIANT = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?", re.ASCII)
+MAX_VARIANT_CHARACTERS = 63
 HASH = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
@@ -46,6 +52,7 @@ def read_report(body: bytes) -> SettingsReport:
     _settings(report["applied"])
     _optional(report["appliedHash"], lambda value: _match(value, HASH, 16, "appliedHash"))
     _rows(report["refused"], "refused", MAX_REFUSED, _refused)
+    _rows(report["pending"], "pending", MAX_PENDING, _pending)
     _require(isinstance(report["expired"], bool), "expired")
     _rows(report["knobs"], "knobs", len(Knob), _knob)
     return cast(SettingsReport, report)
@@ -80,7 +87,7 @@ def _match(value: object, pattern: re.Pattern[str], longest: int, where: str) ->
 
 
 def _rows(value: object, where: str, most: int, check: Callable[[object], str]) -> None:
-    """Check a list of objects with different settings."""
+    """Check a list of different things, by the name that `check` returns."""
     if not isinstance(value, list) or len(value) > most:
         raise BadReportError(f"{where} is not as it should be")
     names = [check(row) for row in value]
@@ -102,27 +109,54 @@ def _refused(value: object) -> str:
     return str(row["setting"])
 
 
+def _pending(value: object) -> str:
+    row = _object(value, "pending", {"setting", "value", "phase"})
+    _knob_name(row["setting"], "pending.setting")
+    _text(row["value"], 1, MAX_WORD, "pending.value")
+    _text(row["phase"], 1, MAX_WORD, "pending.phase")
+    return str(row["setting"])
+
+
+def _knob_name(value: object, where: str) -> None:
+    _text(value, 1, MAX_WORD, where)
+    _require(value in set(Knob), where)
+
+
 def _knob(value: object) -> str:
-    row = _object(value, "knobs", {"setting", "low", "high", "cost"})
-    _text(row["setting"], 1, MAX_WORD, "knobs.setting")
-    _require(row["setting"] in set(Knob), "knobs.setting")
-    _text(row["low"], 1, MAX_WORD, "knobs.low")
-    _text(row["high"], 1, MAX_WORD, "knobs.high")
+    is_choice = isinstance(value, dict) and "allowed" in value
+    row = _object(value, "knobs", {"setting", "cost", *(("allowed",) if is_choice else ("low", "high"))})
+    _knob_name(row["setting"], "knobs.setting")
+    if is_choice:
+        _rows(row["allowed"], "knobs.allowed", MAX_ALLOWED, _word)
+    else:
+        _text(row["low"], 1, MAX_WORD, "knobs.low")
+        _text(row["high"], 1, MAX_WORD, "knobs.high")
     _text(row["cost"], 1, MAX_WORD, "knobs.cost")
     _require(row["cost"] in set(ChangeCost), "knobs.cost")
     return str(row["setting"])
 
 
+def _word(value: object) -> str:
+    _text(value, 1, MAX_WORD, "knobs.allowed")
+    return str(value)
+
+
 def _settings(value: object) -> None:
     _require(isinstance(value, dict) and value.keys() <= set(Knob), "applied")
     for name, setting in cast(Json, value).items():
-        _setting(ENGINE_KNOBS[Knob(name)].unit, setting, f"applied.{name}")
+        _setting(ENGINE_KNOBS[Knob(name)], setting, f"applied.{name}")
 
 
-def _setting(unit: Unit, value: object, where: str) -> None:
-    if unit is Unit.ITEMS:
-        _require(_is_integer(value, 1, MAX_ITEMS), where)
-    elif unit is Unit.SECONDS:
+def _setting(spec: KnobSpec, value: object, where: str) -> None:
+    if spec.unit is Unit.ITEMS:
+        _require(_is_integer(value, *ITEMS[spec.knob]), where)
+    elif spec.unit is Unit.RATIO:
+        _match(value, RATIO, MAX_RATIO_CHARACTERS, where)
+    elif spec.unit is Unit.CHOICE and not spec.allowed:
+        _match(value, VARIANT, MAX_VARIANT_CHARACTERS, where)
+    elif spec.unit is Unit.CHOICE:
+        _require(isinstance(value, str) and value in spec.allowed, where)
+    elif spec.unit is Unit.SECONDS:
         _match(value, DURATION, MAX_DURATION_CHARACTERS, where)
         _require(_milliseconds(str(value)) <= _DAY_MILLISECONDS, where)
     else:

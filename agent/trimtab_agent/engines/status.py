@@ -5,14 +5,14 @@ Only pods with an entry are reported. What an engine told a former agent stands 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from trimtab_agent.engines.attached import Engine
 from trimtab_agent.engines.documents import asked_settings, entries_of, is_expired
-from trimtab_api.engine_knobs import Knob
+from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
 from trimtab_api.wire import LOST_SECONDS, SettingsReport, settings_hash
 
 Json = dict[str, Any]
@@ -79,6 +79,7 @@ def _told(engine: Engine, before: Mapping[str, Any] | None) -> Json:
     told: Json = {
         "applied": dict(report["applied"]),
         "refused": [dict(row) for row in report["refused"] if row["setting"] in set(Knob)],
+        "pending": [dict(row) for row in report["pending"]],
         "knobs": [dict(row) for row in report["knobs"]],
         "at": _time(engine.reported_at),
     }
@@ -97,14 +98,37 @@ def _applied(entry: Mapping[str, Any], report: SettingsReport | None, told: Json
     expired = is_expired(entry, now)
     wanted = settings_hash(asked_settings(entry, now))
     if told.get("appliedHash") == wanted:
-        return _State("True", "Expired" if expired else "AsAsked")
-    version = None if report is None else report["version"]
-    is_about_this = report is None or (version is not None and version["hash"] == wanted)
+        return _slow(told, wanted, report) or _State("True", "Expired" if expired else "AsAsked")
+    is_about_this = report is None or _asked_hash(report) == wanted
     rows = told.get("refused", ()) if report is None else report["refused"]
     if rows and is_about_this:
-        said = "; ".join(f"{row['setting']} {row['value']}: {row['reason']}" for row in rows)
-        return _State("False", "Refused", said[:MAX_SENTENCE])
+        return _refused(rows)
     return _State("False", "Pending", "The engine has not applied what its entry asks now.")
+
+
+def _slow(told: Json, wanted: str, report: SettingsReport | None) -> _State | None:
+    """Return how it stands with settings in force whose effect takes time; None where all have taken effect.
+
+    The newest document may be another one that was refused; its refusals say nothing of the settings in force.
+    """
+    rows = [row for row in told.get("refused", ()) if ENGINE_KNOBS[Knob(row["setting"])].cost is not ChangeCost.HOT]
+    pending = told.get("pending", ())
+    if pending:
+        said = "; ".join(f"{row['setting']} {row['value']}: {row['phase']}" for row in pending)
+        return _State("False", "Pending", said)
+    if rows and (report is None or _asked_hash(report) == wanted):
+        return _refused(rows)
+    return None
+
+
+def _asked_hash(report: SettingsReport) -> str | None:
+    """Return the hash of the newest document's settings, whatever became of it."""
+    return None if report["version"] is None else report["version"]["hash"]
+
+
+def _refused(rows: Iterable[Mapping[str, Any]]) -> _State:
+    said = "; ".join(f"{row['setting']} {row['value']}: {row['reason']}" for row in rows)
+    return _State("False", "Refused", said[:MAX_SENTENCE])
 
 
 def _condition(kind: str, state: _State, before: Mapping[str, Any] | None, now: datetime) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from trimtab_api.wire import MAX_BODY_BYTES, RefusedValue, settings_hash
 from trimtab_engine.agent_link.history import History, Version
-from trimtab_engine.agent_link.values import Body, read_settings_body, refused
+from trimtab_engine.agent_link.values import BASE_ONLY, Body, Offers, read_settings_body, refused
 from trimtab_engine.settings import LiveSettings
 
 _LONGEST_TRIAL_SECONDS = 7 * 24 * 3600.0
@@ -51,11 +51,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a document is checked against: whose it must be, what absent settings mean, what came before."""
+    """What a document is checked against: whose, what absent settings mean, what came before, what is offered."""
 
     pod_uid: str
     started: LiveSettings
     history: History
+    offers: Offers = field(default_factory=lambda: BASE_ONLY)
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -96,14 +97,14 @@ def _read(body: bytes, expected: Expected) -> Document | list[RefusedValue]:
         return [_misshapen(body, str(error))]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [refused("document", body[:256].decode(errors="replace"), "is not JSON")]
-    return _objections(wire, expected) or _read_settings(wire, expected.started)
+    return _objections(wire, expected) or _read_settings(wire, expected)
 
 
-def _read_settings(wire: _Wire, started: LiveSettings) -> Document | list[RefusedValue]:
-    settings = read_settings_body(wire.settings, started)
+def _read_settings(wire: _Wire, expected: Expected) -> Document | list[RefusedValue]:
+    settings = read_settings_body(wire.settings, expected.started, expected.offers)
     if isinstance(settings, list):
         return settings
-    trial = _read_trial(wire, started)
+    trial = _read_trial(wire, expected)
     if isinstance(trial, list):
         return trial
     found = settings_hash(_plain(wire.settings))
@@ -127,10 +128,10 @@ def _objections(wire: _Wire, expected: Expected) -> list[RefusedValue]:
     return []
 
 
-def _read_trial(wire: _Wire, started: LiveSettings) -> Trial | list[RefusedValue] | None:
+def _read_trial(wire: _Wire, expected: Expected) -> Trial | list[RefusedValue] | None:
     if wire.trial is UNSET or wire.expires_in_seconds is UNSET or wire.fallback is UNSET:
         return None
-    fallback = read_settings_body(wire.fallback, started)
+    fallback = read_settings_body(wire.fallback, expected.started, expected.offers)
     if isinstance(fallback, list):
         return [{**value, "reason": f"in fallback: {value['reason']}"} for value in fallback]
     return Trial(wire.trial, wire.expires_in_seconds, fallback, settings_hash(_plain(wire.fallback)))

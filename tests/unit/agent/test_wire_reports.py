@@ -11,18 +11,22 @@ from fakes.agent_wire import REPORT
 from trimtab_agent.engines import reports
 from trimtab_agent.engines.reports import BadReportError, read_report
 from trimtab_api import quantities, texts
+from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.engine_settings import EngineSettings
-from trimtab_api.node_tuning import EngineReport
+from trimtab_api.node_tuning import DeclaredKnob, EngineReport
 
 HASH = "0123456789abcdef"
 FULL: dict[str, Any] = {
     "version": {"uid": "u", "generation": 3, "hash": HASH},
-    "applied": {"maxBatchSize": 1024, "maxQueueDelay": "1h30m", "cacheMemory": "1.5Gi"},
+    "applied": {"maxBatchSize": 1024, "maxQueueDelay": "1h30m", "cacheMemory": "1.5Gi", "maxBatchTokens": 0,
+                "batching": "Adaptive", "quantization": "Int8", "variant": "distilled-3l", "minAccuracy": "0.98"},
     "appliedHash": HASH,
     "refused": [{"setting": "maxBatchSize", "value": "4096", "reason": "more than 256"},
                 {"setting": "settings", "value": "x", "reason": ""}],
+    "pending": [{"setting": "quantization", "value": "FP8", "phase": "Searching"}],
     "expired": True,
-    "knobs": [{"setting": "cacheMemory", "low": "0", "high": "1Ti", "cost": "hot"}],
+    "knobs": [{"setting": "cacheMemory", "low": "0", "high": "1Ti", "cost": "hot"},
+              {"setting": "variant", "allowed": ["base", "distilled-3l"], "cost": "clone"}],
 }  # fmt: skip
 
 
@@ -63,7 +67,15 @@ def test_a_report_as_the_wire_describes_it_is_taken_as_it_is(report: dict[str, A
         ("refused.0.setting", ["maxBatchSize"]), ("refused.0.extra", 1),
         ("expired", 1), ("expired", None),
         ("knobs.0.setting", "modelPath"), ("knobs.0.setting", []), ("knobs.0.cost", "free"), ("knobs.0.cost", {}),
-        ("knobs.0.low", 0), ("knobs.0.high", "h" * 65), ("knobs", [FULL["knobs"][0]] * 2),
+        ("applied.maxBatchTokens", -1), ("applied.maxBatchTokens", 2**20 + 1), ("applied.batching", "adaptive"),
+        ("applied.quantization", "Int4"), ("applied.quantization", []), ("applied.variant", ""),
+        ("applied.variant", "../x"), ("applied.variant", "v" * 64), ("applied.minAccuracy", "1.1"),
+        ("applied.minAccuracy", 0.98), ("applied.minAccuracy", "0.9800000"),
+        ("pending.0.setting", "modelPath"), ("pending.0.phase", ""), ("pending.0.value", "v" * 65),
+        ("pending", [FULL["pending"][0]] * 2), ("pending", [{"setting": "batching"}]),
+        ("pending", [{"setting": name, "value": "v", "phase": "p"} for name in list(Knob)[:5]]),
+        ("knobs.1.allowed", ["a", "a"]), ("knobs.1.allowed", [1]), ("knobs.1.allowed", [str(n) for n in range(17)]),
+        ("knobs.1.low", "0"), ("knobs.0.low", 0), ("knobs.0.high", "h" * 65), ("knobs", [FULL["knobs"][0]] * 2),
     ],
 )  # fmt: skip
 def test_a_value_out_of_its_bounds_is_refused(path: str, value: Any) -> None:
@@ -88,11 +100,28 @@ def test_the_bounds_are_those_of_the_kind() -> None:
     assert f"^{reports.DURATION.pattern}$" == quantities.DURATION_PATTERN
     assert f"^{reports.BYTES.pattern}$" == quantities.BYTES_PATTERN
     schema = EngineSettings.model_json_schema()["properties"]
-    assert schema["maxBatchSize"]["anyOf"][0]["maximum"] == reports.MAX_ITEMS
+    assert schema["maxBatchSize"]["anyOf"][0]["maximum"] == reports.ITEMS[Knob.MAX_BATCH_SIZE][1]
     assert schema["maxQueueDelay"]["anyOf"][0]["maxLength"] == reports.MAX_DURATION_CHARACTERS
     assert schema["cacheMemory"]["anyOf"][0]["maxLength"] == reports.MAX_BYTES_CHARACTERS
+    assert schema["maxBatchTokens"]["anyOf"][0]["maximum"] == reports.ITEMS[Knob.MAX_BATCH_TOKENS][1]
+    assert f"^{reports.RATIO.pattern}$" == quantities.RATIO_PATTERN
+    assert f"^{reports.VARIANT.pattern}$" == quantities.VARIANT_PATTERN
+    assert schema["minAccuracy"]["anyOf"][0]["maxLength"] == reports.MAX_RATIO_CHARACTERS
+    assert schema["variant"]["anyOf"][0]["maxLength"] == reports.MAX_VARIANT_CHARACTERS
+    assert EngineReport.model_json_schema()["properties"]["pending"]["maxItems"] == reports.MAX_PENDING
+    assert DeclaredKnob.model_json_schema()["properties"]["allowed"]["maxItems"] == reports.MAX_ALLOWED
     assert EngineReport.model_json_schema()["properties"]["refused"]["maxItems"] == reports.MAX_REFUSED
     assert (_longest(texts.Word), _longest(texts.Sentence)) == (reports.MAX_WORD, reports.MAX_SENTENCE)
+
+
+def test_the_table_and_the_kind_name_the_same_settings_with_the_same_words() -> None:
+    fields = {field.alias: field for field in EngineSettings.model_fields.values()}
+    assert list(fields) == list(Knob)
+    schema = EngineSettings.model_json_schema()
+    for knob, spec in ENGINE_KNOBS.items():
+        reference = schema["properties"][knob]["anyOf"][0].get("$ref")
+        words = () if reference is None else tuple(schema["$defs"][reference.rpartition("/")[2]]["enum"])
+        assert words == spec.allowed
 
 
 def _longest(annotated: Any) -> int:

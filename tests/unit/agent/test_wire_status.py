@@ -24,7 +24,7 @@ from trimtab_api.node_tuning import NodeTuningStatus
 from trimtab_api.wire import entry_hash, settings_hash
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-EIGHT, SIXTEEN = {"maxBatchSize": 8}, {"maxBatchSize": 16}
+EIGHT, SIXTEEN, INT8 = {"maxBatchSize": 8}, {"maxBatchSize": 16}, {"quantization": "Int8"}
 TRIAL = {"trial": "t", "expiresAt": "2026-01-01T12:00:00Z", "fallback": EIGHT}
 Json = dict[str, Any]
 
@@ -60,6 +60,11 @@ ABOUT_EIGHT = {"uid": "u", "generation": 4, "hash": settings_hash(EIGHT)}
 NO = [{"setting": "maxBatchSize", "value": "8", "reason": "too many"}]
 
 
+ABOUT_INT8 = {"uid": "u", "generation": 4, "hash": settings_hash(INT8)}
+SEARCHING = [{"setting": "quantization", "value": "Int8", "phase": "Searching"}]
+GATE = [{"setting": "quantization", "value": "Int8", "reason": "GateFailed: agrees by 0.91, below 0.98"}]
+
+
 @pytest.mark.parametrize(
     ("asked", "told", "expected"),
     [
@@ -70,6 +75,10 @@ NO = [{"setting": "maxBatchSize", "value": "8", "reason": "too many"}]
         (entry("a", EIGHT), None, ("Unknown", "NotReported")),
         (entry("a", EIGHT), report(SIXTEEN, refused=NO, version=ABOUT_EIGHT), ("False", "Refused")),
         (entry("a", SIXTEEN), report(None, refused=NO, version=ABOUT_EIGHT), ("False", "Pending")),
+        (entry("a", INT8), report(INT8, pending=SEARCHING, version=ABOUT_INT8), ("False", "Pending")),
+        (entry("a", INT8), report(INT8, refused=GATE, version=ABOUT_INT8), ("False", "Refused")),
+        (entry("a", INT8), report(INT8, refused=GATE, version=ABOUT_EIGHT), ("True", "AsAsked")),
+        (entry("a", INT8), report(INT8, refused=NO, version=ABOUT_INT8), ("True", "AsAsked")),
         (entry("a", SIXTEEN, **TRIAL), report(EIGHT, expired=True), ("True", "Expired")),
         (entry("a", SIXTEEN, **TRIAL), report(SIXTEEN), ("False", "Pending")),
         (entry("a", SIXTEEN, **{**TRIAL, "expiresAt": "2026-01-01T12:00:01Z"}), report(SIXTEEN), ("True", "AsAsked")),

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from fakes.engine_agent import POD_UID, a_document
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
-from trimtab_api.wire import SettingsReport, settings_hash
+from trimtab_api.wire import PendingSetting, SettingsReport, settings_hash
 from trimtab_engine.agent_link.document import Trial
 from trimtab_engine.agent_link.expiry import TrialEnd
 from trimtab_engine.agent_link.link import AgentLink
+from trimtab_engine.agent_link.slow import SlowSettings
+from trimtab_engine.agent_link.values import refused
 from trimtab_engine.log import Log
 from trimtab_engine.metrics import AgentState, EngineMetrics
 from trimtab_engine.settings import LiveSettings
@@ -101,12 +104,30 @@ def test_the_report_has_the_shape_of_the_wire_from_the_start() -> None:
     linked = Linked()
     assert linked.report.keys() == SettingsReport.__annotations__.keys()
     assert (linked.report["version"], linked.report["appliedHash"]) == (None, None)
-    assert linked.report["applied"] == {"maxBatchSize": 8, "maxQueueDelay": "5ms", "cacheMemory": "0"}
-    assert (linked.report["refused"], linked.report["expired"]) == ([], False)
+    assert linked.report["applied"] == {
+        "maxBatchSize": 8,
+        "maxQueueDelay": "5ms",
+        "cacheMemory": "0",
+        "maxBatchTokens": 0,
+        "batching": "Manual",
+        "latencyTarget": "100ms",
+        "cacheEviction": "Auto",
+        "quantization": "None",
+        "variant": "base",
+        "minAccuracy": "0.98",
+    }
+    assert [linked.report[field] for field in ("refused", "pending", "expired")] == [[], [], False]
     assert linked.report["knobs"] == [
         {"setting": "maxBatchSize", "low": "1", "high": "256", "cost": "hot"},
         {"setting": "maxQueueDelay", "low": "0ms", "high": "10000ms", "cost": "hot"},
         {"setting": "cacheMemory", "low": "0", "high": "1099511627776", "cost": "hot"},
+        {"setting": "maxBatchTokens", "low": "0", "high": "1048576", "cost": "hot"},
+        {"setting": "batching", "allowed": ["Manual", "Adaptive"], "cost": "hot"},
+        {"setting": "latencyTarget", "low": "1ms", "high": "60000ms", "cost": "hot"},
+        {"setting": "cacheEviction", "allowed": ["Auto", "LRU", "S3FIFO"], "cost": "hot"},
+        {"setting": "quantization", "allowed": ["None", "Int8", "FP8"], "cost": "clone"},
+        {"setting": "variant", "allowed": ["base"], "cost": "clone"},
+        {"setting": "minAccuracy", "low": "0", "high": "1", "cost": "hot"},
     ]
 
 
@@ -117,7 +138,8 @@ def test_a_document_is_put_in_force_whole_and_reported_in_the_words_of_the_api()
     assert linked.applied == [LiveSettings(8, 0.0, 16 << 20)]
     assert linked.report["version"] == document["version"]
     assert linked.report["appliedHash"] == settings_hash(document["settings"])
-    assert linked.report["applied"] == {"maxBatchSize": 8, "maxQueueDelay": "0ms", "cacheMemory": "16777216"}
+    applied = linked.report["applied"]
+    assert (applied["maxBatchSize"], applied["maxQueueDelay"], applied["cacheMemory"]) == (8, "0ms", "16777216")
     EngineSettings.model_validate(linked.report["applied"])
     assert linked.link.standing.known == document["entry"]
     assert linked.link.standing.number > before
@@ -227,3 +249,30 @@ def test_a_trial_in_place_of_another_has_its_own_time() -> None:
     assert (ended, end.due_at) == ([], 150.0)
     timers.advance(1.0)
     assert ended == ["second"]
+
+
+def test_what_takes_time_is_reported_as_it_runs_until_it_is_in_force_or_refused() -> None:
+    linked = Linked()
+    linked.deliver(a_document({"quantization": "Int8"}))
+    assert linked.applied[-1].quantization == "Int8"
+    pending: PendingSetting = {"setting": "quantization", "value": "Int8", "phase": "Searching"}
+    searching = SlowSettings({Knob.QUANTIZATION: "None"}, (pending,))
+    linked.link.slow_is(searching)
+    assert (linked.report["applied"]["quantization"], linked.report["pending"]) == ("None", [pending])
+    number = linked.link.standing.number
+    linked.link.slow_is(searching)
+    assert linked.link.standing.number == number  # no news, no report
+    refusal = refused("quantization", "Int8", "GateFailed: agrees by 0.91, below 0.98")
+    linked.link.slow_is(SlowSettings({Knob.QUANTIZATION: "None"}, refused=(refusal,)))
+    assert (linked.report["refused"], linked.report["pending"]) == ([refusal], [])
+    assert linked.report["appliedHash"] == settings_hash({"quantization": "Int8"})
+    linked.link.slow_is(SlowSettings())
+    assert (linked.report["applied"]["quantization"], linked.report["refused"]) == ("Int8", [])
+
+
+def test_what_is_under_way_and_a_refused_document_are_reported_side_by_side() -> None:
+    linked = Linked()
+    linked.link.slow_is(SlowSettings(pending=({"setting": "variant", "value": "small", "phase": "Building"},)))
+    linked.deliver(a_document({"maxBatchSize": 0}))
+    assert [row["setting"] for row in linked.report["refused"]] == ["maxBatchSize"]
+    assert [row["phase"] for row in linked.report["pending"]] == ["Building"]

@@ -51,6 +51,8 @@ def test_a_setting_is_read_in_its_unit(name: str, text: str, field: str, value: 
         ("TRIMTAB_MAX_QUEUE_DELAY", "20ms", "max_queue_delay_seconds", 0.02),
         ("TRIMTAB_MAX_QUEUE_DELAY", "0ms", "max_queue_delay_seconds", 0.0),
         ("TRIMTAB_CACHE_BYTES", "64Mi", "cache_limit_bytes", 64 << 20),
+        ("TRIMTAB_MAX_BATCH_TOKENS", "4096", "max_batch_tokens", 4096),
+        ("TRIMTAB_LATENCY_TARGET", "250ms", "latency_target_seconds", 0.25),
     ],
 )
 def test_a_live_setting_is_read_in_its_unit(name: str, text: str, field: str, value: object) -> None:
@@ -118,3 +120,10 @@ def test_a_missing_model_is_refused() -> None:
 def test_a_grace_longer_than_the_drain_is_refused() -> None:
     with pytest.raises(SettingError, match="longer than TRIMTAB_DRAIN_SECONDS"):
         read_settings({**MODEL, "TRIMTAB_DRAIN_SECONDS": "2", "TRIMTAB_DRAIN_GRACE": "3s"})
+
+
+def test_a_word_is_taken_as_it_is_written_and_no_other() -> None:
+    live = read_settings({**MODEL, "TRIMTAB_BATCHING": "Adaptive", "TRIMTAB_CACHE_EVICTION": "S3FIFO"}).live
+    assert (live.batching, live.cache_eviction) == ("Adaptive", "S3FIFO")
+    with pytest.raises(SettingError, match="TRIMTAB_BATCHING is 'adaptive'; it accepts Manual or Adaptive"):
+        read_settings({**MODEL, "TRIMTAB_BATCHING": "adaptive"})

@@ -10,6 +10,7 @@ from fakes.engine_agent import POD_UID, a_document
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab_api.engine_knobs import Knob
 from trimtab_api.wire import MAX_BODY_BYTES, settings_hash
 from trimtab_engine.agent_link.document import Document, Expected, Refusal, read_document
 from trimtab_engine.agent_link.history import History, Version
@@ -71,6 +72,15 @@ def test_an_absent_setting_is_the_one_that_the_process_started_with() -> None:
         ({"cacheMemory": "Infinity"}, "cacheMemory", "Infinity", "a size"),
         ({"cacheMemory": 4096}, "cacheMemory", "4096", "a size"),
         ({"cacheMemory": {"bytes": "1"}}, "cacheMemory", '{"bytes": "1"}', "a size"),
+        ({"maxBatchTokens": -1}, "maxBatchTokens", "-1", "from 0 to 1048576"),
+        ({"batching": "adaptive"}, "batching", "adaptive", "one of Manual, Adaptive"),
+        ({"batching": 1}, "batching", "1", "one of Manual, Adaptive"),
+        ({"latencyTarget": "0ms"}, "latencyTarget", "0ms", "from 1ms to 60000ms"),
+        ({"quantization": "Int4"}, "quantization", "Int4", "one of None, Int8, FP8"),
+        ({"variant": "small"}, "variant", "small", "one of base"),
+        ({"minAccuracy": "1.1"}, "minAccuracy", "1.1", "a share from 0 to 1"),
+        ({"minAccuracy": 0.98}, "minAccuracy", "0.98", "a share from 0 to 1"),
+        ({"minAccuracy": "98%"}, "minAccuracy", "98%", "a share from 0 to 1"),
         ({"modelPath": "/etc/passwd"}, "modelPath", "/etc/passwd", "no setting of this engine"),
         ({"": "x"}, "(nothing)", "x", "no setting of this engine"),
     ],
@@ -81,6 +91,22 @@ def test_a_setting_that_cannot_be_taken_refuses_the_whole_document(
     ((found_setting, found_value, found_reason),) = refusals(a_document({**COMPLETE, **settings}))
     assert (found_setting, found_value) == (setting, value)
     assert reason in found_reason
+
+
+def test_words_shares_and_declared_names_are_read() -> None:
+    settings = {"batching": "Adaptive", "quantization": "Int8", "variant": "small", "minAccuracy": "0.995"}
+    body = json.dumps(a_document(settings)).encode()
+    document = read_document(body, Expected(POD_UID, STARTED, History(), {Knob.VARIANT: ("base", "small")}))
+    assert isinstance(document, Document)
+    live = document.settings
+    assert (live.batching, live.quantization, live.variant, live.min_accuracy) == ("Adaptive", "Int8", "small", 0.995)
+
+
+def test_what_an_engine_does_not_offer_is_refused_in_its_own_words() -> None:
+    body = json.dumps(a_document({"quantization": "FP8"})).encode()
+    outcome = read_document(body, Expected(POD_UID, STARTED, History(), {Knob.QUANTIZATION: ("None", "Int8")}))
+    assert isinstance(outcome, Refusal)
+    assert outcome.refused == [{"setting": "quantization", "value": "FP8", "reason": "must be one of None, Int8"}]
 
 
 def test_every_wrong_setting_is_named_and_no_more_than_can_be_reported() -> None:
