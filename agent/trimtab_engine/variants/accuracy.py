@@ -122,14 +122,16 @@ def _neighbours(rows: Numbers) -> NDArray[np.intp]:
 
 def _same_class(first: Numbers, other: Numbers) -> Numbers:
     finite = np.isfinite(other).all(axis=1)
-    return ((first.argmax(axis=1) == other.argmax(axis=1)) & finite).astype(np.float64)
+    same: Numbers = ((first.argmax(axis=1) == other.argmax(axis=1)) & finite).astype(np.float64)
+    return same
 
 
 def _closeness(first: Numbers, other: Numbers) -> Numbers:
     """1 - relative error per input; small values are measured against the typical size, so that 0 has an error too."""
     other = np.where(np.isfinite(other), other, np.inf)
     scale = np.maximum(np.abs(first), max(float(np.median(np.abs(first))), _TINY))
-    return 1.0 - np.minimum(np.abs(first - other) / scale, 1.0).mean(axis=1)
+    closeness: Numbers = 1.0 - np.minimum(np.abs(first - other) / scale, 1.0).mean(axis=1)
+    return closeness
 
 
 _MEASURES: Mapping[Task, Callable[[Numbers, Numbers, Numbers, int], _Parts]] = {

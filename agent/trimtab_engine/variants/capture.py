@@ -69,7 +69,7 @@ class Capture:
 
     def __init__(self, limit_bytes: int, needed: int = SET_INPUTS) -> None:
         self._needed = needed
-        self._sets = tuple(_Reservoir(limit_bytes // len(InputSet), random.Random(part)) for part in InputSet)
+        self._sets = tuple(_Reservoir(limit_bytes // len(InputSet), part) for part in InputSet)
         self._credit = _MOST_LOOKS_AT_ONCE
         self._credit_at = 0.0
 
@@ -98,9 +98,10 @@ class Capture:
 
     def sets(self) -> InputSets | TooFewInputs:
         """Return the sets as they are now, or why they do not suffice."""
-        counts = [len(reservoir) for reservoir in self._sets]
-        if min(counts) < self._needed:
-            return TooFewInputs(*counts, self._needed, any(reservoir.short_of_bytes for reservoir in self._sets))
+        search, gate, report = (len(reservoir) for reservoir in self._sets)
+        if min(search, gate, report) < self._needed:
+            short = any(reservoir.short_of_bytes for reservoir in self._sets)
+            return TooFewInputs(search, gate, report, self._needed, short)
         return InputSets(*(reservoir.ordered() for reservoir in self._sets))
 
 
@@ -112,11 +113,11 @@ def set_of(key: bytes) -> InputSet:
 class _Reservoir:
     """Inputs by key; when full a random one makes room."""
 
-    def __init__(self, limit_bytes: int, choice: random.Random) -> None:
+    def __init__(self, limit_bytes: int, seed: int) -> None:
         self._held: dict[bytes, CapturedInput] = {}
         self._keys: list[bytes] = []
         self._limit_bytes = limit_bytes
-        self._choice = choice
+        self._choice = random.Random(seed)  # noqa: S311  which input fades
         self.size_bytes = 0
         self.short_of_bytes = False  # an input had to leave before the set was full
 

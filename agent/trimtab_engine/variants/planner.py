@@ -160,8 +160,9 @@ def _with_layer_losses(
     for option in options:
         if probe.seconds < _LAYER_SECONDS and probe.builds < _MOST_BUILDS:
             loss = yield from _loss(probe, wanted, (option.change,), reference, _LAYER_INPUTS)
-            option = _Option(option.change, option.saved_seconds, loss)
-        measured.append(option)
+            measured.append(_Option(option.change, option.saved_seconds, loss))
+        else:
+            measured.append(option)
     return measured
 
 

@@ -1,4 +1,4 @@
-"""What search and gate ask of the worker, as generators: each yields one chore of about one batch, is sent its outcome."""
+"""What search and gate ask of the worker, as generators that yield chores of about one batch and are sent outcomes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Probe:
         self._batch_size = batch_size
         self._decode = decode
         self._requests = 0
-        self._choice = random.Random(batch_size)
+        self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
         self.seconds = 0.0  # of the device
         self.builds = 0
         self.built: set[str] = set()
