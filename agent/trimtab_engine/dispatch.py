@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from trimtab_engine import wire
 from trimtab_engine.batcher import Batch, Batcher, WaitUntil
 from trimtab_engine.context import Context
@@ -29,6 +31,8 @@ from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import rows_that_fit
+from trimtab_engine.spare_time import SpareTime
+from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -45,7 +49,7 @@ class Dispatcher:
         context: Context,
         metrics: EngineMetrics,
         live: Callable[[], LiveSettings],
-        answered: Callable[[bytes, Answer], None],
+        answered: Callable[[bytes, Answer, str], None],
         gave_up: Callable[[], None],
     ) -> None:
         self._description = context.description
@@ -60,7 +64,9 @@ class Dispatcher:
         self._seconds_per_item = 0.0
         self._poison: OrderedDict[bytes, float] = OrderedDict()
         self._first_ready_at: float | None = None
-        events = WorkerEvents(self._on_ready, self._on_result, self._on_death, lambda _: gave_up())
+        self.variants = ServedVariants(context.description.name, context.settings, lambda: self.signature, self._log)
+        self._spare_time = SpareTime(self.variants, context.description.name)
+        events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
 
     @property
@@ -87,6 +93,11 @@ class Dispatcher:
     def signature(self) -> Signature | None:
         """What the model takes and gives; None until a worker has told."""
         return next((found for link in self._links if (found := link.signatures.get(self._description.name))), None)
+
+    @property
+    def version(self) -> str:
+        """Version of the model and variant that the next batch runs on."""
+        return self._version_of(self.variants.in_force)
 
     def start(self) -> None:
         """Start every worker."""
@@ -131,14 +142,20 @@ class Dispatcher:
             job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
         wake_at = self._batcher.earliest_deadline
         for link in self._links:
-            if not link.idle:
-                continue
-            decision = self._batcher.next_batch(now, self._within(link, self._live()))
-            if isinstance(decision, Batch):
-                self._run(link, decision, now)
-            elif isinstance(decision, WaitUntil):
-                wake_at = min(wake_at, decision.time)
+            if link.idle:
+                wake_at = min(wake_at, self._feed(link, now))
         self._wake(wake_at, now)
+
+    def _feed(self, link: WorkerLink, now: float) -> float:
+        """Give an idle worker a batch or a chore; returns when to ask again."""
+        if self._spare_time.start(link, now, waiting=len(self._batcher) > 0):
+            return math.inf
+        decision = self._batcher.next_batch(now, self._within(link, self._live()))
+        if isinstance(decision, Batch):
+            self._run(link, decision, now)
+        elif isinstance(decision, WaitUntil):
+            return decision.time
+        return self._spare_time.quiet_at(now)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
@@ -148,7 +165,7 @@ class Dispatcher:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        link.run(batch, self._description.name, wire.BASE_VARIANT)
+        link.run(batch, self._description.name, self.variants.in_force)
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
@@ -171,13 +188,22 @@ class Dispatcher:
         self.pump()
 
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
+        now = time.monotonic()
         self._metrics.worker_busy(link.device, message.seconds)
+        if self._spare_time.took(link, batch, message, now):
+            self.pump()
+            return
+        self._spare_time.served(now)
         if isinstance(message, wire.BatchFailed):
             self._pass_failed(batch, message)
         else:
             answers = link.answers(batch, self._description.name, message)
-            self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
+            self.variants.batch_done(batch.items, answers, link.variant)
+            self._pass_done(batch, message, answers, self._version_of(link.variant))
         self.pump()
+
+    def _version_of(self, variant: str) -> str:
+        return f"{self._description.version}/{variant}"
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)
@@ -191,7 +217,7 @@ class Dispatcher:
                 continue
             answer = Answer(data, item.length, version)
             if item.key is not None:
-                self._answered(item.key, answer)
+                self._answered(item.key, answer, item.job.version)
             item.job.answer(item.index, answer)
 
     def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
@@ -201,8 +227,15 @@ class Dispatcher:
             else:
                 self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
 
+    def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
+        self._spare_time.heard(message, time.monotonic())
+        self.pump()
+
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        self.variants.worker_died()
+        if self._spare_time.died(link, time.monotonic()):
+            batch = None
         for item in batch.items if batch is not None else ():
             item.deaths += 1
             if item.deaths >= _MAX_ATTEMPTS:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.cache.flights import Flights, Follower
 from trimtab_engine.cache.response_cache import ResponseCache
 from trimtab_engine.context import Context
@@ -29,11 +30,7 @@ _TRIM_PAUSE_SECONDS = 0.01  # between two slices of a cache that is cut short
 class Engine:
     """One served model."""
 
-    def __init__(
-        self,
-        context: Context,
-        gave_up: Callable[[], None],
-    ) -> None:
+    def __init__(self, context: Context, gave_up: Callable[[], None]) -> None:
         self.description = context.description
         self.metrics = EngineMetrics(context.description.name)
         agent = context.settings.agent
@@ -43,7 +40,7 @@ class Engine:
         self._cache = ResponseCache(0, context.settings.cache_lifetime_seconds)
         self._flights = Flights()
         self._follower_timers: dict[Job, asyncio.TimerHandle] = {}
-        described = context.description
+        described = self.description
         self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
@@ -69,6 +66,10 @@ class Engine:
         """What the model takes and gives; None until a worker has loaded it."""
         return self._dispatcher.signature
 
+    def report_slow_to(self, reported: Callable[[SlowSettings], None]) -> None:
+        """Tell how it stands with the settings whose effect takes time, now and at each change."""
+        self._dispatcher.variants.report_to(reported)
+
     @property
     def draining(self) -> bool:
         """Whether the process is on its way out."""
@@ -90,6 +91,7 @@ class Engine:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
         self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
+        self._dispatcher.variants.apply(live)
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -190,9 +192,10 @@ class Engine:
     def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[bytes | None]:
         if not self._cache.enabled:
             return [None] * len(rows)
+        job.version = self._dispatcher.version
         keys: list[bytes | None] = []
         for index, row in enumerate(rows):
-            key = input_key(self.description.name, self.description.version, row)
+            key = input_key(self.description.name, job.version, row)
             keys.append(key)
             self._cache.see(int.from_bytes(key[:8], "big"))
             answer = self._cache.get(key, now)
@@ -240,9 +243,10 @@ class Engine:
             job.hits[heir.index] = ord("m")
             self._compute(job, [(heir.index, heir.row, heir.key)])
 
-    def _store(self, key: bytes, answer: Answer) -> None:
+    def _store(self, key: bytes, answer: Answer, version: str) -> None:
         priority = self._flights.resolve(key, answer)
-        self._cache.put(key, answer, time.monotonic(), priority or 0)
+        if answer.version == version:  # else a swap lies between the key and the answer
+            self._cache.put(key, answer, time.monotonic(), priority or 0)
 
     def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:
         if not items:

@@ -76,6 +76,9 @@ class ProcessSettings:
     read_timeout_seconds: float = 15.0
     default_deadline_seconds: float = 60.0
     batch_timeout_seconds: float = 120.0
+    capture: bool = True
+    capture_limit_bytes: int = 64 << 20
+    capture_inputs: int = 256  # in each of the three sets, before anything is decided
     cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
@@ -109,6 +112,9 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         read_timeout_seconds=read("TRIMTAB_READ_TIMEOUT", 15.0, _duration(0.1, 3600)),
         default_deadline_seconds=read("TRIMTAB_DEFAULT_DEADLINE", 60.0, _duration(0.001, 3600)),
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
+        capture=read("TRIMTAB_CAPTURE", "on", _word(("on", "off"))) == "on",
+        capture_limit_bytes=read("TRIMTAB_CAPTURE_BYTES", 64 << 20, _byte_count(0, 1 << 40)),
+        capture_inputs=read("TRIMTAB_CAPTURE_INPUTS", 256, _integer(16, 256)),
         cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),

@@ -10,9 +10,17 @@ from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import TensorPlace
+from trimtab_engine.variant_messages import (
+    BuildVariant,
+    DropVariant,
+    LayersListed,
+    ListLayers,
+    VariantBuilt,
+    VariantDropped,
+    VariantRefused,
+)
 
 MAX_PACKET_BYTES = 65536
-BASE_VARIANT = "base"  # the model as it was loaded
 
 FailureKind = Literal["out_of_memory", "model_error"]
 
@@ -80,15 +88,15 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-ToWorker = RunBatch
-FromWorker = WorkerReady | BatchDone | BatchFailed
+ToWorker = RunBatch | ListLayers | BuildVariant | DropVariant
+FromWorker = WorkerReady | BatchDone | BatchFailed | LayersListed | VariantBuilt | VariantRefused | VariantDropped
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
-def encode(message: ToWorker | FromWorker) -> bytes:
+def encode(message: msgspec.Struct) -> bytes:
     """Return a message as one packet."""
     return _encoder.encode(message)
 

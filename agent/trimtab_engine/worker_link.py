@@ -1,6 +1,6 @@
-"""The front's end of one worker process: start it, hand it a batch, hear its answer or its death.
+"""The front's end of one worker process: start it, hand it a batch or a message, hear its answer or its death.
 
-States: starting -> idle <-> busy -> dead -> (back-off) -> starting. Only one batch is with the worker at a time.
+States: starting -> idle <-> busy -> dead -> (back-off) -> starting. The worker holds one batch or message at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from trimtab_engine.context import Context
 from trimtab_engine.packing import cut, pack
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import Slot, create_memory
+from trimtab_engine.variant_messages import BASE_VARIANT
 
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
@@ -34,6 +35,7 @@ class WorkerEvents:
 
     ready: Callable[[WorkerLink, wire.WorkerReady], None]
     result: Callable[[WorkerLink, Batch, wire.BatchDone | wire.BatchFailed], None]
+    heard: Callable[[WorkerLink, msgspec.Struct], None]  # the answer to `ask`
     died: Callable[[WorkerLink, Batch | None], None]
     gave_up: Callable[[WorkerLink], None]
 
@@ -54,13 +56,14 @@ class WorkerLink:
         self._events = events
         self._log = context.log
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
-        self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
+        self.variant = BASE_VARIANT  # that of the batch that is with the worker, or was last
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._slot: Slot | None = None
         self._batch: Batch | None = None
         self._batch_number = 0
+        self._asked = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._restart: asyncio.TimerHandle | None = None
         self._ready_at: float | None = None
@@ -75,7 +78,7 @@ class WorkerLink:
     @property
     def idle(self) -> bool:
         """Whether a batch may be handed over now."""
-        return self.ready and self._batch is None
+        return self.ready and self._batch is None and not self._asked
 
     @property
     def batch(self) -> Batch | None:
@@ -114,11 +117,13 @@ class WorkerLink:
         self._batch = batch
         self.variant = variant
         self._batch_number += 1
-        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
-        try:
-            self._control.send(wire.encode(wire.RunBatch(self._batch_number, model, variant, inputs)))
-        except OSError:  # it has died; its end of the socket tells `_read`, which answers the batch
-            self._log.event("worker_send_failed", device=self.device)
+        self._send(wire.RunBatch(self._batch_number, model, variant, inputs))
+
+    def ask(self, message: msgspec.Struct) -> None:
+        """Send a message that has one answer. The worker must be idle."""
+        assert self.idle  # noqa: S101
+        self._asked = True
+        self._send(message)
 
     def answers(self, batch: Batch, model: str, done: wire.BatchDone) -> list[bytes]:
         """Return what the model gave for each item of the batch just done, see `packing.cut`."""
@@ -134,6 +139,14 @@ class WorkerLink:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _send(self, message: msgspec.Struct) -> None:
+        assert self._control is not None  # noqa: S101
+        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
+        try:
+            self._control.send(wire.encode(message))
+        except OSError:  # it has died; its end of the socket tells `_read`, which answers what it held
+            self._log.event("worker_send_failed", device=self.device)
 
     def _read(self) -> None:
         assert self._control is not None  # noqa: S101
@@ -153,7 +166,15 @@ class WorkerLink:
             self.device = message.device
             self.signatures = {model.name: model.signature for model in message.models}
             self._events.ready(self, message)
-        elif self._batch is not None and message.batch == self._batch_number:
+        elif self._asked:
+            self._asked = False
+            self._stop_watchdog()
+            self._events.heard(self, message)
+        elif (
+            self._batch is not None
+            and isinstance(message, wire.BatchDone | wire.BatchFailed)
+            and message.batch == self._batch_number
+        ):
             batch, self._batch = self._batch, None
             self._stop_watchdog()
             self._events.result(self, batch, message)
@@ -165,6 +186,7 @@ class WorkerLink:
 
     def _dead(self) -> None:
         batch, self._batch = self._batch, None
+        self._asked = False
         lived = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
         self._failures = 1 if lived >= _HEALTHY_SECONDS else self._failures + 1
         self._release()

@@ -31,7 +31,6 @@ class Wish:
 
     quantization: str = NONE
     min_accuracy: float = 0.98
-    batch_size: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,19 @@ class VariantLife:
     """One model's variants on one worker; a source of chores."""
 
     def __init__(
-        self, model: str, task: Task, decode: Decode, capture: Capture | None, changed: Callable[[Standing], None]
+        self,
+        model: str,
+        task: Callable[[], Task],
+        decode: Decode,
+        batch_size: Callable[[], int],
+        capture: Capture | None,
+        changed: Callable[[Standing], None],
     ) -> None:
-        """`capture` None = turned off. `changed` hears each change of what is published."""
+        """`batch_size` is that which is served; `capture` None = turned off; `changed` hears what is published anew."""
         self._model = model
         self._task = task
         self._decode = decode
+        self._batch_size = batch_size
         self._capture = capture
         self._changed = changed
         self._wish = Wish()
@@ -155,7 +162,10 @@ class VariantLife:
         if self._built:  # of earlier courses: the search may come upon the same plans, and needs the room
             self._drops.extend(self._built)
             return
-        self._start(probe, pursue(probe, self._wish, self._task, sets))
+        try:
+            self._start(probe, pursue(probe, self._wish, self._task(), sets))
+        except Refused as refusal:
+            self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _start(self, probe: Probe, course: Course[Admitted]) -> None:
         self._running = _Running(probe, course, next(course), self._wish)
@@ -195,7 +205,7 @@ class VariantLife:
         if admitted.variant != self.in_force:
             self._leave(now)
             self._recent.clear()
-            self._shadow = Shadow(self._task, self._decode, self._wish.min_accuracy)
+            self._shadow = Shadow(self._task(), self._decode, self._wish.min_accuracy)
         self._built[admitted.variant] = None
         self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.quantization, self._wish, "", admitted)
         self._changed(self.standing)
@@ -235,10 +245,10 @@ class VariantLife:
         if moved is not None and isinstance(sets, InputSets):
             self._count("gated_again")
             probe = self._probe()
-            self._start(probe, gated(probe, self._wish, self._task, sets, admitted.found))
+            self._start(probe, gated(probe, self._wish, self._task(), sets, admitted.found))
 
     def _probe(self) -> Probe:
-        return Probe(self._model, self._wish.batch_size, self._decode)
+        return Probe(self._model, self._batch_size(), self._decode)
 
     def _cancel(self) -> None:
         if self._running is not None and not self._running.canceled:

@@ -62,8 +62,17 @@ def warm_up(model: Model) -> None:
     signature = model.signature
     if not rows_that_fit(signature):
         raise ValueError(f"a row of {signature.largest_row_bytes} bytes does not fit into the shared memory")
-    places = place_batch(signature.inputs, 1, min(_WARM_UP_LENGTH, signature.max_length))
-    _checked(model, places, model.run({place.name: np.ones(place.shape, place.dtype) for place in places}))
+    _checked(model, _example_places(model), model.run(example_batch(model)))
+
+
+def example_batch(model: Model) -> Arrays:
+    """Return a small valid batch of ones."""
+    return {place.name: np.ones(place.shape, place.dtype) for place in _example_places(model)}
+
+
+def _example_places(model: Model) -> list[TensorPlace]:
+    signature = model.signature
+    return place_batch(signature.inputs, 1, min(_WARM_UP_LENGTH, signature.max_length))
 
 
 def _checked(model: Model, inputs: list[TensorPlace], outputs: Arrays) -> tuple[list[TensorPlace], list[NDArray[Any]]]:

@@ -15,26 +15,20 @@ from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.worker.batch import StickyDeviceError, run_batch, warm_up
+from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers
+from trimtab_engine.worker.batch import StickyDeviceError, example_batch, run_batch, warm_up
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.model import Model, device_named, load_model
+from trimtab_engine.worker.variants import Variants
 
 _PR_SET_PDEATHSIG = 1
 _MAX_ERROR_CHARACTERS = 300
 
 
-class LoadedModel:
-    """A model and its variants, by name; the original is always there."""
-
-    def __init__(self, base: Model) -> None:
-        self.base = base
-        self.variants: dict[str, Model] = {wire.BASE_VARIANT: base}
-
-
 class Worker:
     """Answers the front's messages, one at a time."""
 
-    def __init__(self, config: wire.WorkerConfig, models: Mapping[str, LoadedModel], log: Log) -> None:
+    def __init__(self, config: wire.WorkerConfig, models: Mapping[str, Variants[Model]], log: Log) -> None:
         self._slot = Slot(config.memory_descriptor)
         self._models = models
         self._fault = config.fault
@@ -46,8 +40,16 @@ class Worker:
         Raises:
             StickyDeviceError: only a new process can go on.
         """
-        model = self._models[message.model].variants[message.variant]
-        return run_batch(model, self._slot, message, self._fault, self._log)
+        model = self._models[message.model]
+        match message:
+            case wire.RunBatch():
+                return run_batch(model.tree(message.variant), self._slot, message, self._fault, self._log)
+            case ListLayers():
+                return model.list_layers(message)
+            case BuildVariant():
+                return model.build(message)
+            case DropVariant():
+                return model.drop(message)
 
 
 def run_worker(config: wire.WorkerConfig, log: Log) -> int:
@@ -58,15 +60,14 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     control = socket.socket(fileno=config.control_descriptor)
     try:
         device = device_named(config.device)
-        models = {description.name: LoadedModel(_load(description, device)) for description in config.models}
-        for model in models.values():
-            warm_up(model.base)
+        models = {description.name: _warm(_load(description, device)) for description in config.models}
+        variants = {name: Variants(model, example_batch(model)) for name, model in models.items()}
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
         log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
         return 1
-    worker = Worker(config, models, log)
+    worker = Worker(config, variants, log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.base.signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, model.signature) for name, model in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     while packet := control.recv(wire.MAX_PACKET_BYTES):
@@ -82,6 +83,11 @@ def _load(description: Description, device: torch.device) -> Model:
     if isinstance(description, FactoryModel):
         return load_own_model(description.factory, device)
     return load_model(description, device)
+
+
+def _warm(model: Model) -> Model:
+    warm_up(model)
+    return model
 
 
 def _die_with(front_pid: int) -> None:

@@ -16,7 +16,7 @@ from trimtab_engine.variants.capture import Capture, CapturedInput, InputSet, se
 from trimtab_engine.variants.course import Phase, Wish
 from trimtab_engine.variants.lifecycle import GRACE_SECONDS, WAIT_FOR_INPUTS_SECONDS, VariantLife
 
-INT8 = Wish("Int8", 0.98, 8)
+INT8 = Wish("Int8", 0.98)
 NEEDED = 32
 
 
@@ -34,7 +34,12 @@ class World:
         self.capture = Capture(1 << 20, NEEDED)
         self.phases: list[Phase] = []
         self.life = VariantLife(
-            "m", Task.EMBEDDING, decode_vector, self.capture, lambda standing: self.phases.append(standing.phase)
+            "m",
+            lambda: Task.EMBEDDING,
+            decode_vector,
+            lambda: 8,
+            self.capture,
+            lambda standing: self.phases.append(standing.phase),
         )
         self.now = 0.0
         for number in range(inputs):
@@ -112,7 +117,7 @@ def test_too_few_inputs_are_waited_for_and_reported_with_their_counts_after_a_wh
 
 
 def test_without_captured_inputs_nothing_is_decided() -> None:
-    life = VariantLife("m", Task.EMBEDDING, decode_vector, None, lambda standing: None)
+    life = VariantLife("m", lambda: Task.EMBEDDING, decode_vector, lambda: 8, None, lambda standing: None)
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
     assert life.standing.reason.startswith("CaptureOff")
