@@ -42,6 +42,7 @@ class VariantLife:
     def __init__(
         self,
         model: str,
+        *,
         task: Callable[[], Task],
         decode: Decode,
         batch_size: Callable[[], int],

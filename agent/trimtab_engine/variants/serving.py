@@ -42,7 +42,12 @@ class ServedVariants:
         self._reported: Callable[[SlowSettings], None] = lambda _: None
         capture = Capture(settings.capture_limit_bytes, settings.capture_inputs) if settings.capture else None
         self.life = VariantLife(
-            model, self._task, self._decode, lambda: median_low(self._sizes), capture, self._publish
+            model,
+            task=self._task,
+            decode=self._decode,
+            batch_size=lambda: median_low(self._sizes),
+            capture=capture,
+            changed=self._publish,
         )
 
     @property

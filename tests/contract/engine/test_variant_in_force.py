@@ -1,4 +1,4 @@
-"""An int8 plan for the real model: wished for while requests run, found, gated, swapped in; and every answer its own."""
+"""An int8 plan for the real model: wished for while requests run, found, gated, swapped in; answers never mixed."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ class World:
         self.phases: list[Phase] = []
         self.life = VariantLife(
             "m",
-            lambda: Task.EMBEDDING,
-            decode_vector,
-            lambda: 8,
-            self.capture,
-            lambda standing: self.phases.append(standing.phase),
+            task=lambda: Task.EMBEDDING,
+            decode=decode_vector,
+            batch_size=lambda: 8,
+            capture=self.capture,
+            changed=lambda standing: self.phases.append(standing.phase),
         )
         self.now = 0.0
         for number in range(inputs):
@@ -117,7 +117,14 @@ def test_too_few_inputs_are_waited_for_and_reported_with_their_counts_after_a_wh
 
 
 def test_without_captured_inputs_nothing_is_decided() -> None:
-    life = VariantLife("m", lambda: Task.EMBEDDING, decode_vector, lambda: 8, None, lambda standing: None)
+    life = VariantLife(
+        "m",
+        task=lambda: Task.EMBEDDING,
+        decode=decode_vector,
+        batch_size=lambda: 8,
+        capture=None,
+        changed=lambda standing: None,
+    )
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
     assert life.standing.reason.startswith("CaptureOff")
