@@ -73,8 +73,8 @@ class ResponseCache:
     def see(self, fingerprint: int) -> None:
         """Note a lookup by a 64-bit hash of its input, for the ghost caches that the rule is chosen by."""
         if self._ghosts is not None and self._ghosts.see(fingerprint):
-            self._resize_ghosts()
             rule = self._choice.judge(self._ghosts.hit_ratios)
+            self._resize_ghosts()
             if self._fixed is None and rule is not self._queues.rule:
                 self._queues.use(rule)
 

@@ -148,6 +148,16 @@ def test_auto_takes_the_rule_that_hits_more_and_keeps_it_through_noise() -> None
     assert choice.judge(close) is LRU
 
 
+def test_a_budget_that_changes_much_between_two_windows_of_the_ghosts_disturbs_no_lookup() -> None:
+    cache = ResponseCache(1_000 * ONE)
+    cache.put(a_key(0), Answer(bytes(100), 1, "1/base"))
+    for entries in (1_000, 10, 5_000, 0, 1_000):
+        cache.set_limit(entries * ONE)
+        for number in range(20_000):
+            cache.see(number * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+    assert cache.rule in CANDIDATES
+
+
 def test_an_entry_larger_than_the_whole_budget_evicts_nothing() -> None:
     cache = ResponseCache(2 * ONE)
     cache.put(a_key(1), Answer(bytes(100), 1, "1/base"))
