@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.cache.flights import Flights, Follower
 from trimtab_engine.cache.response_cache import ResponseCache
 from trimtab_engine.context import Context
@@ -53,6 +52,7 @@ class Engine:
         self._log = context.log
         self._loop = asyncio.get_running_loop()
         self._dispatcher = Dispatcher(context, self.metrics, lambda: self._live, self._store, gave_up)
+        self.variants = self._dispatcher.variants
 
     @property
     def ready(self) -> bool:
@@ -65,10 +65,6 @@ class Engine:
     def signature(self) -> Signature | None:
         """What the model takes and gives; None until a worker has loaded it."""
         return self._dispatcher.signature
-
-    def report_slow_to(self, reported: Callable[[SlowSettings], None]) -> None:
-        """Tell how it stands with the settings whose effect takes time, now and at each change."""
-        self._dispatcher.variants.report_to(reported)
 
     @property
     def draining(self) -> bool:
@@ -91,7 +87,7 @@ class Engine:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
         self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
-        self._dispatcher.variants.apply(live)
+        self.variants.apply(live)
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -158,6 +154,7 @@ class Engine:
         metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
         self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
         metrics.ready.set(self.ready)
+        metrics.variants.publish(self.variants.life)
         metrics.settings_in_force(
             [
                 ("max_batch_size", live.max_batch_size),

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
 from trimtab_engine.errors import Outcome
+from trimtab_engine.variants.figures import VariantMetrics
 
 # Edges at most 1.25 times apart, so that a percentile is known within 25 %; the last one is at least 60 s.
 SECONDS_BUCKETS = tuple(0.001 * 1.25**k for k in range(51))
@@ -98,6 +99,26 @@ METRICS: tuple[MetricSpec, ...] = (
         "gauge",
         ("model", "name"),
         "Settings in force: max_batch_size, max_queue_delay_seconds, cache_limit_bytes, queue_limit_requests.",
+    ),
+    MetricSpec("trimtab_engine_variant", "gauge", ("model", "variant"), "1 for the variant in force; base = original."),
+    MetricSpec(
+        "trimtab_engine_accuracy_ratio",
+        "gauge",
+        ("model", "variant", "bound"),
+        "Agreement of the variant in force with the original: value, low and high (95 %), of live answers once any are "
+        "compared, else of the report set; self = the original against itself.",
+    ),
+    MetricSpec(
+        "trimtab_engine_accuracy_samples",
+        "gauge",
+        ("model", "variant", "source"),
+        "Inputs that the agreement was measured on: report = before the swap, shadow = answers since.",
+    ),
+    MetricSpec(
+        "trimtab_engine_variant_searches_total",
+        "counter",
+        ("model", "outcome"),
+        "Wishes for a variant by outcome: admitted, refused, canceled, gated_again, rolled_back.",
     ),
     MetricSpec(
         "trimtab_engine_agent_state",
@@ -222,6 +243,7 @@ class EngineMetrics:
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
+        self.variants = VariantMetrics(model, gauge, counter)
         self.link = LinkMetrics(
             gauge("agent_state"),
             counter("settings_changes_total"),

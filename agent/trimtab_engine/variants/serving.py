@@ -40,13 +40,13 @@ class ServedVariants:
         self._log = log
         self._sizes: deque[int] = deque([1], maxlen=_RECENT_BATCHES)
         self._reported: Callable[[SlowSettings], None] = lambda _: None
-        capture = Capture(settings.capture_limit_bytes, settings.capture_inputs) if settings.capture else None
+        kept = settings.capture
         self.life = VariantLife(
             model,
             task=self._task,
             decode=self._decode,
             batch_size=lambda: median_low(self._sizes),
-            capture=capture,
+            capture=None if kept is None else Capture(kept.limit_bytes, kept.inputs),
             changed=self._publish,
         )
 
