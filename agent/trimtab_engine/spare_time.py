@@ -27,8 +27,9 @@ from trimtab_engine.worker_link import WorkerLink
 class SpareTime:
     """One chore at a time, on whichever worker is free first."""
 
-    def __init__(self, source: ChoreSource) -> None:
+    def __init__(self, source: ChoreSource, model: str) -> None:
         self._source = source
+        self._model = model
         self._allowance = ChoreAllowance()
         self._chore: Chore | None = None
         self._batch: Batch | None = None
@@ -61,7 +62,7 @@ class SpareTime:
             link.ask(chore.message)
         else:
             self._batch = _unanswered(chore, now)
-            link.run(self._batch)
+            link.run(self._batch, self._model, chore.variant)
         return True
 
     def heard(self, message: msgspec.Struct, now: float) -> None:
@@ -76,8 +77,8 @@ class SpareTime:
             self._end(ChoreFailed(message.kind, message.seconds), now)
         else:
             bad_rows = set(message.bad_rows)
-            vectors = link.vectors(len(batch.items))
-            answers = [None if row in bad_rows else vector for row, vector in enumerate(vectors)]
+            rows = link.answers(batch, self._model, message)
+            answers = [None if row in bad_rows else answer for row, answer in enumerate(rows)]
             self._end(RowsRun(answers, message.seconds), now)
         return True
 
