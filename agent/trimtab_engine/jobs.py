@@ -89,7 +89,7 @@ class Job:
         self, size: int, received_at: float, deadline: float, priority: int, on_end: Callable[[Job], None]
     ) -> None:
         self.answers: list[Answer | None] = [None] * size
-        self.hits = bytearray(b"m" * size)  # one letter per item: h = from the cache, m = computed
+        self.hits = bytearray(b"m" * size)  # one letter per item: h = from the cache, m = computed, s = shared
         self.missing = size
         self.waiting = 0  # items that have not entered a batch yet
         self.received_at = received_at

@@ -15,7 +15,7 @@ from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
 
-# One letter per input, in order: h = answered from the cache, m = computed.
+# One letter per input, in order: h = answered from the cache, m = computed, s = shared with an equal input.
 CACHE_HEADER = "trimtab-cache"
 # The model's version and variant that computed the answer; one per input, with commas, where they differ.
 VERSION_HEADER = "trimtab-version"
