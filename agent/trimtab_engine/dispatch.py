@@ -1,7 +1,7 @@
 """Between queue and workers: form batches when a worker is idle, map answers back, try again what a worker took down.
 
 A batch that fails, or whose worker dies, is tried again once, each item alone: the guilty one fails alone, its
-neighbours are answered.
+neighbours are answered. One that finds no memory is split in two, down to single items.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.batcher import Batch, Batcher, Unfit, WaitUntil
 from trimtab_engine.context import Context
 from trimtab_engine.errors import (
     DeadlineExpired,
     EngineError,
+    MemoryPressure,
     ModelFailed,
     OutOfMemory,
     PoisonRequest,
     WorkerDied,
 )
 from trimtab_engine.jobs import Answer, Item, Job, input_key
+from trimtab_engine.memory.guard import MemoryGuard, PassShape
+from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
@@ -49,7 +51,9 @@ class Dispatcher:
         context: Context,
         metrics: EngineMetrics,
         live: Callable[[], LiveSettings],
+        *,
         answered: Callable[[bytes, Answer, str], None],
+        guard: MemoryGuard,
         gave_up: Callable[[], None],
     ) -> None:
         self._description = context.description
@@ -59,6 +63,8 @@ class Dispatcher:
         self._live = live
         self._answered = answered  # hears of each cacheable answer
         self._batcher = Batcher()
+        self._guard = guard
+        self._split = SplitBatches()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._seconds_per_item = 0.0
@@ -72,7 +78,7 @@ class Dispatcher:
     @property
     def queued_items(self) -> int:
         """Items that wait for a batch."""
-        return len(self._batcher)
+        return len(self._batcher) + len(self._split)
 
     @property
     def running_items(self) -> int:
@@ -88,6 +94,11 @@ class Dispatcher:
     def first_ready_at(self) -> float | None:
         """Monotonic seconds when a worker was ready first; from then on requests wait while one is restarted."""
         return self._first_ready_at
+
+    @property
+    def worker_pids(self) -> Mapping[str, int | None]:
+        """Process ids by device, None for a worker that is not ready."""
+        return {link.device: link.pid if link.ready else None for link in self._links}
 
     @property
     def signature(self) -> Signature | None:
@@ -118,6 +129,7 @@ class Dispatcher:
 
     def submit(self, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
+        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
         if self._poison and any(map(self._is_poison, items)):
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
@@ -132,15 +144,15 @@ class Dispatcher:
     def fail_all(self, error: EngineError) -> None:
         """Answer everything that waits or runs with an error."""
         running = [item for link in self._links if link.batch is not None for item in link.batch.items]
-        for item in self._batcher.take_all() + running:
+        for item in self._batcher.take_all() + self._split.take_all() + running:
             item.job.fail(error)
 
     def pump(self) -> None:
         """Expire, then give every idle worker a batch, then set the timer for what comes next."""
         now = time.monotonic()
-        for job in self._batcher.expire(now):
+        for job in self._batcher.expire(now) + self._split.expire(now):
             job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
-        wake_at = self._batcher.earliest_deadline
+        wake_at = min(self._batcher.earliest_deadline, self._split.earliest_deadline)
         for link in self._links:
             if link.idle:
                 wake_at = min(wake_at, self._feed(link, now))
@@ -148,9 +160,17 @@ class Dispatcher:
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
-        if self._spare_time.start(link, now, waiting=len(self._batcher) > 0):
+        if self._spare_time.start(link, now, waiting=self.queued_items > 0):
             return math.inf
-        decision = self._batcher.next_batch(now, self._within(link, self._live()))
+        live = self._within(link, self._live())
+
+        def most_items(length: int) -> int:
+            return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
+
+        while isinstance(
+            decision := self._split.next_batch(most_items) or self._batcher.next_batch(now, live, most_items), Unfit
+        ):
+            self._fail(decision.item, MemoryPressure("this input is predicted to need more memory than there is", 60))
         if isinstance(decision, Batch):
             self._run(link, decision, now)
         elif isinstance(decision, WaitUntil):
@@ -165,11 +185,16 @@ class Dispatcher:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        link.run(batch, self._description.name, self.variants.in_force)
+        measure = self._guard.to_measure(self._shape(link, batch), now)
+        link.run(batch, self._description.name, self.variants.in_force, measure)
+
+    def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
+        longest = max(item.length for item in batch.items)
+        return PassShape(link.device, self._description.name, len(batch.items), longest)
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
-        rows = rows_that_fit(link.signatures[self._description.name])
+        rows = link.row_limits[self._description.name]
         return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _wake(self, wake_at: float, now: float) -> None:
@@ -194,12 +219,20 @@ class Dispatcher:
             self.pump()
             return
         self._spare_time.served(now)
-        if isinstance(message, wire.BatchFailed):
-            self._pass_failed(batch, message)
-        else:
+        shape = self._shape(link, batch)
+        if isinstance(message, wire.BatchDone):
+            self._guard.pass_done(shape, message.measured, now)
+            self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
             answers = link.answers(batch, self._description.name, message)
             self.variants.batch_done(batch.items, answers, link.variant)
             self._pass_done(batch, message, answers, self._version_of(link.variant))
+        elif message.kind == "out_of_memory":
+            self._guard.ran_out(shape, now)
+            failed = self._split.split(batch.items)
+            if failed is not None:
+                self._fail(failed, OutOfMemory("the device has no memory for this request, even alone"))
+        else:
+            self._pass_failed(batch, message)
         self.pump()
 
     def _version_of(self, variant: str) -> str:
@@ -222,10 +255,7 @@ class Dispatcher:
 
     def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
         for item in batch.items:
-            if message.kind == "out_of_memory":
-                self._again_or_fail(item, OutOfMemory("the device has no memory for this request, even alone"))
-            else:
-                self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
+            self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
 
     def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
         self._spare_time.heard(message, time.monotonic())

@@ -10,8 +10,6 @@ from typing import Literal
 
 import msgspec
 
-BASE_VARIANT = "base"
-
 Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only", "declared"]
 Backend = Literal["onednn", "torchao", "directory"]
 RefusalReason = Literal[

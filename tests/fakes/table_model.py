@@ -10,7 +10,6 @@ import numpy as np
 from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.jobs import Row, TokenRow
 from trimtab_engine.variant_messages import (
-    BASE_VARIANT,
     BuildVariant,
     Candidate,
     DropVariant,
@@ -23,6 +22,7 @@ from trimtab_engine.variant_messages import (
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
+from trimtab_engine.wire import BASE_VARIANT
 
 KINDS = ("query", "value", "inner")
 WIDTH = 32

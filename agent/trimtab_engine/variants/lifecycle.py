@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
-from trimtab_engine.variant_messages import BASE_VARIANT, DropVariant
+from trimtab_engine.variant_messages import DropVariant
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput, InputSets, TooFewInputs
 from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, gated, pursue, rebuilt, still_good
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.shadow import Shadow, ShadowRun
+from trimtab_engine.wire import BASE_VARIANT
 
 GRACE_SECONDS = 600.0
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on

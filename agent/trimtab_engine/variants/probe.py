@@ -12,7 +12,6 @@ import numpy as np
 
 from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.variant_messages import (
-    BASE_VARIANT,
     BuildVariant,
     DropVariant,
     LayerChange,
@@ -25,6 +24,7 @@ from trimtab_engine.variant_messages import (
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Numbers
+from trimtab_engine.wire import BASE_VARIANT
 
 T = TypeVar("T")
 M = TypeVar("M", bound=msgspec.Struct)

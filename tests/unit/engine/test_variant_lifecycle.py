@@ -7,11 +7,11 @@ from fakes.table_model import decode_vector
 from fakes.variant_world import INT8, NEEDED, World, captured
 
 from trimtab_engine.chores import ChoreFailed, RunRows
-from trimtab_engine.variant_messages import BASE_VARIANT
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
 from trimtab_engine.variants.course import Phase, Wish
 from trimtab_engine.variants.lifecycle import GRACE_SECONDS, WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.wire import BASE_VARIANT
 
 
 def test_a_wish_is_searched_gated_and_put_in_force() -> None:

@@ -6,10 +6,11 @@ import pytest
 from fakes.table_model import TableModel, an_input, decode_vector, onednn_saves
 
 from trimtab_engine.chores import ChoreOutcome
-from trimtab_engine.variant_messages import BASE_VARIANT, LayerChange
+from trimtab_engine.variant_messages import LayerChange
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.planner import FoundPlan, Wanted, search
 from trimtab_engine.variants.probe import Course, Probe, Refused, variant_name
+from trimtab_engine.wire import BASE_VARIANT
 
 
 def run(model: TableModel, course: Course[FoundPlan]) -> FoundPlan:
