@@ -56,10 +56,10 @@ class Dispatcher:
         guard: MemoryGuard,
         gave_up: Callable[[], None],
     ) -> None:
+        self._context = context
         self._description = context.description
         self._metrics = metrics
         self._log = context.log
-        self._version = context.version
         self._live = live
         self._answered = answered  # hears of each cacheable answer
         self._batcher = Batcher()
@@ -83,7 +83,7 @@ class Dispatcher:
     @property
     def running_items(self) -> int:
         """Items in a batch now."""
-        return sum(len(link.batch.items) for link in self._links if link.batch is not None)
+        return sum(len(link.batch.items) for link in self._links if link.batch)
 
     @property
     def ready(self) -> bool:
@@ -108,7 +108,7 @@ class Dispatcher:
     @property
     def version(self) -> str:
         """Version of the model and variant that the next batch runs on."""
-        return self._version_of(self.variants.in_force)
+        return f"{self._description.version}/{self.variants.in_force}"
 
     def start(self) -> None:
         """Start every worker."""
@@ -208,7 +208,7 @@ class Dispatcher:
     def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
         if self._first_ready_at is None:
             self._first_ready_at = time.monotonic()
-        self._metrics.worker_known(self._version, message.torch, message.device)
+        self._metrics.worker_known(self._context.version, message.torch, message.device)
         self._log.event("worker_ready", device=message.device, load_seconds=round(message.load_seconds, 3))
         self.pump()
 
@@ -225,7 +225,7 @@ class Dispatcher:
             self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
             answers = link.answers(batch, self._description.name, message)
             self.variants.batch_done(batch.items, answers, link.variant)
-            self._pass_done(batch, message, answers, self._version_of(link.variant))
+            self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
         elif message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
             failed = self._split.split(batch.items)
@@ -234,9 +234,6 @@ class Dispatcher:
         else:
             self._pass_failed(batch, message)
         self.pump()
-
-    def _version_of(self, variant: str) -> str:
-        return f"{self._description.version}/{variant}"
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)

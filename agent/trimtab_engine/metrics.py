@@ -112,12 +112,8 @@ class EngineMetrics:
         self.memory = MemoryMetrics(gauge, counter, model)
         self.waste = WasteLedger(counter("waste_seconds_total"), model)
         self._errors = counter("errors_total")
-        self.link = LinkMetrics(
-            gauge("agent_state"),
-            counter("settings_changes_total"),
-            gauge("settings_generation"),
-            gauge("settings_applied"),
-        )
+        states, changes = gauge("agent_state"), counter("settings_changes_total")
+        self.link = LinkMetrics(states, changes, gauge("settings_generation"), gauge("settings_applied"))
         self._model = model
         self._cache_rule = gauge("cache_rule")
         self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")

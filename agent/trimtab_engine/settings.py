@@ -22,6 +22,11 @@ _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
 
+_NO_MODEL = (
+    "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
+    "package:NAME or module:factory"
+)
+
 T = TypeVar("T")
 
 
@@ -103,10 +108,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
     """
     read = _Reader(environ)
     if "TRIMTAB_MODEL" not in environ:
-        raise SettingError(
-            "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-            "package:NAME or module:factory"
-        )
+        raise SettingError(_NO_MODEL)
     settings = ProcessSettings(
         model=environ["TRIMTAB_MODEL"],
         model_name=read("TRIMTAB_MODEL_NAME", None, _model_name),
