@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -63,6 +63,20 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("trimtab_engine_cache_hits_total", "counter", ("model",), "Items answered from the cache."),
     MetricSpec(
         "trimtab_engine_cache_misses_total", "counter", ("model",), "Items looked up in the cache and not found."
+    ),
+    MetricSpec(
+        "trimtab_engine_cache_shared_total",
+        "counter",
+        ("model",),
+        "Items not found that waited for the computation of an equal one instead of a second one.",
+    ),
+    MetricSpec("trimtab_engine_cache_expired_total", "counter", ("model",), "Entries found too old, and removed."),
+    MetricSpec("trimtab_engine_cache_rule", "gauge", ("model", "rule"), "1 for the rule of eviction in force."),
+    MetricSpec(
+        "trimtab_engine_cache_ghost_hit_ratio",
+        "gauge",
+        ("model", "rule"),
+        "Hit ratio that each rule would have, from caches of keys on a sample of the lookups.",
     ),
     MetricSpec("trimtab_engine_cache_bytes", "gauge", ("model",), "Bytes charged to the entries of the cache."),
     MetricSpec("trimtab_engine_cache_limit_bytes", "gauge", ("model",), "Byte budget of the cache; 0 = off."),
@@ -203,6 +217,8 @@ class EngineMetrics:
         self.cache_bytes = gauge("cache_bytes").labels(model)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(model)
         self.cache_evictions = counter("cache_evictions_total").labels(model)
+        self.cache_shared = counter("cache_shared_total").labels(model)
+        self.cache_expired = counter("cache_expired_total").labels(model)
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
@@ -213,6 +229,8 @@ class EngineMetrics:
             gauge("settings_applied"),
         )
         self._model = model
+        self._cache_rule = gauge("cache_rule")
+        self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")
         self._busy_seconds = counter("worker_busy_seconds_total")
         self._setting = gauge("setting")
         self._restarts = counter("worker_restarts_total")
@@ -231,6 +249,13 @@ class EngineMetrics:
     def worker_restarted(self, device: str) -> None:
         """Count one worker process started after a death."""
         self._restarts.labels(device).inc()
+
+    def eviction_is(self, rule: str, ghost_hit_ratios: Mapping[str, float]) -> None:
+        """Publish the rule of eviction, and what each would hit."""
+        self._cache_rule.clear()
+        self._cache_rule.labels(self._model, rule).set(1)
+        for name, ratio in ghost_hit_ratios.items():
+            self._ghost_hit_ratio.labels(self._model, name).set(ratio)
 
     def settings_in_force(self, values: Iterable[tuple[str, float]]) -> None:
         """Publish the settings, each as (name, value)."""

@@ -69,6 +69,7 @@ class ProcessSettings:
     read_timeout_seconds: float = 15.0
     default_deadline_seconds: float = 60.0
     batch_timeout_seconds: float = 120.0
+    cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
     live: LiveSettings = LiveSettings()
@@ -86,7 +87,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
     if "TRIMTAB_MODEL" not in environ:
         raise SettingError(
             "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-            "or package:NAME"
+            "package:NAME or module:factory"
         )
     settings = ProcessSettings(
         model=environ["TRIMTAB_MODEL"],
@@ -101,6 +102,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         read_timeout_seconds=read("TRIMTAB_READ_TIMEOUT", 15.0, _duration(0.1, 3600)),
         default_deadline_seconds=read("TRIMTAB_DEFAULT_DEADLINE", 60.0, _duration(0.001, 3600)),
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
+        cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
         live=_read_live(read),

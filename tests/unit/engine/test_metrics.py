@@ -41,6 +41,7 @@ def test_the_series_have_the_labels_of_the_table() -> None:
     metrics = EngineMetrics("m")
     metrics.worker_known("1.0", "2.13", "cpu")
     metrics.settings_in_force([("max_batch_size", 8)])
+    metrics.eviction_is("lru", {"lru": 0.5})
     exposed = families(metrics)
     for spec in METRICS:
         samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]
