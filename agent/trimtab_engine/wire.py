@@ -10,6 +10,15 @@ from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import TensorPlace
+from trimtab_engine.variant_messages import (
+    BuildVariant,
+    DropVariant,
+    LayersListed,
+    ListLayers,
+    VariantBuilt,
+    VariantDropped,
+    VariantRefused,
+)
 
 MAX_PACKET_BYTES = 65536
 BASE_VARIANT = "base"  # the model as it was loaded
@@ -45,14 +54,6 @@ class LoadedModel(msgspec.Struct, frozen=True):
     signature: Signature
 
 
-class ProfileModel(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: time the layers over `passes` passes of the batch in the slot; nothing is answered from it."""
-
-    request: int
-    batch: RunBatch
-    passes: int
-
-
 class WorkerReady(msgspec.Struct, frozen=True, tag=True):
     """Worker to front: the models are loaded and warm."""
 
@@ -80,8 +81,8 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-ToWorker = RunBatch
-FromWorker = WorkerReady | BatchDone | BatchFailed
+ToWorker = RunBatch | ListLayers | BuildVariant | DropVariant
+FromWorker = WorkerReady | BatchDone | BatchFailed | LayersListed | VariantBuilt | VariantRefused | VariantDropped
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

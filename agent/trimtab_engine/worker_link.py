@@ -153,7 +153,11 @@ class WorkerLink:
             self.device = message.device
             self.signatures = {model.name: model.signature for model in message.models}
             self._events.ready(self, message)
-        elif self._batch is not None and message.batch == self._batch_number:
+        elif (
+            isinstance(message, wire.BatchDone | wire.BatchFailed)
+            and self._batch is not None
+            and message.batch == self._batch_number
+        ):
             batch, self._batch = self._batch, None
             self._stop_watchdog()
             self._events.result(self, batch, message)

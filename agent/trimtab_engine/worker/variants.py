@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from trimtab_engine.variant_messages import (
-    BASE_VARIANT,
     BuildVariant,
     DropVariant,
     LayersListed,
@@ -23,6 +22,7 @@ from trimtab_engine.variant_messages import (
     VariantDropped,
     VariantRefused,
 )
+from trimtab_engine.wire import BASE_VARIANT
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import PlanError, change_layers, layer_facts, linear_layers, probe
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
