@@ -1,4 +1,4 @@
-"""What front and worker say to each other about the variants of a model: layers and builds, and a profile's answer.
+"""What front and worker say to each other about the variants of a model: layers and builds.
 
 A variant is another module tree of the same model, under a name; "base" is the original and always there. The front
 sends one of these only while no batch is with the worker, and waits for its one answer.
@@ -31,14 +31,14 @@ RefusalReason = Literal[
 ]
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, array_like=True):
     """A number format and the library that computes in it, found to work on this device."""
 
     format: Format
     backend: Backend
 
 
-class LayerFacts(msgspec.Struct, frozen=True):
+class LayerFacts(msgspec.Struct, frozen=True, array_like=True):
     """One layer that a plan may change: its weight is [rows_out, rows_in]."""
 
     name: str
@@ -49,7 +49,7 @@ class LayerFacts(msgspec.Struct, frozen=True):
     formats: list[Candidate]
 
 
-class LayerChange(msgspec.Struct, frozen=True):
+class LayerChange(msgspec.Struct, frozen=True, array_like=True):
     """One line of a plan."""
 
     layer: str
@@ -124,21 +124,3 @@ class VariantDropped(msgspec.Struct, frozen=True, tag=True):
     request: int
     variant: str
     freed_bytes: int
-
-
-class LayerShare(msgspec.Struct, frozen=True):
-    """What one layer takes of a pass; "(rest)" is what no listed layer took."""
-
-    name: str
-    share_of_time: float
-    weight_bytes: int
-    output_bytes: int
-
-
-class ModelProfiled(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the costliest layer first; `seconds` is the time of one pass."""
-
-    request: int
-    variant: str
-    seconds: float
-    layers: list[LayerShare]

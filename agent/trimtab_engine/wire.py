@@ -57,14 +57,6 @@ class LoadedModel(msgspec.Struct, frozen=True):
     signature: Signature
 
 
-class ProfileModel(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: time the layers over `passes` passes of the batch in the slot; nothing is answered from it."""
-
-    request: int
-    batch: RunBatch
-    passes: int
-
-
 class WorkerReady(msgspec.Struct, frozen=True, tag=True):
     """Worker to front: the models are loaded and warm."""
 

@@ -15,8 +15,8 @@ from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers
-from trimtab_engine.worker.batch import StickyDeviceError, example_batch, run_batch, warm_up
+from trimtab_engine.variant_messages import BuildVariant, ListLayers, VariantRefused
+from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
@@ -44,19 +44,28 @@ class Worker:
         Raises:
             StickyDeviceError: only a new process can go on.
         """
-        variants = self._models[message.model]
-        match message:
-            case wire.RunBatch():
-                if message.measure:
-                    self.memory.begin()
-                model = variants.tree(message.variant)
-                return self.memory.end(run_batch(model, self._slot, message, self._fault, self._log))
-            case ListLayers():
-                return variants.list_layers(message)
-            case BuildVariant():
-                return variants.build(message)
-            case DropVariant():
-                return variants.drop(message)
+        variants = self._models.get(message.model)
+        if isinstance(message, wire.RunBatch):
+            return self._run(variants, message)
+        if variants is None:
+            variant = "" if isinstance(message, ListLayers) else message.variant
+            return VariantRefused(message.request, variant, "UnknownModel", "no model of that name")
+        if isinstance(message, ListLayers):
+            return variants.list_layers(message)
+        if isinstance(message, BuildVariant):
+            return variants.build(message)
+        return variants.drop(message)
+
+    def _run(self, variants: Variants[Model] | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
+        if variants is None:
+            return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownModel")
+        try:
+            model = variants.tree(batch.variant)
+        except KeyError:
+            return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownVariant")
+        if batch.measure:
+            self.memory.begin()
+        return self.memory.end(run_batch(model, self._slot, batch, self._fault, self._log))
 
 
 def run_worker(config: wire.WorkerConfig, log: Log) -> int:
@@ -67,14 +76,13 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     control = socket.socket(fileno=config.control_descriptor)
     try:
         device = device_named(config.device)
-        models = {description.name: _warm(_load(description, device)) for description in config.models}
-        variants = {name: Variants(model, example_batch(model)) for name, model in models.items()}
+        models = {description.name: _warm_model(description, device) for description in config.models}
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
         log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
         return 1
-    worker = Worker(config, variants, WorkerMemory(device, config.device_memory_fraction), log)
+    worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     control.settimeout(IDLE_SECONDS)
@@ -96,15 +104,16 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             memory.idle()
 
 
+def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
+    model = _load(description, device)
+    warm_up(model)
+    return Variants(model, example(model.signature))
+
+
 def _load(description: Description, device: torch.device) -> Model:
     if isinstance(description, FactoryModel):
         return load_own_model(description.factory, device)
     return load_model(description, device)
-
-
-def _warm(model: Model) -> Model:
-    warm_up(model)
-    return model
 
 
 def _die_with(front_pid: int) -> None:
