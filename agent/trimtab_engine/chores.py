@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from trimtab_engine.jobs import TokenRow
+from trimtab_engine.jobs import Row
 
 SHARE_UNDER_LOAD = 0.02
 QUIET_SECONDS = 0.05  # without a batch; a gap between two requests of a steady load is no reason to start
@@ -23,7 +23,7 @@ _LARGEST_CREDIT_SECONDS = 1.0
 class RunRows:
     """Run these rows on a variant; what it gives goes to the source and to nobody else."""
 
-    rows: Sequence[TokenRow]
+    rows: Sequence[Row]
     variant: str
 
 

@@ -17,7 +17,6 @@ import msgspec
 
 from trimtab_engine import wire
 from trimtab_engine.batcher import Batch, Batcher, Unfit, WaitUntil
-from trimtab_engine.chores import ChoreSource
 from trimtab_engine.context import Context
 from trimtab_engine.errors import (
     DeadlineExpired,
@@ -35,6 +34,7 @@ from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.spare_time import SpareTime
+from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -52,14 +52,14 @@ class Dispatcher:
         metrics: EngineMetrics,
         live: Callable[[], LiveSettings],
         *,
-        answered: Callable[[bytes, Answer], None],
+        answered: Callable[[bytes, Answer, str], None],
         guard: MemoryGuard,
         gave_up: Callable[[], None],
     ) -> None:
+        self._context = context
         self._description = context.description
         self._metrics = metrics
         self._log = context.log
-        self._version = context.version
         self._live = live
         self._answered = answered  # hears of each cacheable answer
         self._batcher = Batcher()
@@ -70,7 +70,8 @@ class Dispatcher:
         self._seconds_per_item = 0.0
         self._poison: OrderedDict[bytes, float] = OrderedDict()
         self._first_ready_at: float | None = None
-        self._spare_time: SpareTime | None = None
+        self.variants = ServedVariants(context.description.name, context.settings, lambda: self.signature, self._log)
+        self._spare_time = SpareTime(self.variants, context.description.name)
         events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
 
@@ -82,7 +83,7 @@ class Dispatcher:
     @property
     def running_items(self) -> int:
         """Items in a batch now."""
-        return sum(len(link.batch.items) for link in self._links if link.batch is not None)
+        return sum(len(link.batch.items) for link in self._links if link.batch)
 
     @property
     def ready(self) -> bool:
@@ -104,6 +105,11 @@ class Dispatcher:
         """What the model takes and gives; None until a worker has told."""
         return next((found for link in self._links if (found := link.signatures.get(self._description.name))), None)
 
+    @property
+    def version(self) -> str:
+        """Version of the model and variant that the next batch runs on."""
+        return f"{self._description.version}/{self.variants.in_force}"
+
     def start(self) -> None:
         """Start every worker."""
         for link in self._links:
@@ -115,10 +121,6 @@ class Dispatcher:
             self._timer.cancel()
         for link in self._links:
             link.close()
-
-    def do_chores_of(self, source: ChoreSource) -> None:
-        """Give spare time to this source; call `pump` when it has something new to do."""
-        self._spare_time = SpareTime(source, self._description.name)
 
     def retry_after_seconds(self, items: int) -> int:
         """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
@@ -158,8 +160,7 @@ class Dispatcher:
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
-        spare = self._spare_time
-        if spare is not None and spare.start(link, now, waiting=self.queued_items > 0):
+        if self._spare_time.start(link, now, waiting=self.queued_items > 0):
             return math.inf
         live = self._within(link, self._live())
 
@@ -174,7 +175,7 @@ class Dispatcher:
             self._run(link, decision, now)
         elif isinstance(decision, WaitUntil):
             return decision.time
-        return math.inf if spare is None else spare.quiet_at(now)
+        return self._spare_time.quiet_at(now)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
@@ -185,7 +186,7 @@ class Dispatcher:
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
         measure = self._guard.to_measure(self._shape(link, batch), now)
-        link.run(batch, self._description.name, wire.BASE_VARIANT, measure)
+        link.run(batch, self._description.name, self.variants.in_force, measure)
 
     def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
         longest = max(item.length for item in batch.items)
@@ -207,23 +208,23 @@ class Dispatcher:
     def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
         if self._first_ready_at is None:
             self._first_ready_at = time.monotonic()
-        self._metrics.worker_known(self._version, message.torch, message.device)
+        self._metrics.worker_known(self._context.version, message.torch, message.device)
         self._log.event("worker_ready", device=message.device, load_seconds=round(message.load_seconds, 3))
         self.pump()
 
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
         now = time.monotonic()
         self._metrics.worker_busy(link.device, message.seconds)
-        if self._spare_time is not None:
-            if self._spare_time.took(link, batch, message, now):
-                self.pump()
-                return
-            self._spare_time.served(now)
+        if self._spare_time.took(link, batch, message, now):
+            self.pump()
+            return
+        self._spare_time.served(now)
         shape = self._shape(link, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
             self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
             answers = link.answers(batch, self._description.name, message)
+            self.variants.batch_done(batch.items, answers, link.variant)
             self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
         elif message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
@@ -246,7 +247,7 @@ class Dispatcher:
                 continue
             answer = Answer(data, item.length, version)
             if item.key is not None:
-                self._answered(item.key, answer)
+                self._answered(item.key, answer, item.job.version)
             item.job.answer(item.index, answer)
 
     def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
@@ -254,13 +255,13 @@ class Dispatcher:
             self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
 
     def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
-        if self._spare_time is not None:
-            self._spare_time.heard(message, time.monotonic())
+        self._spare_time.heard(message, time.monotonic())
         self.pump()
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
-        if self._spare_time is not None and self._spare_time.died(link, time.monotonic()):
+        self.variants.worker_died()
+        if self._spare_time.died(link, time.monotonic()):
             batch = None
         for item in batch.items if batch is not None else ():
             item.deaths += 1

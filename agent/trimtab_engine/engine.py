@@ -29,11 +29,7 @@ _INLINE_CHARACTERS = 4096
 class Engine:
     """One served model."""
 
-    def __init__(
-        self,
-        context: Context,
-        gave_up: Callable[[], None],
-    ) -> None:
+    def __init__(self, context: Context, gave_up: Callable[[], None]) -> None:
         self.description = context.description
         self.metrics = EngineMetrics(context.description.name)
         agent = context.settings.agent
@@ -43,7 +39,7 @@ class Engine:
         self._cache = ResponseCache(0, context.settings.cache_lifetime_seconds)
         self._flights = Flights()
         self._follower_timers: dict[Job, asyncio.TimerHandle] = {}
-        described = context.description
+        described = self.description
         self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
@@ -61,6 +57,7 @@ class Engine:
         self._dispatcher = Dispatcher(
             context, self.metrics, lambda: self._live, answered=self._store, guard=guard, gave_up=gave_up
         )
+        self.variants = self._dispatcher.variants
 
     @property
     def ready(self) -> bool:
@@ -96,6 +93,7 @@ class Engine:
         self._live = live
         self._cache.set_eviction(live.cache_eviction)
         self._memory.cache_may_have(live.cache_limit_bytes)
+        self.variants.apply(live)
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -162,6 +160,7 @@ class Engine:
         metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
         self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
         metrics.ready.set(self.ready)
+        metrics.variants.publish(self.variants.life)
         metrics.settings_in_force(
             [
                 ("max_batch_size", live.max_batch_size),
@@ -190,9 +189,10 @@ class Engine:
     def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[bytes | None]:
         if not self._cache.enabled:
             return [None] * len(rows)
+        job.version = self._dispatcher.version
         keys: list[bytes | None] = []
         for index, row in enumerate(rows):
-            key = input_key(self.description.name, self.description.version, row)
+            key = input_key(self.description.name, job.version, row)
             keys.append(key)
             self._cache.see(int.from_bytes(key[:8], "big"))
             answer = self._cache.get(key, now)
@@ -240,9 +240,10 @@ class Engine:
             job.hits[heir.index] = ord("m")
             self._compute(job, [(heir.index, heir.row, heir.key)])
 
-    def _store(self, key: bytes, answer: Answer) -> None:
+    def _store(self, key: bytes, answer: Answer, version: str) -> None:
         priority = self._flights.resolve(key, answer)
-        if self._memory.guard.admits_to_cache:
+        # A swap may lie between the key, which names a version, and the answer.
+        if self._memory.guard.admits_to_cache and answer.version == version:
             self._cache.put(key, answer, time.monotonic(), priority or 0)
 
     def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:

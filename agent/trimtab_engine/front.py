@@ -72,6 +72,7 @@ def _attach(engine: Engine, context: Context) -> Callable[[], None]:
         metrics=engine.metrics.link,
         log=context.log,
     )
+    engine.variants.report_to(link.slow_is)
     client = AgentClient(agent, link, context.log)
     client.start()
 

@@ -83,6 +83,7 @@ class Job:
         "on_end",
         "priority",
         "received_at",
+        "version",
         "waiting",
     )
 
@@ -99,6 +100,7 @@ class Job:
         self.deadline = deadline
         self.priority = priority
         self.error: EngineError | None = None
+        self.version = ""  # of the model and variant in force when the cache was asked; its keys are made with it
         self.admitted = False
         self.canceled = False
         self.ended = False

@@ -91,6 +91,26 @@ METRICS: tuple[MetricSpec, ...] = (
         ("model", "name"),
         "Settings in force: max_batch_size, max_queue_delay_seconds, cache_limit_bytes, queue_limit_requests.",
     ),
+    MetricSpec("trimtab_engine_variant", "gauge", ("model", "variant"), "1 for the variant in force; base = original."),
+    MetricSpec(
+        "trimtab_engine_accuracy_ratio",
+        "gauge",
+        ("model", "variant", "bound"),
+        "Agreement of the variant in force with the original: value, low and high (95 %), of live answers once any are "
+        "compared, else of the report set; self = the original against itself.",
+    ),
+    MetricSpec(
+        "trimtab_engine_accuracy_samples",
+        "gauge",
+        ("model", "variant", "source"),
+        "Inputs that the agreement was measured on: report = before the swap, shadow = answers since.",
+    ),
+    MetricSpec(
+        "trimtab_engine_variant_searches_total",
+        "counter",
+        ("model", "outcome"),
+        "Wishes for a variant by outcome: admitted, refused, canceled, gated_again, rolled_back.",
+    ),
     MetricSpec(
         "trimtab_engine_agent_state",
         "gauge",

@@ -11,6 +11,7 @@ from prometheus_client import disable_created_metrics as _disable_created_metric
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.metric_table import METRICS, MetricSpec
+from trimtab_engine.variants.figures import VariantMetrics
 from trimtab_engine.waste import WasteLedger
 
 _PREFIX = "trimtab_engine_"
@@ -107,15 +108,12 @@ class EngineMetrics:
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
+        self.variants = VariantMetrics(model, gauge, counter)
         self.memory = MemoryMetrics(gauge, counter, model)
         self.waste = WasteLedger(counter("waste_seconds_total"), model)
         self._errors = counter("errors_total")
-        self.link = LinkMetrics(
-            gauge("agent_state"),
-            counter("settings_changes_total"),
-            gauge("settings_generation"),
-            gauge("settings_applied"),
-        )
+        states, changes = gauge("agent_state"), counter("settings_changes_total")
+        self.link = LinkMetrics(states, changes, gauge("settings_generation"), gauge("settings_applied"))
         self._model = model
         self._cache_rule = gauge("cache_rule")
         self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")

@@ -22,6 +22,11 @@ _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
 
+_NO_MODEL = (
+    "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
+    "package:NAME or module:factory"
+)
+
 T = TypeVar("T")
 
 
@@ -53,6 +58,14 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """How many inputs are kept in memory: bytes in all, and distinct ones in each set before anything is decided."""
+
+    limit_bytes: int = 64 << 20
+    inputs: int = 256
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A fault that a test asks the worker for: what happens to a batch that holds this token id."""
 
@@ -76,6 +89,7 @@ class ProcessSettings:
     read_timeout_seconds: float = 15.0
     default_deadline_seconds: float = 60.0
     batch_timeout_seconds: float = 120.0
+    capture: CaptureSettings | None = CaptureSettings()  # None = no input is kept
     cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
@@ -94,10 +108,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
     """
     read = _Reader(environ)
     if "TRIMTAB_MODEL" not in environ:
-        raise SettingError(
-            "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-            "package:NAME or module:factory"
-        )
+        raise SettingError(_NO_MODEL)
     settings = ProcessSettings(
         model=environ["TRIMTAB_MODEL"],
         model_name=read("TRIMTAB_MODEL_NAME", None, _model_name),
@@ -111,6 +122,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         read_timeout_seconds=read("TRIMTAB_READ_TIMEOUT", 15.0, _duration(0.1, 3600)),
         default_deadline_seconds=read("TRIMTAB_DEFAULT_DEADLINE", 60.0, _duration(0.001, 3600)),
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
+        capture=_read_capture(read),
         cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
@@ -148,6 +160,13 @@ def _read_live(read: _Reader) -> LiveSettings:
         latency_target_seconds=read("TRIMTAB_LATENCY_TARGET", 0.1, _duration(target.low, target.high)),
         cache_eviction=read("TRIMTAB_CACHE_EVICTION", "Auto", _word(ENGINE_KNOBS[Knob.CACHE_EVICTION].allowed)),
     )
+
+
+def _read_capture(read: _Reader) -> CaptureSettings | None:
+    on = read("TRIMTAB_CAPTURE", "on", _word(("on", "off"))) == "on"
+    limit_bytes = read("TRIMTAB_CAPTURE_BYTES", 64 << 20, _byte_count(0, 1 << 40))
+    inputs = read("TRIMTAB_CAPTURE_INPUTS", 256, _integer(16, 256))
+    return CaptureSettings(limit_bytes, inputs) if on else None
 
 
 def _read_agent(read: _Reader) -> AgentSettings | None:

@@ -77,8 +77,8 @@ class SpareTime:
             self._end(ChoreFailed(message.kind, message.seconds), now)
         else:
             bad_rows = set(message.bad_rows)
-            vectors = link.answers(batch, self._model, message)
-            answers = [None if row in bad_rows else vector for row, vector in enumerate(vectors)]
+            rows = link.answers(batch, self._model, message)
+            answers = [None if row in bad_rows else answer for row, answer in enumerate(rows)]
             self._end(RowsRun(answers, message.seconds), now)
         return True
 

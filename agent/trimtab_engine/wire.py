@@ -11,6 +11,15 @@ from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import TensorPlace
+from trimtab_engine.variant_messages import (
+    BuildVariant,
+    DropVariant,
+    LayersListed,
+    ListLayers,
+    VariantBuilt,
+    VariantDropped,
+    VariantRefused,
+)
 
 MAX_PACKET_BYTES = 65536
 BASE_VARIANT = "base"  # the model as it was loaded
@@ -77,8 +86,8 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-ToWorker = RunBatch
-FromWorker = WorkerReady | BatchDone | BatchFailed
+ToWorker = RunBatch | ListLayers | BuildVariant | DropVariant
+FromWorker = WorkerReady | BatchDone | BatchFailed | LayersListed | VariantBuilt | VariantRefused | VariantDropped
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -183,7 +183,11 @@ class WorkerLink:
             self._asked = False
             self._stop_watchdog()
             self._events.heard(self, message)
-        elif self._batch is not None and message.batch == self._batch_number:
+        elif (
+            self._batch is not None
+            and isinstance(message, wire.BatchDone | wire.BatchFailed)
+            and message.batch == self._batch_number
+        ):
             batch, self._batch = self._batch, None
             self._stop_watchdog()
             self._events.result(self, batch, message)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.settings import Fault
-from trimtab_engine.signature import TensorSpec
+from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.slots import Slot, TensorPlace, end_of, place_batch, rows_that_fit
 from trimtab_engine.worker.model import Arrays, Model
 
@@ -65,8 +65,16 @@ def warm_up(model: Model) -> None:
     signature = model.signature
     if not rows_that_fit(signature):
         raise ValueError(f"a row of {signature.largest_row_bytes} bytes does not fit into the shared memory")
-    places = place_batch(signature.inputs, 1, min(_WARM_UP_LENGTH, signature.max_length))
-    _checked(model, places, model.run({place.name: np.ones(place.shape, place.dtype) for place in places}))
+    _checked(model, _example_places(signature), model.run(example(signature)))
+
+
+def example(signature: Signature) -> Arrays:
+    """Return one row of ones, for passes whose answer nobody reads."""
+    return {place.name: np.ones(place.shape, place.dtype) for place in _example_places(signature)}
+
+
+def _example_places(signature: Signature) -> list[TensorPlace]:
+    return place_batch(signature.inputs, 1, min(_WARM_UP_LENGTH, signature.max_length))
 
 
 def _checked(model: Model, inputs: list[TensorPlace], outputs: Arrays) -> tuple[list[TensorPlace], list[NDArray[Any]]]:

@@ -15,28 +15,22 @@ from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.worker.batch import StickyDeviceError, run_batch, warm_up
+from trimtab_engine.variant_messages import BuildVariant, ListLayers, VariantRefused
+from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
+from trimtab_engine.worker.variants import Variants
 
 _PR_SET_PDEATHSIG = 1
 _MAX_ERROR_CHARACTERS = 300
-
-
-class LoadedModel:
-    """A model and its variants, by name; the original is always there."""
-
-    def __init__(self, base: Model) -> None:
-        self.base = base
-        self.variants: dict[str, Model] = {wire.BASE_VARIANT: base}
 
 
 class Worker:
     """Answers the front's messages, one at a time."""
 
     def __init__(
-        self, config: wire.WorkerConfig, models: Mapping[str, LoadedModel], memory: WorkerMemory, log: Log
+        self, config: wire.WorkerConfig, models: Mapping[str, Variants[Model]], memory: WorkerMemory, log: Log
     ) -> None:
         self._slot = Slot(config.memory_descriptor)
         self._models = models
@@ -50,10 +44,28 @@ class Worker:
         Raises:
             StickyDeviceError: only a new process can go on.
         """
-        model = self._models[message.model].variants[message.variant]
-        if message.measure:
+        variants = self._models.get(message.model)
+        if isinstance(message, wire.RunBatch):
+            return self._run(variants, message)
+        if variants is None:
+            variant = "" if isinstance(message, ListLayers) else message.variant
+            return VariantRefused(message.request, variant, "UnknownModel", "no model of that name")
+        if isinstance(message, ListLayers):
+            return variants.list_layers(message)
+        if isinstance(message, BuildVariant):
+            return variants.build(message)
+        return variants.drop(message)
+
+    def _run(self, variants: Variants[Model] | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
+        if variants is None:
+            return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownModel")
+        try:
+            model = variants.tree(batch.variant)
+        except KeyError:
+            return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownVariant")
+        if batch.measure:
             self.memory.begin()
-        return self.memory.end(run_batch(model, self._slot, message, self._fault, self._log))
+        return self.memory.end(run_batch(model, self._slot, batch, self._fault, self._log))
 
 
 def run_worker(config: wire.WorkerConfig, log: Log) -> int:
@@ -64,15 +76,13 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     control = socket.socket(fileno=config.control_descriptor)
     try:
         device = device_named(config.device)
-        models = {description.name: LoadedModel(_load(description, device)) for description in config.models}
-        for model in models.values():
-            warm_up(model.base)
+        models = {description.name: _warm_model(description, device) for description in config.models}
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
         log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
         return 1
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.base.signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     control.settimeout(IDLE_SECONDS)
@@ -92,6 +102,12 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             return control.recv(wire.MAX_PACKET_BYTES)
         except TimeoutError:
             memory.idle()
+
+
+def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
+    model = _load(description, device)
+    warm_up(model)
+    return Variants(model, example(model.signature))
 
 
 def _load(description: Description, device: torch.device) -> Model:

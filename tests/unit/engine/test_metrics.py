@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from fakes.variant_world import INT8, World
 from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab_engine.errors import ModelFailed, Outcome, QueueFull
@@ -46,6 +47,10 @@ def test_the_series_have_the_labels_of_the_table() -> None:
     metrics.memory.read(MemoryReading(1, 2), 1)
     metrics.refused(QueueFull("full"))
     metrics.eviction_is("lru", {"lru": 0.5})
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    metrics.variants.publish(world.life)
     exposed = families(metrics)
     for spec in METRICS:
         samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]

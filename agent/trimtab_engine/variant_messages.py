@@ -1,0 +1,126 @@
+"""What front and worker say to each other about the variants of a model: layers and builds.
+
+A variant is another module tree of the same model, under a name; "base" is the original and always there. The front
+sends one of these only while no batch is with the worker, and waits for its one answer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only", "declared"]
+Backend = Literal["onednn", "torchao", "directory"]
+RefusalReason = Literal[
+    "UnknownModel",
+    "UnknownVariant",
+    "NameTaken",
+    "TooManyVariants",
+    "NoModule",
+    "UnknownLayer",
+    "NoLayersChanged",
+    "BackendMissing",
+    "FormatUnsupported",
+    "BuffersChange",
+    "NotFinite",
+    "MemoryShort",
+    "BuildFailed",
+    "NotDeclared",
+    "OutputsDiffer",
+]
+
+
+class Candidate(msgspec.Struct, frozen=True, array_like=True):
+    """A number format and the library that computes in it, found to work on this device."""
+
+    format: Format
+    backend: Backend
+
+
+class LayerFacts(msgspec.Struct, frozen=True, array_like=True):
+    """One layer that a plan may change: its weight is [rows_out, rows_in]."""
+
+    name: str
+    kind: str  # the path without its numbers: the layers of one kind behave alike
+    rows_in: int
+    rows_out: int
+    weight_bytes: int
+    formats: list[Candidate]
+
+
+class LayerChange(msgspec.Struct, frozen=True, array_like=True):
+    """One line of a plan."""
+
+    layer: str
+    format: Format
+    backend: Backend
+
+
+class ListLayers(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: ask which layers a plan can change, and how."""
+
+    request: int
+    model: str
+
+
+class LayersListed(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front; `unavailable` says for each candidate that does not work here why ("int4 torchao: ...")."""
+
+    request: int
+    layers: list[LayerFacts]
+    backends: list[Candidate]
+    unavailable: list[str]
+
+
+class BuildVariant(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: make this tree from the float original.
+
+    `plan` changes layers; a plan of the one line LayerChange("", "declared", "directory") loads the model directory
+    that the process settings declare under `declared`. `memory_limit_bytes` is what the tree may take beside what the
+    process holds already; 0 sets no limit.
+    """
+
+    request: int
+    model: str
+    variant: str
+    plan: list[LayerChange]
+    declared: str = ""
+    memory_limit_bytes: int = 0
+
+
+class VariantBuilt(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front: the tree is warm. `extra_bytes` is what it takes beside the original, measured."""
+
+    request: int
+    variant: str
+    changed_layers: int
+    weight_bytes: int
+    extra_bytes: int
+    quantized_share: float  # of the multiplications in linear layers
+    seconds: float
+
+
+class VariantRefused(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front: there is no such tree, and nothing else has changed."""
+
+    request: int
+    variant: str
+    reason: RefusalReason
+    message: str
+
+
+class DropVariant(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: forget this tree. "base" is refused."""
+
+    request: int
+    model: str
+    variant: str
+
+
+class VariantDropped(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front: the tree is gone, its memory given back."""
+
+    request: int
+    variant: str
+    freed_bytes: int

@@ -1,0 +1,42 @@
+"""What is exposed of a model's variants: which is in force, how well it agrees, and what became of the searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge
+
+from trimtab_engine.variants.lifecycle import VariantLife
+
+
+class VariantMetrics:
+    """The variants' rows of the table of metrics."""
+
+    def __init__(self, model: str, gauge: Callable[[str], Gauge], counter: Callable[[str], Counter]) -> None:
+        """`gauge` and `counter` give a row by its name."""
+        self._model = model
+        self._in_force = gauge("variant")
+        self._accuracy = gauge("accuracy_ratio")
+        self._samples = gauge("accuracy_samples")
+        self._searches = counter("variant_searches_total")
+        self._counted: dict[str, int] = {}
+
+    def publish(self, life: VariantLife) -> None:
+        """Set everything as it is now."""
+        variant = life.in_force
+        for gauge in (self._in_force, self._accuracy, self._samples):
+            gauge.clear()
+        self._in_force.labels(self._model, variant).set(1)
+        for outcome, count in life.searches.items():
+            self._searches.labels(self._model, outcome).inc(count - self._counted.get(outcome, 0))
+        self._counted = dict(life.searches)
+        admitted, shadow = life.standing.admitted, life.shadow
+        if admitted is None:
+            return
+        live = None if shadow is None else shadow.agreement()
+        report = admitted.report.agreement
+        for bound, value in (report.measured if live is None else live)._asdict().items():
+            self._accuracy.labels(self._model, variant, bound).set(value)
+        self._accuracy.labels(self._model, variant, "self").set(report.itself)
+        self._samples.labels(self._model, variant, "report").set(admitted.report.samples)
+        self._samples.labels(self._model, variant, "shadow").set(0 if shadow is None else shadow.samples)

@@ -1,0 +1,267 @@
+"""The life of the variant that the settings ask for: wait for inputs, search, gate, report, in force; or refused.
+
+Runs beside serving, one chore of the worker at a time. Nothing is put in force before it was found faster and accurate
+on inputs that it was not chosen by. Going back to the original is immediate: it is never changed and never dropped. A
+variant that leaves is kept for a grace period, so that going back to it is immediate too. No clock, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
+from trimtab_engine.variant_messages import DropVariant
+from trimtab_engine.variants.accuracy import Task
+from trimtab_engine.variants.capture import Capture, CapturedInput, InputSets, TooFewInputs
+from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, gated, pursue, rebuilt, still_good
+from trimtab_engine.variants.drift import RecentTraffic, drift
+from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
+from trimtab_engine.variants.shadow import Shadow, ShadowRun
+from trimtab_engine.wire import BASE_VARIANT
+
+GRACE_SECONDS = 600.0
+WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
+_MOST_DEATHS = 2  # of the worker within one course, after which it is refused
+
+
+@dataclass(slots=True)
+class _Running:
+    """A course under way; `canceled` when its wish is gone, but the chore in hand must still be heard."""
+
+    probe: Probe
+    course: Course[Admitted]
+    chore: Chore | None
+    wish: Wish
+    canceled: bool = False
+
+
+class VariantLife:
+    """One model's variants on one worker; a source of chores."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        task: Callable[[], Task],
+        decode: Decode,
+        batch_size: Callable[[], int],
+        capture: Capture | None,
+        changed: Callable[[Standing], None],
+    ) -> None:
+        """`batch_size` is that which is served; `capture` None = turned off; `changed` hears what is published anew."""
+        self._model = model
+        self._task = task
+        self._decode = decode
+        self._batch_size = batch_size
+        self._capture = capture
+        self._changed = changed
+        self._wish = Wish()
+        self._wished_at: float | None = None
+        self._running: _Running | None = None
+        self._known: dict[str, Admitted] = {}  # by quantization
+        self._built: dict[str, float | None] = {}  # variants in the worker; the second at which each is dropped
+        self._drops: deque[str] = deque()
+        self._deaths = 0
+        self._shadow: Shadow | None = None
+        self._recent = RecentTraffic()
+        self.searches: dict[str, int] = {}  # by outcome
+        self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, NONE, self._wish, "", None)
+
+    @property
+    def in_force(self) -> str:
+        """The variant that the next batch runs on."""
+        return self.standing.in_force
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """The live comparison of the variant in force with the original; None while the original is in force."""
+        return self._shadow
+
+    def wish(self, wish: Wish, now: float) -> None:
+        """Ask for something; what was under way for another wish is given up."""
+        before, self._wish = self._wish, wish
+        same = (wish.quantization, wish.min_accuracy) == (before.quantization, before.min_accuracy)
+        if same and self._wished_at is not None:
+            return
+        self._wished_at, self._deaths = now, 0
+        self._cancel()
+        known = self._known.get(wish.quantization)
+        if wish.quantization == NONE:
+            self._to_original(now, Phase.ORIGINAL, "")
+        elif self._capture is None:
+            self._to_original(now, Phase.REFUSED, "CaptureOff: without captured inputs no accuracy can be known")
+        elif known is not None and known.variant in self._built and still_good(known, wish):
+            self._swap_to(known, now)
+        else:
+            self._to_original(now, Phase.WAITING, "")
+
+    def worker_died(self, now: float) -> None:
+        """Note that the worker holds only the original from now on; what is known of plans stays."""
+        self._built.clear()
+        self._drops.clear()
+        self._running = None
+        if self._wish.quantization != NONE and self.standing.phase is not Phase.REFUSED:
+            self._deaths += 1
+            if self._deaths > _MOST_DEATHS:
+                self._to_original(now, Phase.REFUSED, "WorkerDied: the worker died again and again under this wish")
+            else:
+                self._to_original(now, Phase.WAITING, "the worker was restarted")
+
+    def answered(self, captured: CapturedInput, answer: bytes, variant: str) -> None:
+        """Hear of one looked-at input and its answer: for the sets, the shadow and the drift."""
+        if self._capture is not None:
+            self._capture.keep(captured)
+        if variant == self.in_force != BASE_VARIANT:
+            self._recent.see(captured.key, captured.length, self._decode(answer).reshape(-1))
+
+    def wants(self, now: float) -> bool:
+        """Whether to be told of one more answered input."""
+        return self._capture is not None and self._capture.wants(now)
+
+    def next(self, now: float, idle: bool) -> Chore | None:
+        """Return the next chore: drop what has left, go on with the course, or compare in the shadow."""
+        self._expire(now)
+        if self._drops:
+            return Ask(DropVariant(0, self._model, self._drops[0]))
+        if self._running is None:
+            self._begin(now)
+        if self._running is not None:
+            return self._running.chore
+        return None if self._shadow is None else self._shadow.next(now)
+
+    def done(self, chore: Chore, outcome: ChoreOutcome, now: float) -> None:
+        """Hear the end of the chore that `next` gave."""
+        if isinstance(outcome, ChoreFailed) and outcome.reason == "worker_died":
+            return  # `worker_died` tells
+        if isinstance(chore, Ask) and isinstance(chore.message, DropVariant) and chore.message.request == 0:
+            self._built.pop(self._drops.popleft(), None)
+        elif self._running is not None and chore is self._running.chore:
+            self._advance(self._running, outcome, now)
+        elif isinstance(chore, ShadowRun) and self._shadow is not None and isinstance(outcome, RowsRun):
+            self._compare(self._shadow, chore, outcome, now)
+
+    def _begin(self, now: float) -> None:
+        """Start a course where one is wanted and possible."""
+        if self.standing.phase is Phase.IN_FORCE:
+            self._look_for_drift()
+            return
+        if self._wish.quantization == NONE or self._capture is None:
+            return
+        known = self._known.get(self._wish.quantization)
+        if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith("TooFewInputs"):
+            return
+        probe = self._probe()
+        if known is not None and still_good(known, self._wish):
+            self._start(probe, rebuilt(probe, known))
+            return
+        sets = self._capture.sets()
+        if isinstance(sets, TooFewInputs):
+            late = self._wished_at is not None and now - self._wished_at > WAIT_FOR_INPUTS_SECONDS
+            self._publish(Phase.REFUSED if late else Phase.WAITING, f"TooFewInputs: {sets}")
+            return
+        if self._built:  # of earlier courses: the search may come upon the same plans, and needs the room
+            self._drops.extend(self._built)
+            return
+        try:
+            self._start(probe, pursue(probe, self._wish, self._task(), sets))
+        except Refused as refusal:
+            self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+
+    def _start(self, probe: Probe, course: Course[Admitted]) -> None:
+        self._running = _Running(probe, course, next(course), self._wish)
+        self._publish(Phase.SEARCHING if self.standing.phase is not Phase.IN_FORCE else Phase.IN_FORCE, "")
+
+    def _advance(self, running: _Running, outcome: ChoreOutcome, now: float) -> None:
+        try:
+            running.chore = running.course.send(outcome)
+        except StopIteration as end:
+            self._end(running, now)
+            if not running.canceled:
+                self._admit(end.value, now)
+            return
+        except Refused as refusal:
+            self._end(running, now)
+            if not running.canceled:
+                self._count("refused")
+                self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+            return
+        if running.canceled:
+            running.course.close()
+            self._end(running, now)
+
+    def _end(self, running: _Running, now: float) -> None:
+        """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
+        self._running = None
+        for variant in running.probe.built:
+            self._built.setdefault(variant, now)
+
+    def _admit(self, admitted: Admitted, now: float) -> None:
+        self._count("admitted")
+        self._known[admitted.quantization] = admitted
+        self._built[admitted.variant] = None
+        self._swap_to(admitted, now)
+
+    def _swap_to(self, admitted: Admitted, now: float) -> None:
+        if admitted.variant != self.in_force:
+            self._leave(now)
+            self._recent.clear()
+            self._shadow = Shadow(self._task(), self._decode, self._wish.min_accuracy)
+        self._built[admitted.variant] = None
+        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.quantization, self._wish, "", admitted)
+        self._changed(self.standing)
+
+    def _to_original(self, now: float, phase: Phase, reason: str) -> None:
+        self._leave(now)
+        self._shadow = None
+        self._recent.clear()
+        self.standing = Standing(phase, BASE_VARIANT, NONE, self._wish, reason, None)
+        self._changed(self.standing)
+
+    def _leave(self, now: float) -> None:
+        if self.in_force in self._built:
+            self._built[self.in_force] = now + GRACE_SECONDS
+
+    def _expire(self, now: float) -> None:
+        if self._running is not None:
+            return
+        for variant, until in self._built.items():
+            if until is not None and now >= until and variant not in self._drops and variant != self.in_force:
+                self._drops.append(variant)
+
+    def _compare(self, shadow: Shadow, chore: ShadowRun, outcome: RowsRun, now: float) -> None:
+        shadow.compare(chore, outcome, now)
+        lost = shadow.lost()
+        if lost is not None:
+            self._known.pop(self.standing.quantization, None)
+            self._count("rolled_back")
+            self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
+
+    def _look_for_drift(self) -> None:
+        admitted, recent = self.standing.admitted, self._recent.window()
+        if admitted is None or recent is None or self._capture is None:
+            return
+        moved = drift(admitted.traffic, recent, 0)
+        sets = self._capture.sets()
+        if moved is not None and isinstance(sets, InputSets):
+            self._count("gated_again")
+            probe = self._probe()
+            self._start(probe, gated(probe, self._wish, self._task(), sets, admitted.found))
+
+    def _probe(self) -> Probe:
+        return Probe(self._model, self._batch_size(), self._decode)
+
+    def _cancel(self) -> None:
+        if self._running is not None and not self._running.canceled:
+            self._running.canceled = True
+            self._count("canceled")
+
+    def _publish(self, phase: Phase, reason: str) -> None:
+        held = self.standing
+        self.standing = Standing(phase, held.in_force, held.quantization, self._wish, reason, held.admitted)
+        if phase is not held.phase:  # counts of inputs rise all the time: no news
+            self._changed(self.standing)
+
+    def _count(self, outcome: str) -> None:
+        self.searches[outcome] = self.searches.get(outcome, 0) + 1

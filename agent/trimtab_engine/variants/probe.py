@@ -1,0 +1,126 @@
+"""What search and gate ask of the worker, as generators that yield chores of about one batch and are sent outcomes."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
+from trimtab_engine.variant_messages import (
+    BuildVariant,
+    DropVariant,
+    LayerChange,
+    LayersListed,
+    ListLayers,
+    VariantBuilt,
+    VariantDropped,
+    VariantRefused,
+)
+from trimtab_engine.variants.accuracy import Outputs
+from trimtab_engine.variants.capture import CapturedInput
+from trimtab_engine.variants.intervals import Numbers
+from trimtab_engine.wire import BASE_VARIANT
+
+T = TypeVar("T")
+M = TypeVar("M", bound=msgspec.Struct)
+Course = Generator[Chore, ChoreOutcome, T]
+Plan = tuple[LayerChange, ...]
+Decode = Callable[[bytes | None], Outputs]
+
+
+class Refused(Exception):  # noqa: N818  a verdict, reported by its reason
+    """There is no variant to put in force; `reason` in CamelCase, the message with the evidence."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Probe:
+    """One model on one worker: builds and drops variants, runs inputs on them, and counts what that costs."""
+
+    def __init__(self, model: str, batch_size: int, decode: Decode) -> None:
+        """`decode` turns what the model gave for a row into the numbers [width] that are compared."""
+        self._model = model
+        self._batch_size = batch_size
+        self._decode = decode
+        self._requests = 0
+        self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
+        self.seconds = 0.0  # of the device
+        self.builds = 0
+        self.built: set[str] = set()
+
+    def layers(self) -> Course[LayersListed]:
+        """Ask for the layers that a plan may change."""
+        return (yield from self._ask(ListLayers(self._next_request(), self._model), LayersListed))
+
+    def build(self, plan: Plan) -> Course[VariantBuilt]:
+        """Make the variant of a plan; it is named after the plan, see `variant_name`."""
+        name = variant_name(plan)
+        self.builds += 1
+        built = yield from self._ask(BuildVariant(self._next_request(), self._model, name, list(plan)), VariantBuilt)
+        self.built.add(name)
+        return built
+
+    def drop(self, variant: str) -> Course[None]:
+        """Forget a variant."""
+        self.built.discard(variant)
+        yield from self._ask(DropVariant(self._next_request(), self._model, variant), VariantDropped)
+
+    def answers(self, variant: str, inputs: Sequence[CapturedInput], batch_size: int | None = None) -> Course[Outputs]:
+        """Return a variant's answers [n, width] to n inputs, in batches of the size that is served."""
+        rows: list[Outputs] = []
+        size = batch_size or self._batch_size
+        for start in range(0, len(inputs), size):
+            ran = yield from self._run(variant, inputs[start : start + size])
+            rows += [self._decode(answer) for answer in ran.answers]
+        return np.stack(rows)
+
+    def pairs(self, variant: str, inputs: Sequence[CapturedInput], count: int) -> Course[tuple[Numbers, Numbers]]:
+        """Return the seconds [count] that original and variant took for the same batches, in random order."""
+        seconds: dict[str, list[float]] = {BASE_VARIANT: [], variant: []}
+        for _ in range(count):
+            batch = self._choice.sample(list(inputs), min(self._batch_size, len(inputs)))
+            for name in self._choice.sample([BASE_VARIANT, variant], 2):
+                seconds[name].append((yield from self._run(name, batch)).seconds)
+        return np.array(seconds[BASE_VARIANT]), np.array(seconds[variant])
+
+    def _run(self, variant: str, batch: Sequence[CapturedInput]) -> Course[RowsRun]:
+        outcome = yield RunRows([one.row for one in batch], variant)
+        if not isinstance(outcome, RowsRun):
+            raise Refused("PassFailed", f"a pass of {variant} failed: {_reason(outcome)}")
+        self.seconds += outcome.seconds
+        return outcome
+
+    def _ask(self, message: msgspec.Struct, expected: type[M]) -> Course[M]:
+        outcome = yield Ask(message)
+        if not isinstance(outcome, Answered):
+            raise Refused("WorkerFailed", f"{type(message).__name__} was not answered: {_reason(outcome)}")
+        self.seconds += outcome.seconds
+        if isinstance(outcome.message, VariantRefused):
+            raise Refused(outcome.message.reason, outcome.message.message)
+        if not isinstance(outcome.message, expected):
+            raise Refused("WorkerFailed", f"{type(message).__name__} was answered {type(outcome.message).__name__}")
+        return outcome.message
+
+    def _next_request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+
+def variant_name(plan: Plan) -> str:
+    """Return the name of a plan's variant: its formats and a short hash, the same for the same plan everywhere."""
+    digest = hashlib.blake2b(
+        msgspec.msgpack.encode(sorted((c.layer, c.format, c.backend) for c in plan)), digest_size=4
+    )
+    formats = "+".join(sorted({change.format.partition("_")[0] for change in plan}))
+    return f"{formats}-{digest.hexdigest()}"
+
+
+def _reason(outcome: ChoreOutcome) -> str:
+    return getattr(outcome, "reason", type(outcome).__name__)

@@ -1,0 +1,85 @@
+"""Which layers of a module tree a plan may change, in which formats this device computes, and the change itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts, RefusalReason
+from trimtab_engine.worker.int8_linear import Int8Linear
+
+_PROBE_WIDTH = 64
+_PROBE_ERROR = 0.05
+_INT8 = Candidate("int8_dynamic", "onednn")
+
+
+class PlanError(Exception):
+    """A variant that cannot be made."""
+
+    def __init__(self, reason: RefusalReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def probe(device: torch.device) -> tuple[list[Candidate], list[str]]:
+    """Return what computes rightly on this device, and for each candidate that does not why; tried, not assumed."""
+    if device.type != "cpu":
+        return [], [f"int8_dynamic onednn: works on the CPU only, not on {device.type}"]
+    linear = nn.Linear(_PROBE_WIDTH, _PROBE_WIDTH)
+    x = torch.linspace(-1.0, 1.0, 4 * _PROBE_WIDTH).view(4, _PROBE_WIDTH)
+    try:
+        with torch.inference_mode():
+            exact, found = linear(x), Int8Linear(linear)(x)
+    except (AttributeError, RuntimeError) as error:  # an operator that this build of torch lacks, or no kernel
+        return [], [f"int8_dynamic onednn: {type(error).__name__}"]
+    if float((found - exact).norm() / exact.norm()) > _PROBE_ERROR:
+        return [], ["int8_dynamic onednn: computes wrongly here"]
+    return [_INT8], []
+
+
+def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
+    """Return the plain linear layers by path; subclasses have arithmetic of their own and are left alone."""
+    return {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+
+
+def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[LayerFacts]:
+    """Return what a planner needs to know of each layer."""
+    return [
+        LayerFacts(
+            name=name,
+            kind=_kind(name),
+            rows_in=layer.in_features,
+            rows_out=layer.out_features,
+            weight_bytes=layer.weight.nbytes,
+            formats=list(candidates) if layer.weight.dtype == torch.float32 else [],
+        )
+        for name, layer in linear_layers(module).items()
+    ]
+
+
+def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Sequence[Candidate]) -> int:
+    """Replace the planned layers in this tree; returns how many.
+
+    Raises:
+        PlanError: UnknownLayer, BackendMissing or FormatUnsupported; the tree may be half changed, throw it away.
+    """
+    layers = linear_layers(module)
+    changed = 0
+    for change in plan:
+        layer = layers.get(change.layer)
+        if layer is None:
+            raise PlanError("UnknownLayer", f"the model has no linear layer {change.layer!r}")
+        if Candidate(change.format, change.backend) not in candidates:
+            known = any(candidate.backend == change.backend for candidate in candidates)
+            reason: RefusalReason = "FormatUnsupported" if known else "BackendMissing"
+            raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
+        module.set_submodule(change.layer, Int8Linear(layer))
+        changed += 1
+    return changed
+
+
+def _kind(name: str) -> str:
+    """Return the path without its numbers, so that the layers of one kind in a stack share a name."""
+    return ".".join(part for part in name.split(".") if not part.isdigit())

