@@ -16,14 +16,17 @@ from dataclasses import replace
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.batching.latency_model import LatencyModel, shape_of
+from trimtab_engine.batching.rule import Batch, Batcher, Drop, DropReason, WaitUntil
 from trimtab_engine.chores import ChoreSource
 from trimtab_engine.context import Context
 from trimtab_engine.errors import (
     DeadlineExpired,
+    DeadlineUnreachable,
     EngineError,
     ModelFailed,
     OutOfMemory,
+    Overloaded,
     PoisonRequest,
     WorkerDied,
 )
@@ -58,7 +61,8 @@ class Dispatcher:
         self._version = context.version
         self._live = live
         self._answered = answered  # hears of each cacheable answer
-        self._batcher = Batcher()
+        self._latency = LatencyModel()
+        self._batcher = Batcher(self._latency)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._seconds_per_item = 0.0
@@ -136,8 +140,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Expire, then give every idle worker a batch, then set the timer for what comes next."""
         now = time.monotonic()
-        for job in self._batcher.expire(now):
-            job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
+        self._drop(self._batcher.expire(now))
         wake_at = self._batcher.earliest_deadline
         for link in self._links:
             if link.idle:
@@ -149,12 +152,27 @@ class Dispatcher:
         spare = self._spare_time
         if spare is not None and spare.start(link, now, waiting=len(self._batcher) > 0):
             return math.inf
-        decision = self._batcher.next_batch(now, self._within(link, self._live()))
+        live = self._within(link, self._live())
+        self._drop(self._batcher.give_up(now, live))
+        decision = self._batcher.next_batch(now, live)
         if isinstance(decision, Batch):
             self._run(link, decision, now)
         elif isinstance(decision, WaitUntil):
             return decision.time
         return math.inf if spare is None else spare.quiet_at(now)
+
+    def _drop(self, drops: list[Drop]) -> None:
+        for drop in drops:
+            self._metrics.drops[drop.reason].inc()
+            if drop.reason is DropReason.EXPIRED:
+                error: EngineError = DeadlineExpired("the deadline passed in the queue; no work was spent")
+            elif drop.reason is DropReason.UNREACHABLE:
+                error = DeadlineUnreachable("a pass through the model takes longer than is left; no work was spent")
+            else:
+                error = Overloaded(
+                    "others can be served in time only without this request", self.retry_after_seconds(1)
+                )
+            drop.job.fail(error)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
@@ -203,6 +221,7 @@ class Dispatcher:
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)
+        self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
         per_item = message.seconds / len(batch.items)
         rate = self._seconds_per_item
         self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)

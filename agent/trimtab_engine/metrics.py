@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
+from trimtab_engine.batching.rule import DropReason
 from trimtab_engine.errors import Outcome
 
 # Edges at most 1.25 times apart, so that a percentile is known within 25 %; the last one is at least 60 s.
@@ -51,6 +52,12 @@ METRICS: tuple[MetricSpec, ...] = (
     ),
     MetricSpec("trimtab_engine_batch_seconds", "histogram", ("model",), "One pass through the model.", SECONDS_BUCKETS),
     MetricSpec("trimtab_engine_batch_size", "histogram", ("model",), "Items per batch.", SIZE_BUCKETS),
+    MetricSpec(
+        "trimtab_engine_drops_total",
+        "counter",
+        ("model", "reason"),
+        "Requests that left the queue unanswered: expired, unreachable (a pass takes longer than is left), overloaded.",
+    ),
     MetricSpec("trimtab_engine_queue_requests", "gauge", ("model",), "Items that wait for a batch."),
     MetricSpec("trimtab_engine_queue_limit_requests", "gauge", ("model",), "Items that may wait; more are refused."),
     MetricSpec("trimtab_engine_inflight_requests", "gauge", ("model",), "Items in a batch now."),
@@ -209,6 +216,7 @@ class EngineMetrics:
         self.queue_seconds = histogram("queue_seconds")
         self.batch_seconds = histogram("batch_seconds")
         self.batch_size = histogram("batch_size")
+        self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
         self.queue_requests = gauge("queue_requests").labels(model)
         self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
         self.inflight_requests = gauge("inflight_requests").labels(model)
