@@ -20,8 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
+from trimtab_engine.batching.batch import Batch, WaitUntil
 from trimtab_engine.batching.latency_model import LatencyModel, Shape, shape_of
-from trimtab_engine.batching.rule import Batch, Batcher, WaitUntil
+from trimtab_engine.batching.rule import Batcher
 from trimtab_engine.jobs import Item, Job, TokenRow
 from trimtab_engine.settings import LiveSettings
 
@@ -121,7 +122,7 @@ class Ours:
     def decide(self, now: float) -> Sequence[float] | float | None:
         self._batcher.expire(now)
         self._batcher.give_up(now, self._live)
-        decision = self._batcher.next_batch(now, self._live)
+        decision = self._batcher.next_batch(now, self._live, lambda _: LARGEST)
         if isinstance(decision, Batch):
             return [item.enqueued_at for item in decision.items]
         return decision.time if isinstance(decision, WaitUntil) else None

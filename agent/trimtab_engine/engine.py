@@ -14,6 +14,7 @@ from trimtab_engine.dispatch import Dispatcher
 from trimtab_engine.errors import BadRequest, DeadlineExpired, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
 from trimtab_engine.first_settings import FirstSettings
 from trimtab_engine.jobs import Answer, InferenceInputs, Item, Job, Row, TokenRow, input_key
+from trimtab_engine.memory.engine_memory import EngineMemory
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.repeats import RepeatSample
@@ -23,7 +24,6 @@ from trimtab_engine.tokens import TextTokenizer
 
 # Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
 _INLINE_CHARACTERS = 4096
-_TRIM_PAUSE_SECONDS = 0.01  # between two slices of a cache that is cut short
 
 
 class Engine:
@@ -47,7 +47,6 @@ class Engine:
         self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
-        self._trimming: asyncio.TimerHandle | None = None
         self._repeats = RepeatSample()
         self._evictions_counted = self._expiries_counted = self._followed_counted = 0
         self._inputs_counted = self._repeats_counted = 0
@@ -55,7 +54,13 @@ class Engine:
         self._refusing = False
         self._log = context.log
         self._loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(context, self.metrics, lambda: self._live, self._store, gave_up)
+        self._memory = EngineMemory(
+            context, self.metrics.memory, self._cache, workers=lambda: self._dispatcher.worker_pids
+        )
+        guard = self._memory.guard
+        self._dispatcher = Dispatcher(
+            context, self.metrics, lambda: self._live, answered=self._store, guard=guard, gave_up=gave_up
+        )
 
     @property
     def ready(self) -> bool:
@@ -78,18 +83,18 @@ class Engine:
         """Start the workers; `ready` turns true when the first has loaded."""
         self.apply(self._settings.live)
         self._dispatcher.start()
+        self._memory.start()
 
     def close(self) -> None:
         """End the workers and the tokenizer thread."""
-        if self._trimming is not None:
-            self._trimming.cancel()
+        self._memory.close()
         self._dispatcher.close()
         self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
-        self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
+        self._memory.cache_may_have(live.cache_limit_bytes)
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -166,18 +171,12 @@ class Engine:
         )
         return metrics.exposition()
 
-    def _trim_later(self, more: bool) -> None:
-        if self._trimming is not None:
-            self._trimming.cancel()
-            self._trimming = None
-        if more:
-            self._trimming = self._loop.call_later(_TRIM_PAUSE_SECONDS, lambda: self._trim_later(self._cache.trim()))
-
     def _admit(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
         if self._refusing:
             raise Draining("the server is draining; ask another replica")
         if self._dispatcher.first_ready_at is None:
             raise NotReady("the model is still loading")
+        self._memory.guard.check()
         limit = self._settings.queue_limit_items
         if len(inputs.rows) > limit:
             raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")
@@ -242,7 +241,8 @@ class Engine:
 
     def _store(self, key: bytes, answer: Answer) -> None:
         priority = self._flights.resolve(key, answer)
-        self._cache.put(key, answer, time.monotonic(), priority or 0)
+        if self._memory.guard.admits_to_cache:
+            self._cache.put(key, answer, time.monotonic(), priority or 0)
 
     def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:
         if not items:

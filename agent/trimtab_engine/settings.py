@@ -75,6 +75,8 @@ class ProcessSettings:
     live: LiveSettings = LiveSettings()
     agent: AgentSettings | None = None  # None = no agent is asked
     fault: Fault | None = None
+    memory_limit_bytes: int | None = None  # None = the container's
+    device_memory_fraction: float = 1.0
 
 
 def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
@@ -108,6 +110,8 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         live=_read_live(read),
         agent=_read_agent(read),
         fault=read("TRIMTAB_FAULT", None, _fault),
+        memory_limit_bytes=read("TRIMTAB_MEMORY_LIMIT", None, _byte_count(1 << 20, 1 << 50)),
+        device_memory_fraction=read("TRIMTAB_DEVICE_MEMORY_FRACTION", 1.0, _fraction),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
         raise SettingError(
@@ -188,6 +192,12 @@ def _byte_count(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _fraction(text: str) -> float:
+    if not re.fullmatch(r"[01](\.[0-9]{1,6})?", text) or not 0.0 < float(text) <= 1.0:
+        raise ValueError("a number above 0 and up to 1, written as 0.5")
+    return float(text)
 
 
 def _agent_address(text: str) -> tuple[str, int] | None:

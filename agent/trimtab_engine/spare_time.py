@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batching.rule import Batch
+from trimtab_engine.batching.batch import Batch
 from trimtab_engine.chores import (
     QUIET_SECONDS,
     Answered,

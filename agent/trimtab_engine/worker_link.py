@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batching.rule import Batch
+from trimtab_engine.batching.batch import Batch
 from trimtab_engine.context import Context
 from trimtab_engine.packing import cut, pack
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import Slot, create_memory
+from trimtab_engine.slots import Slot, create_memory, rows_that_fit
 
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
@@ -55,6 +55,7 @@ class WorkerLink:
         self._events = events
         self._log = context.log
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
+        self.row_limits: dict[str, int] = {}  # rows that the slot takes, whatever their lengths
         self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,6 +63,7 @@ class WorkerLink:
         self._slot: Slot | None = None
         self._batch: Batch | None = None
         self._batch_number = 0
+        self.copy_seconds = 0.0  # of the batch that is with the worker, or was last: moving it into the slot
         self._asked = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._restart: asyncio.TimerHandle | None = None
@@ -98,6 +100,7 @@ class WorkerLink:
             memory_descriptor=memory,
             front_pid=os.getpid(),
             fault=self._settings.fault,
+            device_memory_fraction=self._settings.device_memory_fraction,
         )
         command = [sys.executable, "-P", "-m", "trimtab_engine.worker", msgspec.json.encode(config).decode()]
         self._process = subprocess.Popen(
@@ -109,14 +112,24 @@ class WorkerLink:
         self._loop.add_reader(ours, self._read)
         self._log.event("worker_started", device=self.device, pid=self._process.pid)
 
-    def run(self, batch: Batch, model: str, variant: str) -> None:
-        """Copy a batch into the slot and hand it over. The worker must be idle."""
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return None if self._process is None else self._process.pid
+
+    def run(self, batch: Batch, model: str, variant: str, measure: bool = False) -> None:
+        """Copy a batch into the slot and hand it over. The worker must be idle.
+
+        With `measure` the worker tells what memory the pass took.
+        """
+        began = time.perf_counter()
         assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
         inputs = pack(self._slot, self.signatures[model], [item.row for item in batch.items])
         self._batch = batch
         self.variant = variant
         self._batch_number += 1
-        self._send(wire.RunBatch(self._batch_number, model, variant, inputs))
+        self.copy_seconds = time.perf_counter() - began
+        self._send(wire.RunBatch(self._batch_number, model, variant, inputs, measure))
 
     def ask(self, message: msgspec.Struct) -> None:
         """Send a message that has one answer. The worker must be idle."""
@@ -164,6 +177,7 @@ class WorkerLink:
             self._ever_ready = True
             self.device = message.device
             self.signatures = {model.name: model.signature for model in message.models}
+            self.row_limits = {name: rows_that_fit(signature) for name, signature in self.signatures.items()}
             self._events.ready(self, message)
         elif self._asked:
             self._asked = False

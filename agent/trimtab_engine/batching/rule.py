@@ -11,10 +11,11 @@ needs. Items that are tried again run alone, so that they can hurt no neighbour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trimtab_engine.batching.batch import Batch, Unfit, WaitUntil, batch_of
 from trimtab_engine.batching.latency_model import LatencyModel, Shape, shape_of
 from trimtab_engine.batching.queue import WaitingItems
 from trimtab_engine.jobs import Item, Job
@@ -23,20 +24,6 @@ from trimtab_engine.settings import LiveSettings
 _GAIN = 1.02  # less than that is within what the model does not know
 _BUDGET_SHARE = 0.5
 _TIMER_SECONDS = 0.002  # a timer may be as late as that
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Items that go through the model together."""
-
-    items: list[Item]
-
-
-@dataclass(frozen=True, slots=True)
-class WaitUntil:
-    """Nothing to run yet; ask again at this monotonic time (seconds), or when something arrives."""
-
-    time: float
 
 
 class DropReason(StrEnum):
@@ -103,19 +90,25 @@ class Batcher:
             self._waiting.discard(job)
         return drops + [Drop(job, DropReason.OVERLOADED) for job in forced.values()]
 
-    def next_batch(self, now: float, settings: LiveSettings) -> Batch | WaitUntil | None:
-        """Return the batch to run now, the time to ask again, or None when nothing waits."""
+    def next_batch(
+        self, now: float, settings: LiveSettings, most_items: Callable[[int], int]
+    ) -> Batch | Unfit | WaitUntil | None:
+        """Return the batch to run now, the time to ask again, or None when nothing waits.
+
+        `most_items(length)`: how many items padded to this length memory allows in one batch.
+        """
         alone = self._waiting.pop_alone()
         if alone is not None:
-            return Batch([alone])
+            return batch_of([alone], most_items)
         if len(self._waiting) == 0:
             return None
         items, starts_by = self._beginning(now, settings.max_batch_size)
         ripe_at = self._waiting.oldest_arrival + settings.max_queue_delay_seconds
         if len(items) == len(self._waiting) < settings.max_batch_size and now < min(ripe_at, starts_by):
             return WaitUntil(min(ripe_at, starts_by))
-        self._waiting.take(items)
-        return Batch(items)
+        decision = batch_of(items, most_items)
+        self._waiting.take(decision.items if isinstance(decision, Batch) else [decision.item])
+        return decision
 
     def _beginning(self, now: float, most: int) -> tuple[list[Item], float]:
         """Return the longest beginning that keeps every deadline in it, at least one item, and when it must start."""

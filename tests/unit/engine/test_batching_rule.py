@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.batching import Constants, Cork, Fixed, Ours, answered_in_time, goodput, poisson
+from bench.batching import LARGEST, Constants, Cork, Fixed, Ours, answered_in_time, goodput, poisson
+from trimtab_engine.batching.batch import Batch
 from trimtab_engine.batching.latency_model import LatencyModel, Shape
-from trimtab_engine.batching.rule import Batch, Batcher, DropReason
+from trimtab_engine.batching.rule import Batcher, DropReason
 from trimtab_engine.jobs import Item, Job, TokenRow
 from trimtab_engine.settings import LiveSettings
 
@@ -36,7 +37,7 @@ def test_what_waits_is_dropped_or_leaves_in_a_batch_once_and_a_batch_keeps_its_d
     left: list[int] = []
     while len(batcher):
         left += [id(drop.job) for drop in batcher.give_up(0.0, GREEDY)]
-        decision = batcher.next_batch(0.0, GREEDY)
+        decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
         if isinstance(decision, Batch):
             left += [id(item.job) for item in decision.items]
             seconds = CONSTANTS.bound(Shape(len(decision.items), len(decision.items), 1))
@@ -71,7 +72,7 @@ def test_a_low_priority_is_slow_but_never_starved() -> None:
     for turn in range(40):
         for _ in range(4):
             add(batcher, deadline=1e9)
-        decision = batcher.next_batch(1.0, live)
+        decision = batcher.next_batch(1.0, live, lambda _: LARGEST)
         assert isinstance(decision, Batch)
         if patient in decision.items:
             assert turn >= 10
