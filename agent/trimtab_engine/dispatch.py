@@ -72,8 +72,8 @@ class Dispatcher:
         self._poison = PoisonInputs()
         self._first_ready_at: float | None = None
         self._spare_time: SpareTime | None = None
-        events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
-        self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
+        hears = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
+        self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, hears)]
 
     @property
     def queued_items(self) -> int:
@@ -196,8 +196,8 @@ class Dispatcher:
         link.run(batch, self._description.name, wire.BASE_VARIANT, measure)
 
     def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
-        longest = max(item.length for item in batch.items)
-        return PassShape(link.device, self._description.name, len(batch.items), longest)
+        rows, _, longest = shape_of([item.length for item in batch.items])
+        return PassShape(link.device, self._description.name, rows, longest)
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
@@ -222,11 +222,9 @@ class Dispatcher:
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
         now = time.monotonic()
         self._metrics.worker_busy(link.device, message.seconds)
-        if self._spare_time is not None:
-            if self._spare_time.took(link, batch, message, now):
-                self.pump()
-                return
-            self._spare_time.served(now)
+        if self._spare_time is not None and self._spare_time.took(link, batch, message, now):
+            self.pump()
+            return
         shape = self._shape(link, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
