@@ -9,28 +9,23 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch, Batcher, Unfit, WaitUntil
+from trimtab_engine.batching.batch import Batch, Unfit, WaitUntil
+from trimtab_engine.batching.latency_model import LatencyModel, shape_of
+from trimtab_engine.batching.rule import Batcher, Drop, DropReason
 from trimtab_engine.context import Context
-from trimtab_engine.errors import (
-    DeadlineExpired,
-    EngineError,
-    MemoryPressure,
-    ModelFailed,
-    OutOfMemory,
-    PoisonRequest,
-    WorkerDied,
-)
+from trimtab_engine.drops import error_of
+from trimtab_engine.errors import EngineError, MemoryPressure, ModelFailed, OutOfMemory, PoisonRequest, WorkerDied
 from trimtab_engine.jobs import Answer, Item, Job, input_key
 from trimtab_engine.memory.guard import MemoryGuard, PassShape
 from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.poison import PoisonInputs
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.spare_time import SpareTime
@@ -38,8 +33,6 @@ from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
-_MAX_POISON_KEYS = 1024
-_POISON_SECONDS = 600.0  # two unlucky deaths must not refuse an input for ever
 _SMOOTHING = 0.2
 
 
@@ -62,18 +55,19 @@ class Dispatcher:
         self._log = context.log
         self._live = live
         self._answered = answered  # hears of each cacheable answer
-        self._batcher = Batcher()
+        self._latency = LatencyModel()
+        self._batcher = Batcher(self._latency)
         self._guard = guard
         self._split = SplitBatches()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._seconds_per_item = 0.0
-        self._poison: OrderedDict[bytes, float] = OrderedDict()
+        self._poison = PoisonInputs()
         self._first_ready_at: float | None = None
         self.variants = ServedVariants(context.description.name, context.settings, lambda: self.signature, self._log)
         self._spare_time = SpareTime(self.variants, context.description.name)
-        events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
-        self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
+        hears = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
+        self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, hears)]
 
     @property
     def queued_items(self) -> int:
@@ -130,7 +124,8 @@ class Dispatcher:
     def submit(self, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
         items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
-        if self._poison and any(map(self._is_poison, items)):
+        now = time.monotonic()
+        if self._poison and any(self._poison.holds(self._row_key(item), now) for item in items):
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
         self._batcher.add(items)
@@ -150,8 +145,8 @@ class Dispatcher:
     def pump(self) -> None:
         """Expire, then give every idle worker a batch, then set the timer for what comes next."""
         now = time.monotonic()
-        for job in self._batcher.expire(now) + self._split.expire(now):
-            job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
+        self._drop(self._batcher.expire(now))
+        self._drop([Drop(job, DropReason.EXPIRED) for job in self._split.expire(now)])
         wake_at = min(self._batcher.earliest_deadline, self._split.earliest_deadline)
         for link in self._links:
             if link.idle:
@@ -163,6 +158,7 @@ class Dispatcher:
         if self._spare_time.start(link, now, waiting=self.queued_items > 0):
             return math.inf
         live = self._within(link, self._live())
+        self._drop(self._batcher.give_up(now, live))
 
         def most_items(length: int) -> int:
             return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
@@ -177,6 +173,11 @@ class Dispatcher:
             return decision.time
         return self._spare_time.quiet_at(now)
 
+    def _drop(self, drops: list[Drop]) -> None:
+        for drop in drops:
+            self._metrics.drops[drop.reason].inc()
+            drop.job.fail(error_of(drop.reason, self.retry_after_seconds(1)))
+
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
         for item in batch.items:
@@ -189,8 +190,8 @@ class Dispatcher:
         link.run(batch, self._description.name, self.variants.in_force, measure)
 
     def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
-        longest = max(item.length for item in batch.items)
-        return PassShape(link.device, self._description.name, len(batch.items), longest)
+        rows, _, longest = shape_of([item.length for item in batch.items])
+        return PassShape(link.device, self._description.name, rows, longest)
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
@@ -218,7 +219,6 @@ class Dispatcher:
         if self._spare_time.took(link, batch, message, now):
             self.pump()
             return
-        self._spare_time.served(now)
         shape = self._shape(link, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
@@ -237,6 +237,7 @@ class Dispatcher:
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)
+        self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
         per_item = message.seconds / len(batch.items)
         rate = self._seconds_per_item
         self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
@@ -286,14 +287,8 @@ class Dispatcher:
 
     def _condemn(self, item: Item) -> None:
         key = self._row_key(item)
-        self._poison[key] = time.monotonic()
+        self._poison.add(key, time.monotonic())
         self._log.event("poison_request", key=key.hex())
-        while len(self._poison) > _MAX_POISON_KEYS:
-            self._poison.popitem(last=False)
-
-    def _is_poison(self, item: Item) -> bool:
-        since = self._poison.get(self._row_key(item))
-        return since is not None and time.monotonic() - since < _POISON_SECONDS
 
     def _row_key(self, item: Item) -> bytes:
         return input_key(self._description.name, self._description.version, item.row)

@@ -103,6 +103,13 @@ class DeadlineExpired(EngineError):
     outcome = Outcome.EXPIRED
 
 
+class DeadlineUnreachable(EngineError):
+    """A model pass takes longer than is left until the deadline: none was spent."""
+
+    status = 504
+    outcome = Outcome.EXPIRED
+
+
 class _RetryLater(EngineError):
     """A refusal that says when to come back, in whole seconds."""
 
@@ -119,6 +126,13 @@ class QueueFull(_RetryLater):
     """The queue has no room for the items of this request."""
 
     status = 429
+    outcome = Outcome.REJECTED
+
+
+class Overloaded(_RetryLater):
+    """More waits than can be served in time, and without this request the others leave faster."""
+
+    status = 503
     outcome = Outcome.REJECTED
 
 

@@ -43,6 +43,12 @@ METRICS: tuple[MetricSpec, ...] = (
     ),
     MetricSpec("trimtab_engine_batch_seconds", "histogram", ("model",), "One pass through the model.", SECONDS_BUCKETS),
     MetricSpec("trimtab_engine_batch_size", "histogram", ("model",), "Items per batch.", SIZE_BUCKETS),
+    MetricSpec(
+        "trimtab_engine_drops_total",
+        "counter",
+        ("model", "reason"),
+        "Requests that left the queue unanswered: expired, unreachable (a pass takes longer than is left), overloaded.",
+    ),
     MetricSpec("trimtab_engine_queue_requests", "gauge", ("model",), "Items that wait for a batch."),
     MetricSpec("trimtab_engine_queue_limit_requests", "gauge", ("model",), "Items that may wait; more are refused."),
     MetricSpec("trimtab_engine_inflight_requests", "gauge", ("model",), "Items in a batch now."),

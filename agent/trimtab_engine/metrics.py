@@ -8,6 +8,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
+from trimtab_engine.batching.rule import DropReason
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.metric_table import METRICS, MetricSpec
@@ -95,6 +96,7 @@ class EngineMetrics:
         self.queue_seconds = histogram("queue_seconds")
         self.batch_seconds = histogram("batch_seconds")
         self.batch_size = histogram("batch_size")
+        self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
         self.queue_requests = gauge("queue_requests").labels(model)
         self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
         self.inflight_requests = gauge("inflight_requests").labels(model)
@@ -112,8 +114,8 @@ class EngineMetrics:
         self.memory = MemoryMetrics(gauge, counter, model)
         self.waste = WasteLedger(counter("waste_seconds_total"), model)
         self._errors = counter("errors_total")
-        states, changes = gauge("agent_state"), counter("settings_changes_total")
-        self.link = LinkMetrics(states, changes, gauge("settings_generation"), gauge("settings_applied"))
+        settings = gauge("settings_generation"), gauge("settings_applied")
+        self.link = LinkMetrics(gauge("agent_state"), counter("settings_changes_total"), *settings)
         self._model = model
         self._cache_rule = gauge("cache_rule")
         self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")

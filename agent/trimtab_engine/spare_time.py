@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch
+from trimtab_engine.batching.batch import Batch
 from trimtab_engine.chores import (
     QUIET_SECONDS,
     Answered,
@@ -43,10 +43,6 @@ class SpareTime:
         quiet_at = self._served_at + QUIET_SECONDS
         return quiet_at if quiet_at > now else math.inf
 
-    def served(self, now: float) -> None:
-        """Hear that a batch of requests has ended."""
-        self._served_at = now
-
     def start(self, link: WorkerLink, now: float, waiting: bool) -> bool:
         """Give this idle worker a chore, when there is one and it may be done now; `waiting`: requests wait."""
         if self._chore is not None:
@@ -70,8 +66,9 @@ class SpareTime:
         self._end(Answered(message, now - self._begun_at), now)
 
     def took(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed, now: float) -> bool:
-        """Take the result of a batch if it is ours."""
+        """Take the result of a batch if it is ours; else requests were served a moment ago."""
         if batch is not self._batch:
+            self._served_at = now
             return False
         if isinstance(message, wire.BatchFailed):
             self._end(ChoreFailed(message.kind, message.seconds), now)

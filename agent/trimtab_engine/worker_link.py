@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch
+from trimtab_engine.batching.batch import Batch
 from trimtab_engine.context import Context
 from trimtab_engine.packing import cut, pack
 from trimtab_engine.signature import Signature

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from trimtab_engine.batcher import Batch, Unfit, batch_of
+from trimtab_engine.batching.batch import Batch, Unfit, batch_of
 from trimtab_engine.jobs import Item, Job
 
 

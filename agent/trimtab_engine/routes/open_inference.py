@@ -153,16 +153,13 @@ def _split(request: Request) -> tuple[InferBody, bytes]:
 
 
 def _budget_seconds(request: Request, body: InferBody) -> float | None:
-    """Read the header, else the parameter `timeout` (microseconds, 0 = none) as Triton has it."""
-    from_header = request_headers.budget_seconds(request)
+    """Read the headers and the parameter `timeout` (microseconds, 0 = none) as Triton has it."""
     timeout = (body.parameters or {}).get("timeout")
     if timeout is not None and (
         isinstance(timeout, bool) or not isinstance(timeout, int) or not 0 <= timeout <= _MAX_TIMEOUT_MICROSECONDS
     ):
         raise BadRequest(f"parameter timeout is {timeout!r}; accepted are whole microseconds from 0 (none) to 24 h")
-    if from_header is not None:
-        return from_header
-    return timeout / 1e6 if timeout else None
+    return request_headers.budget_seconds(request, timeout / 1e6 if timeout else None)
 
 
 def _priority(request: Request, body: InferBody) -> int:

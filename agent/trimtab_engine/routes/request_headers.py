@@ -8,26 +8,38 @@ from trimtab_engine.errors import BadRequest, UnsupportedEncoding
 from trimtab_engine.http_message import Request
 
 DEADLINE_HEADER = "trimtab-deadline-ms"
+PROXY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"  # when Envoy gives up; clients cannot know it
 PRIORITY_HEADER = "trimtab-priority"
 MAX_PRIORITY = 9
 _MAX_BUDGET_SECONDS = 86400.0
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
-def budget_seconds(request: Request) -> float | None:
-    """Read the time budget from its first byte on, in seconds; 0 or less = already past; None = not given.
+def budget_seconds(request: Request, asked_seconds: float | None = None) -> float | None:
+    """Return the time budget from the first byte on, in seconds; 0 or less = already past; None = not given.
+
+    Our header wins; else the shorter of `asked_seconds`, which the protocol's body gave, and the proxy's timeout.
 
     Raises:
         BadRequest: not a plain decimal number.
     """
     text = request.header(DEADLINE_HEADER.encode())
     if text is None:
-        return None
+        given = [seconds for seconds in (asked_seconds, _proxy_timeout_seconds(request)) if seconds is not None]
+        return min(given, default=None)
     if not _DECIMAL.fullmatch(text):
         raise BadRequest(
             f"header {DEADLINE_HEADER} is {text[:40]!r}; accepted is a number of milliseconds, such as 250"
         )
     return min(float(text) / 1000, _MAX_BUDGET_SECONDS)
+
+
+def _proxy_timeout_seconds(request: Request) -> float | None:
+    """Read the proxy's header; one that is not a positive number is no fault of the client, and not used."""
+    text = request.header(PROXY_TIMEOUT_HEADER.encode())
+    if text is None or not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        return None
+    return min(int(text) / 1000, _MAX_BUDGET_SECONDS)
 
 
 def priority(request: Request) -> int | None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.batching.batch import Batch, WaitUntil
+from trimtab_engine.batching.latency_model import LatencyModel
+from trimtab_engine.batching.rule import Batcher
 from trimtab_engine.jobs import Item, Job, TokenRow
 from trimtab_engine.settings import LiveSettings
 
@@ -43,7 +45,7 @@ settings = st.builds(
 def test_every_item_leaves_once_in_order_in_time_and_in_batches_of_at_most_the_maximum(
     requests: list[tuple[int, int, float]], live: LiveSettings
 ) -> None:
-    batcher, now, put_in, taken = Batcher(), 0.0, [], []
+    batcher, now, put_in, taken = Batcher(LatencyModel()), 0.0, [], []
 
     def serve_until(end: float) -> None:
         """An always idle worker: asks at each moment that the batcher itself names."""
@@ -83,7 +85,7 @@ def test_every_item_leaves_once_in_order_in_time_and_in_batches_of_at_most_the_m
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 8))
 def test_lower_priority_numbers_leave_first(priorities: list[int], size: int) -> None:
-    batcher = Batcher()
+    batcher = Batcher(LatencyModel())
     for priority in priorities:
         batcher.add(items_of(a_job(priority=priority)))
     live, left = LiveSettings(max_batch_size=size, max_queue_delay_seconds=0.0), []
@@ -94,29 +96,29 @@ def test_lower_priority_numbers_leave_first(priorities: list[int], size: int) ->
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(1, 4)), max_size=20), st.floats(0, 10))
 def test_expire_takes_exactly_the_jobs_whose_deadline_has_passed(jobs: list[tuple[float, int]], now: float) -> None:
-    batcher = Batcher()
+    batcher = Batcher(LatencyModel())
     made = [a_job(size, deadline=deadline) for deadline, size in jobs]
     for job in made:
         batcher.add(items_of(job))
     expired = batcher.expire(now)
-    assert sorted(map(id, expired)) == sorted(id(job) for job in made if job.deadline <= now)
+    assert sorted(id(drop.job) for drop in expired) == sorted(id(job) for job in made if job.deadline <= now)
     assert len(batcher) == sum(len(job.answers) for job in made if job.deadline > now)
     assert batcher.earliest_deadline == min((job.deadline for job in made if job.deadline > now), default=float("inf"))
 
 
 def test_an_empty_queue_gives_nothing() -> None:
-    assert Batcher().next_batch(0.0, LiveSettings(), any_number) is None
+    assert Batcher(LatencyModel()).next_batch(0.0, LiveSettings(), any_number) is None
 
 
 def test_a_lone_item_waits_for_the_delay_and_then_goes() -> None:
-    batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.005)
+    batcher, live = Batcher(LatencyModel()), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.005)
     batcher.add(items_of(a_job(), at=10.0))
     assert batcher.next_batch(10.001, live, any_number) == WaitUntil(10.005)
     assert isinstance(batcher.next_batch(10.005, live, any_number), Batch)
 
 
 def test_a_full_batch_goes_at_once() -> None:
-    batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=1.0)
+    batcher, live = Batcher(LatencyModel()), LiveSettings(max_batch_size=4, max_queue_delay_seconds=1.0)
     batcher.add(items_of(a_job(4)))
     decision = batcher.next_batch(0.0, live, any_number)
     assert isinstance(decision, Batch)
@@ -124,7 +126,7 @@ def test_a_full_batch_goes_at_once() -> None:
 
 
 def test_a_request_larger_than_the_maximum_is_split() -> None:
-    batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.0)
+    batcher, live = Batcher(LatencyModel()), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.0)
     batcher.add(items_of(a_job(10)))
     sizes = []
     while isinstance(decision := batcher.next_batch(0.0, live, any_number), Batch):
@@ -133,7 +135,7 @@ def test_a_request_larger_than_the_maximum_is_split() -> None:
 
 
 def test_a_setting_changed_between_two_batches_holds_for_the_next() -> None:
-    batcher = Batcher()
+    batcher = Batcher(LatencyModel())
     batcher.add(items_of(a_job(10)))
     sizes = []
     for size in (2, 5, 1):
@@ -144,7 +146,7 @@ def test_a_setting_changed_between_two_batches_holds_for_the_next() -> None:
 
 
 def test_an_item_tried_again_runs_alone_and_first() -> None:
-    batcher, live = Batcher(), LiveSettings(max_batch_size=8, max_queue_delay_seconds=0.0)
+    batcher, live = Batcher(LatencyModel()), LiveSettings(max_batch_size=8, max_queue_delay_seconds=0.0)
     batcher.add(items_of(a_job(3)))
     (again,) = items_of(a_job())
     batcher.add_alone(again)
@@ -156,7 +158,7 @@ def test_an_item_tried_again_runs_alone_and_first() -> None:
 
 @pytest.mark.parametrize("alone", [False, True], ids=["queued", "to be tried again"])
 def test_a_discarded_job_leaves_and_its_neighbours_stay(alone: bool) -> None:
-    batcher, gone, stays = Batcher(), a_job(2), a_job(2)
+    batcher, gone, stays = Batcher(LatencyModel()), a_job(2), a_job(2)
     for job in (gone, stays):
         for item in items_of(job):
             if alone:

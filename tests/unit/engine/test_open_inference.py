@@ -227,6 +227,11 @@ def test_no_data_makes_the_tensor_parser_fail_otherwise(data: object, name: str,
         ({}, {"timeout": 2000}, 0.002),
         ({}, {"timeout": 0}, None),
         ({"trimtab_deadline_ms": "250"}, {"timeout": 2000}, 0.25),
+        ({"x_envoy_expected_rq_timeout_ms": "40"}, {}, 0.04),
+        ({"x_envoy_expected_rq_timeout_ms": "40", "trimtab_deadline_ms": "250"}, {}, 0.25),
+        ({"x_envoy_expected_rq_timeout_ms": "15000"}, {"timeout": 2000}, 0.002),
+        ({"x_envoy_expected_rq_timeout_ms": "1"}, {"timeout": 2000}, 0.001),
+        ({"x_envoy_expected_rq_timeout_ms": "never"}, {}, None),
     ],
 )
 def test_the_deadline_comes_from_the_header_else_the_parameter(

@@ -9,7 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_engine.batcher import Batch, Batcher, Unfit
+from trimtab_engine.batching.batch import Batch, Unfit
+from trimtab_engine.batching.latency_model import LatencyModel
+from trimtab_engine.batching.rule import Batcher
 from trimtab_engine.errors import DeadlineExpired, EngineError, MemoryPressure, OutOfMemory
 from trimtab_engine.jobs import Answer, Item, Job, TokenRow
 from trimtab_engine.memory.pass_memory import PassMemory
@@ -34,7 +36,7 @@ class FakeWorld:
     """A queue, and a device that runs out of memory beyond so many padded tokens."""
 
     def __init__(self, capacity_tokens: int, predicted_tokens: int) -> None:
-        self.batcher, self.split, self.memory = Batcher(), SplitBatches(), PassMemory()
+        self.batcher, self.split, self.memory = Batcher(LatencyModel()), SplitBatches(), PassMemory()
         self._capacity_tokens = capacity_tokens
         self._predicted_tokens = predicted_tokens
 

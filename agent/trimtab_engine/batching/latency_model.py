@@ -1,0 +1,187 @@
+"""How long a batch will take, learned from those that ran: against its size, its tokens and its padded length.
+
+    T = (a + c*n + d*tokens + e*n*longest^2) * correction(n) * (1 + margin)
+
+The four costs are those of a pass, a row, a token and of attention, which pays for padding; none is negative. They are
+fitted by least squares on relative errors, robustly (a stall moves nothing), the newest batches weighing most. The
+correction is the median ratio of observed to fitted time of batches of about this size, made monotone (pool adjacent
+violators), so that steps which no line describes are followed. The margin is the 95th percentile of observed over
+predicted, less one, from 0 to 0.5. No clock: the age of a batch counts in batches.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+_PER_SIZE = 21  # batches of about one size that are remembered
+_FRESH_BATCHES = 256  # older ones no longer count
+_HALF_LIFE_BATCHES = 32.0
+_CORRECTED_BY_BATCHES = 64  # the newest; older ones may be of a device that was faster
+_FEWEST = 3  # batches before anything is predicted
+_FEWEST_OF_A_SIZE = 5  # before its median corrects the fit
+_REFIT_EVERY = 8
+_ROBUST_STEPS = 3
+_ROBUST_ERROR = 0.1  # relative errors beyond this pull less
+_RECENT = 64  # batches that the margin is taken from
+_MARGIN_QUANTILE = 0.95
+_LARGEST_MARGIN = 0.5
+_ANCHOR = 0.02  # how strongly what the batches do not tell apart stays at what it was
+
+_Vector = NDArray[np.float64]
+
+
+class Shape(NamedTuple):
+    """What a batch's time depends on: rows, tokens without padding, and the longest row's tokens."""
+
+    rows: int
+    tokens: int
+    longest: int
+
+    @property
+    def padded_tokens(self) -> int:
+        """Tokens of the dense batch."""
+        return self.rows * self.longest
+
+    def plus(self, length: int) -> Shape:
+        """Return the shape with one more row."""
+        return Shape(self.rows + 1, self.tokens + length, max(self.longest, length))
+
+
+def shape_of(lengths: Sequence[int]) -> Shape:
+    """Return the shape of a batch of rows of these lengths (tokens)."""
+    return Shape(len(lengths), sum(lengths), max(lengths))
+
+
+class _Seen(NamedTuple):
+    shape: Shape
+    seconds: float
+    number: int
+
+
+class LatencyModel:
+    """Of one model's variant on one device."""
+
+    def __init__(self) -> None:
+        self._seen: list[deque[_Seen]] = [deque(maxlen=_PER_SIZE) for _ in _SIZES]
+        self._count = 0
+        self._longest = 0
+        self._costs: _Vector | None = None
+        self._per_pass = self._per_row = self._per_token = self._per_square = 0.0
+        self._corrections = [1.0] * len(_SIZES)
+        self._ratios: deque[float] = deque(maxlen=_RECENT)
+        self._margin = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether anything can be predicted yet."""
+        return self._costs is not None
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row seen."""
+        return self._longest
+
+    def expect(self, shape: Shape) -> float:
+        """Return the likely seconds of a batch; 0 while nothing is known."""
+        rows, tokens, longest = shape
+        fitted = self._per_pass + self._per_row * rows + self._per_token * tokens
+        return (fitted + self._per_square * rows * longest * longest) * self._corrections[_size_class(rows)]
+
+    def bound(self, shape: Shape) -> float:
+        """Return seconds that a batch rarely exceeds (one in twenty): `expect` and the margin."""
+        return self.expect(shape) * (1.0 + self._margin)
+
+    def observe(self, shape: Shape, seconds: float) -> None:
+        """Learn from a batch that ran."""
+        expected = self.expect(shape)
+        if expected > 0.0:
+            self._ratios.append(seconds / expected)
+        self._count += 1
+        self._longest = max(self._longest, shape.longest)
+        self._seen[_size_class(shape.rows)].append(_Seen(shape, seconds, self._count))
+        if self._count >= _FEWEST and (self._count < 2 * _REFIT_EVERY or self._count % _REFIT_EVERY == 0):
+            self._refit()
+
+    def _refit(self) -> None:
+        fresh = [seen for of_size in self._seen for seen in of_size if seen.number > self._count - _FRESH_BATCHES]
+        features = np.array([_features(seen.shape) for seen in fresh])
+        seconds = np.array([seen.seconds for seen in fresh])
+        ages = self._count - np.array([seen.number for seen in fresh], dtype=np.float64)
+        self._costs = _fit(features, seconds, 0.5 ** (ages / _HALF_LIFE_BATCHES), self._costs)
+        self._per_pass, self._per_row, self._per_token, self._per_square = self._costs.tolist()
+        classes = np.array([_size_class(seen.shape.rows) for seen in fresh])
+        new = ages < _CORRECTED_BY_BATCHES
+        self._correct(classes[new], (seconds / (features @ self._costs))[new])
+        if len(self._ratios) >= _FEWEST_OF_A_SIZE:
+            high = float(np.quantile(np.array(self._ratios), _MARGIN_QUANTILE))
+            self._margin = min(max(high - 1.0, 0.0), _LARGEST_MARGIN)
+
+    def _correct(self, classes: NDArray[np.int64], ratios: _Vector) -> None:
+        known = [c for c in range(len(_SIZES)) if np.count_nonzero(classes == c) >= _FEWEST_OF_A_SIZE]
+        self._corrections = [1.0] * len(_SIZES)
+        if not known:
+            return
+        lines = [self._per_pass + (self._per_row + self._per_token) * _SIZES[c] for c in known]
+        medians = [line * float(np.median(ratios[classes == c])) for c, line in zip(known, lines, strict=True)]
+        for c, line, seconds in zip(known, lines, _isotonic(medians), strict=True):
+            if line > 0.0:
+                self._corrections[c] = seconds / line
+
+
+def _size_class(rows: int) -> int:
+    return min(bisect_left(_SIZES, rows), len(_SIZES) - 1)
+
+
+def _features(shape: Shape) -> tuple[float, float, float, float]:
+    return 1.0, float(shape.rows), float(shape.tokens), float(shape.rows * shape.longest**2)
+
+
+def _fit(features: _Vector, seconds: _Vector, weights: _Vector, before: _Vector | None) -> _Vector:
+    """Least squares on relative errors with costs >= 0, re-weighted so that outliers pull with a bounded force."""
+    relative = features / seconds[:, None]
+    scales = relative.mean(axis=0)
+    anchor = 1.0 / features.shape[1] if before is None else before * scales  # shares of a batch's time
+    strength = math.sqrt(_ANCHOR * float(weights.sum()))
+    pull = weights
+    costs = np.zeros(features.shape[1])
+    for _ in range(_ROBUST_STEPS):
+        root = np.sqrt(pull)[:, None]
+        left = np.vstack([relative / scales * root, np.eye(len(scales)) * strength])
+        right = np.concatenate([root[:, 0], np.broadcast_to(anchor, len(scales)) * strength])
+        costs = _non_negative(left, right) / scales
+        errors = np.abs(relative @ costs - 1.0)
+        pull = weights * np.minimum(1.0, _ROBUST_ERROR / np.maximum(errors, 1e-9))
+    return costs
+
+
+def _non_negative(left: _Vector, right: _Vector) -> _Vector:
+    """Solve least squares with every unknown >= 0, by leaving out what would be negative, the worst first."""
+    kept = list(range(left.shape[1]))
+    solution = np.zeros(left.shape[1])
+    while kept:
+        found = np.linalg.lstsq(left[:, kept], right, rcond=None)[0]
+        if found.min() >= 0.0:
+            solution[kept] = found
+            break
+        del kept[int(found.argmin())]
+    return solution
+
+
+def _isotonic(values: Sequence[float]) -> list[float]:
+    """Return the closest non-decreasing sequence (pool adjacent violators, equal weights)."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        mean, size = value, 1
+        while pools and pools[-1][0] > mean:
+            before, count = pools.pop()
+            mean, size = (before * count + mean * size) / (count + size), size + count
+        pools.append((mean, size))
+    return [mean for mean, size in pools for _ in range(size)]

@@ -1,0 +1,126 @@
+"""What the rule drops and what it keeps, on a model that has learned 4 ms a pass and 0.4 ms a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.batching import LARGEST, Constants, Cork, Fixed, Ours, answered_in_time, goodput, poisson
+from trimtab_engine.batching.batch import Batch
+from trimtab_engine.batching.latency_model import LatencyModel, Shape
+from trimtab_engine.batching.rule import Batcher, DropReason
+from trimtab_engine.jobs import Item, Job, TokenRow
+from trimtab_engine.settings import LiveSettings
+
+ROW = TokenRow(np.array([1], dtype=np.int32))
+CONSTANTS = Constants()
+GREEDY = LiveSettings(max_batch_size=32, max_queue_delay_seconds=0.0)
+
+
+def add(batcher: Batcher, deadline: float, priority: int = 0, received_at: float = 0.0) -> Item:
+    item = Item(Job(1, received_at, deadline, priority, lambda _: None), 0, ROW, None, received_at)
+    batcher.add([item])
+    return item
+
+
+waiting = st.lists(st.tuples(st.floats(0.001, 0.1), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+@given(waiting)
+def test_what_waits_is_dropped_or_leaves_in_a_batch_once_and_a_batch_keeps_its_deadlines_when_any_could(
+    items: list[tuple[float, int]],
+) -> None:
+    batcher = Batcher(CONSTANTS)
+    put_in = [add(batcher, deadline, priority) for deadline, priority in items]
+    left: list[int] = []
+    while len(batcher):
+        left += [id(drop.job) for drop in batcher.give_up(0.0, GREEDY)]
+        decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
+        if isinstance(decision, Batch):
+            left += [id(item.job) for item in decision.items]
+            seconds = CONSTANTS.bound(Shape(len(decision.items), len(decision.items), 1))
+            assert len(decision.items) == 1 or seconds <= min(item.job.deadline for item in decision.items)
+    assert sorted(left) == sorted(id(item.job) for item in put_in)
+
+
+def test_a_request_that_a_pass_cannot_serve_in_time_is_dropped_before_work_and_a_fresh_one_is_always_tried() -> None:
+    batcher = Batcher(CONSTANTS)
+    add(batcher, deadline=1.003, received_at=0.0)
+    assert [drop.reason for drop in batcher.give_up(1.0, GREEDY)] == [DropReason.UNREACHABLE]
+    add(batcher, deadline=1.003, received_at=1.0)  # its whole budget is less than a pass
+    assert batcher.give_up(1.0, GREEDY) == []
+
+
+def test_a_head_that_forces_small_batches_gives_way_only_when_not_all_can_be_served() -> None:
+    batcher = Batcher(CONSTANTS)
+    add(batcher, deadline=0.0055)
+    for _ in range(60):
+        add(batcher, deadline=0.0300)
+    assert [drop.reason for drop in batcher.give_up(0.0, GREEDY)] == [DropReason.OVERLOADED]
+    roomy = Batcher(CONSTANTS)
+    add(roomy, deadline=0.0055)
+    for _ in range(10):
+        add(roomy, deadline=0.0300)
+    assert roomy.give_up(0.0, GREEDY) == []
+
+
+def test_a_low_priority_is_slow_but_never_starved() -> None:
+    batcher, live = Batcher(LatencyModel()), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.0)
+    patient = add(batcher, deadline=1e9, priority=9)
+    for turn in range(40):
+        for _ in range(4):
+            add(batcher, deadline=1e9)
+        decision = batcher.next_batch(1.0, live, lambda _: LARGEST)
+        assert isinstance(decision, Batch)
+        if patient in decision.items:
+            assert turn >= 10
+            return
+    pytest.fail("it waited for ever")
+
+
+def test_one_stall_does_not_make_the_model_refuse_everything() -> None:
+    arrivals = poisson(800.0, 6.0, 1)
+    stalled = answered_in_time(Ours(), arrivals, lambda at: 12.0 if 2.0 < at < 2.02 else 1.0)
+    assert stalled >= 0.96 * answered_in_time(Ours(), arrivals)
+
+
+@pytest.mark.parametrize(("load", "floor"), [(1.3, 0.90), (1.5, 0.88)])
+def test_overload_costs_little_of_the_saturation_rate_where_a_rule_that_never_refuses_collapses(
+    load: float, floor: float
+) -> None:
+    assert goodput(Ours, load, 5.0) >= floor
+    assert goodput(Ours, load, 5.0) >= goodput(Cork, load, 5.0) - 0.04
+    assert goodput(Fixed, load, 5.0) < 0.1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.0005, 0.01), st.floats(0.0001, 0.002), st.floats(0.0, 0.0001))
+def test_times_of_sizes_and_lengths_are_learned(per_pass: float, per_row: float, per_token: float) -> None:
+    latency, draw = LatencyModel(), np.random.default_rng(1)
+
+    def truth(shape: Shape) -> float:
+        return per_pass + per_row * shape.rows + per_token * shape.tokens
+
+    def a_shape() -> Shape:
+        lengths = draw.integers(8, 256, int(draw.integers(1, 33)))
+        return Shape(len(lengths), int(lengths.sum()), int(lengths.max()))
+
+    assert not latency.known
+    for _ in range(200):
+        shape = a_shape()
+        latency.observe(shape, truth(shape) * draw.normal(1.0, 0.03))
+    for _ in range(20):
+        shape = a_shape()
+        assert latency.expect(shape) == pytest.approx(truth(shape), rel=0.15)
+        assert latency.bound(shape) >= latency.expect(shape)
+
+
+def test_a_device_that_slows_down_is_followed() -> None:
+    latency = LatencyModel()
+    for factor in (1.0, 1.6):
+        for turn in range(120):
+            rows = 1 + turn % 16
+            latency.observe(Shape(rows, rows, 1), factor * (0.004 + 0.0004 * rows))
+    assert latency.expect(Shape(8, 8, 1)) == pytest.approx(1.6 * 0.0072, rel=0.1)
