@@ -13,6 +13,6 @@ def shuffled_rounds(contenders: Sequence[str], rounds: int, *, seed: int) -> lis
 
 
 def mirrored_rounds(contenders: Sequence[str], rounds: int, *, seed: int) -> list[list[str]]:
-    """Return rounds whose order is turned round in every second one: A B B A for two, so that a steady drift cancels."""
+    """Return rounds, every second one in the reverse order (A B B A for two), so that a steady drift cancels."""
     drawn = shuffled_rounds(contenders, (rounds + 1) // 2, seed=seed)
     return [order for each in drawn for order in (each, each[::-1])][:rounds]

@@ -1,4 +1,4 @@
-"""The highest rate that a contender holds, by a weighted staircase of its own. Pure."""
+"""The highest rate that a contender holds, by a staircase of its own. Pure."""
 
 from __future__ import annotations
 

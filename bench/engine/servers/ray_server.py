@@ -43,6 +43,6 @@ if __name__ == "__main__":
         http_options=HTTPOptions(host="127.0.0.1", port=OPTIONS.port, request_timeout_s=OPTIONS.timeout_seconds),
         logging_config={"log_level": "ERROR", "enable_access_log": False},
     )
-    serve.run(Model.bind(), name="bench", route_prefix="/")
+    serve.run(Model.bind(), name="bench", route_prefix="/")  # type: ignore[attr-defined]
     print(f"serving, process {os.getpid()}", flush=True)
     signal.pause()
