@@ -7,7 +7,7 @@ from typing import Protocol
 
 from trimtab_engine.jobs import Answer
 
-# Python's own cost of one entry beside the vector: key, bytes and tuple headers, two dictionary slots and the linked
+# Python's own cost of one entry beside the answer: key, bytes and tuple headers, two dictionary slots and the linked
 # list node. tests/unit/engine/test_cache.py compares it with tracemalloc.
 ENTRY_OVERHEAD_BYTES = 512
 
@@ -108,4 +108,4 @@ class ResponseCache:
 
 def entry_bytes(answer: Answer) -> int:
     """Return what one entry is charged with."""
-    return len(answer.vector) + ENTRY_OVERHEAD_BYTES
+    return len(answer.data) + ENTRY_OVERHEAD_BYTES

@@ -11,6 +11,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from trimtab_engine import wire
 from trimtab_engine.batcher import Batch, Batcher, WaitUntil
@@ -26,6 +27,7 @@ from trimtab_engine.errors import (
 from trimtab_engine.jobs import Answer, Item, Job, input_key
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -125,7 +127,7 @@ class Dispatcher:
         for link in self._links:
             if not link.idle:
                 continue
-            decision = self._batcher.next_batch(now, self._live())
+            decision = self._batcher.next_batch(now, self._within(link, self._live()))
             if isinstance(decision, Batch):
                 self._run(link, decision, now)
             elif isinstance(decision, WaitUntil):
@@ -140,7 +142,12 @@ class Dispatcher:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        link.run(batch)
+        link.run(batch, self._description.name, wire.BASE_VARIANT)
+
+    def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
+        """Bound the batch by what the slot takes; only rows of megabytes come near it."""
+        rows = rows_that_fit(link.signatures[self._description.name])
+        return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _wake(self, wake_at: float, now: float) -> None:
         if self._timer is not None:
@@ -162,20 +169,21 @@ class Dispatcher:
         if isinstance(message, wire.BatchFailed):
             self._pass_failed(batch, message)
         else:
-            self._pass_done(batch, message, link.vectors(len(batch.items)))
+            answers = link.answers(batch, self._description.name, message)
+            self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
         self.pump()
 
-    def _pass_done(self, batch: Batch, message: wire.BatchDone, vectors: list[bytes]) -> None:
+    def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
         self._metrics.batch_seconds.observe(message.seconds)
         per_item = message.seconds / len(batch.items)
         rate = self._seconds_per_item
         self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
         bad_rows = set(message.bad_rows)
-        for row, (item, vector) in enumerate(zip(batch.items, vectors, strict=True)):
+        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
             if row in bad_rows:
                 self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
                 continue
-            answer = Answer(vector, len(item.row.ids))
+            answer = Answer(data, item.length, version)
             if item.key is not None:
                 self._answered(item.key, answer)
             item.job.answer(item.index, answer)

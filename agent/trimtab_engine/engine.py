@@ -12,7 +12,7 @@ from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
 from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
 from trimtab_engine.first_settings import FirstSettings
-from trimtab_engine.jobs import InferenceInputs, Item, Job, TokenRow, input_key
+from trimtab_engine.jobs import InferenceInputs, Item, Job, Row, TokenRow, input_key
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.repeats import RepeatSample
 from trimtab_engine.settings import LiveSettings
@@ -168,7 +168,7 @@ class Engine:
             raise DeadlinePast("the deadline had passed when the request was read; no work was begun")
         return deadline
 
-    def _look_up(self, rows: Sequence[str | TokenRow], job: Job) -> list[bytes | None]:
+    def _look_up(self, rows: Sequence[str | Row], job: Job) -> list[bytes | None]:
         if not self._cache.enabled:
             return [None] * len(rows)
         keys: list[bytes | None] = []
@@ -190,10 +190,10 @@ class Engine:
                 self._dispatcher.retry_after_seconds(items),
             )
 
-    def _tokenize(self, job: Job, missing: list[tuple[int, str | TokenRow, bytes | None]]) -> None:
+    def _tokenize(self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]) -> None:
         texts = [row for _, row, _ in missing if isinstance(row, str)]
 
-        def submit(rows: list[TokenRow]) -> None:
+        def submit(rows: Sequence[Row]) -> None:
             self._dispatcher.submit(
                 [
                     Item(job, index, row, key, job.enqueued_at)
@@ -202,13 +202,13 @@ class Engine:
             )
 
         if not texts:
-            submit([row for _, row, _ in missing if isinstance(row, TokenRow)])
+            submit([row for _, row, _ in missing if not isinstance(row, str)])
         elif sum(map(len, texts)) <= _INLINE_CHARACTERS:
             submit(self._tokenizer.encode(texts))
         else:
             self._tokenize_in_thread(job, texts, submit)
 
-    def _tokenize_in_thread(self, job: Job, texts: list[str], submit: Callable[[list[TokenRow]], None]) -> None:
+    def _tokenize_in_thread(self, job: Job, texts: list[str], submit: Callable[[Sequence[Row]], None]) -> None:
         def done(future: asyncio.Future[list[TokenRow]]) -> None:
             self._tokenizing -= len(texts)
             error = None if future.cancelled() else future.exception()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab_engine.errors import EngineError
+
+_EVERY_TOKEN = np.ones((), np.uint8)  # spreads over a whole row
 
 
 class TokenRow(NamedTuple):
@@ -19,19 +21,47 @@ class TokenRow(NamedTuple):
     ids: NDArray[np.int32]
     mask: NDArray[np.uint8] | None = None
 
+    @property
+    def length(self) -> int:
+        """Tokens."""
+        return len(self.ids)
+
+    @property
+    def tensors(self) -> tuple[NDArray[Any], ...]:
+        """What the model takes: ids and mask."""
+        return self.ids, _EVERY_TOKEN if self.mask is None else self.mask
+
+
+class TensorRow(NamedTuple):
+    """One input of a model that takes tensors: an array per declared input, in that order, without the batch axis.
+
+    `length` is the size of the axis that is padded, 1 where there is none.
+    """
+
+    tensors: tuple[NDArray[Any], ...]
+    length: int = 1
+
+
+Row = TokenRow | TensorRow
+
 
 class Answer(NamedTuple):
-    """One embedding as little-endian float32 bytes, and the number of tokens that it cost."""
+    """What the model gave for one row: its outputs one after another in the declared order, little-endian.
 
-    vector: bytes
-    tokens: int
+    `length` is the row's own: the size of what was padded, so the tokens of a text. `version` names the model's version
+    and variant that computed it.
+    """
+
+    data: bytes
+    length: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceInputs:
     """What a request asks for, independent of the protocol it came by. `budget_seconds` None = the default deadline."""
 
-    rows: Sequence[str | TokenRow]
+    rows: Sequence[str | Row]
     budget_seconds: float | None
     priority: int
 
@@ -102,20 +132,21 @@ class Job:
 class Item:
     """One input row of a job on its way through queue and batch."""
 
-    __slots__ = ("attempts", "deaths", "enqueued_at", "index", "job", "key", "row")
+    __slots__ = ("attempts", "deaths", "enqueued_at", "index", "job", "key", "length", "row")
 
-    def __init__(self, job: Job, index: int, row: TokenRow, key: bytes | None, enqueued_at: float) -> None:
+    def __init__(self, job: Job, index: int, row: Row, key: bytes | None, enqueued_at: float) -> None:
         self.job = job
         self.index = index
         self.row = row
+        self.length = row.length  # what a batch pads: tokens of a text, 1 for a row of fixed shape
         self.key = key  # cache key, None where the cache is off
         self.enqueued_at = enqueued_at  # seconds, monotonic
         self.attempts = 0
         self.deaths = 0  # worker deaths that this item was part of
 
 
-def input_key(model: str, version: str, row: str | TokenRow) -> bytes:
-    """16-byte hash of model, version and canonical input; texts and token rows never share a key.
+def input_key(model: str, version: str, row: str | Row) -> bytes:
+    """16-byte hash of model, version and canonical input; inputs of different kinds never share a key.
 
     Raises:
         UnicodeEncodeError: the text holds a lone surrogate.
@@ -124,8 +155,12 @@ def input_key(model: str, version: str, row: str | TokenRow) -> bytes:
     digest.update(f"{model}\0{version}\0".encode())
     if isinstance(row, str):
         digest.update(b"t" + row.encode())
-    else:
+    elif isinstance(row, TokenRow):
         digest.update(b"i" + row.ids.tobytes())
         if row.mask is not None:
             digest.update(b"m" + row.mask.tobytes())
+    else:
+        digest.update(b"r%d" % row.length)  # with it the model's signature fixes every shape
+        for tensor in row.tensors:
+            digest.update(tensor.tobytes())
     return digest.digest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from trimtab_engine.jobs import TokenRow
+from trimtab_engine.jobs import Row
 
 _SAMPLED_BITS = 0b111  # these bits of the hash are zero for one input in eight
 _MAX_KEYS = 4096
@@ -26,11 +26,11 @@ class RepeatSample:
     def __len__(self) -> int:
         return len(self._recent)
 
-    def see(self, rows: Sequence[str | TokenRow]) -> None:
+    def see(self, rows: Sequence[str | Row]) -> None:
         """Note the inputs of one request."""
         for row in rows:
             # Python's own keyed 64-bit hash: a tenth of the cost of a cache key, and nobody outside can aim at it.
-            key = hash(row) if isinstance(row, str) else hash((row.ids.tobytes(), _mask_bytes(row)))
+            key = hash(row if isinstance(row, str) else tuple(tensor.tobytes() for tensor in row.tensors))
             if key & _SAMPLED_BITS == 0:
                 self._see(key)
 
@@ -43,7 +43,3 @@ class RepeatSample:
         self._recent[key] = None
         if len(self._recent) > _MAX_KEYS:
             self._recent.popitem(last=False)
-
-
-def _mask_bytes(row: TokenRow) -> bytes | None:
-    return None if row.mask is None else row.mask.tobytes()

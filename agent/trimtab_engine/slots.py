@@ -1,4 +1,4 @@
-"""One batch's tensors in memory that front and worker share: token ids and mask in, embeddings out.
+"""One batch's tensors in memory that front and worker share: a byte arena in which each tensor has its place.
 
 The memory is an anonymous file (memfd) handed to the worker as a descriptor: no name to leak after a crash, no
 /dev/shm size limit, no resource-tracker process; pages that no batch touches cost nothing.
@@ -8,63 +8,70 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab_engine.signature import Signature, TensorSpec
+
+SLOT_BYTES = 1 << 30
 _CACHE_LINE = 64
 
 
-class SlotLayout(msgspec.Struct, frozen=True):
-    """Capacity of a slot: `rows` inputs of `tokens` tokens, answers of `width` numbers."""
+class TensorPlace(msgspec.Struct, frozen=True, array_like=True):
+    """Where a tensor lies: `shape` has the batch axis first, `offset` counts bytes from the slot's start."""
 
-    rows: int
-    tokens: int
-    width: int
-
-    @property
-    def mask_offset_bytes(self) -> int:
-        """Where the mask starts, after the int32 ids."""
-        return _align(self.rows * self.tokens * 4)
-
-    @property
-    def output_offset_bytes(self) -> int:
-        """Where the float32 output starts, after the uint8 mask."""
-        return self.mask_offset_bytes + _align(self.rows * self.tokens)
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the whole slot."""
-        return self.output_offset_bytes + _align(self.rows * self.width * 4)
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
 
 
 class Slot:
-    """Array views on a shared slot; a batch uses the dense shape (rows, tokens) that it needs."""
+    """Array views on a shared slot."""
 
-    def __init__(self, layout: SlotLayout, descriptor: int) -> None:
-        self._layout = layout
-        self._memory = mmap.mmap(descriptor, layout.size_bytes)
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, SLOT_BYTES)
 
-    def ids(self, rows: int, tokens: int) -> NDArray[np.int32]:
-        """Token ids of the batch."""
-        return np.ndarray((rows, tokens), np.int32, self._memory, 0)
+    def view(self, place: TensorPlace) -> NDArray[Any]:
+        """Return the tensor at a place.
 
-    def mask(self, rows: int, tokens: int) -> NDArray[np.uint8]:
-        """1 where a token counts."""
-        return np.ndarray((rows, tokens), np.uint8, self._memory, self._layout.mask_offset_bytes)
-
-    def output(self, rows: int) -> NDArray[np.float32]:
-        """Embeddings of the batch."""
-        return np.ndarray((rows, self._layout.width), np.float32, self._memory, self._layout.output_offset_bytes)
+        Raises:
+            TypeError: the place reaches beyond the slot.
+        """
+        return np.ndarray(place.shape, place.dtype, self._memory, place.offset)
 
 
-def create_memory(layout: SlotLayout) -> int:
+def create_memory() -> int:
     """Make a descriptor of fresh shared memory for one slot; the caller closes it."""
     descriptor = os.memfd_create("trimtab-slot")
-    os.ftruncate(descriptor, layout.size_bytes)
+    os.ftruncate(descriptor, SLOT_BYTES)
     return descriptor
 
 
-def _align(size: int) -> int:
+def place_batch(specs: Iterable[TensorSpec], rows: int, length: int, offset: int = 0) -> list[TensorPlace]:
+    """Give the tensors of `rows` rows, padded to `length`, places one after another from `offset` on."""
+    places = []
+    for spec in specs:
+        places.append(TensorPlace(spec.name, spec.dtype, (rows, *spec.sized(length)), offset))
+        offset += _aligned(rows * spec.row_bytes(length))
+    return places
+
+
+def end_of(places: Sequence[TensorPlace]) -> int:
+    """Return the first free offset after these places."""
+    last = places[-1]
+    return last.offset + _aligned(int(np.prod(last.shape)) * np.dtype(last.dtype).itemsize)
+
+
+def rows_that_fit(signature: Signature) -> int:
+    """Return how many rows a slot takes, whatever their lengths; 0 where one alone may be too large."""
+    padding_bytes = _CACHE_LINE * (len(signature.inputs) + len(signature.outputs))
+    return (SLOT_BYTES - padding_bytes) // max(1, signature.largest_row_bytes)
+
+
+def _aligned(size: int) -> int:
     return -(-size // _CACHE_LINE) * _CACHE_LINE

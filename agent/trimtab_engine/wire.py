@@ -8,9 +8,11 @@ import msgspec
 
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.settings import Fault
-from trimtab_engine.slots import SlotLayout
+from trimtab_engine.signature import Signature
+from trimtab_engine.slots import TensorPlace
 
 MAX_PACKET_BYTES = 65536
+BASE_VARIANT = "base"  # the model as it was loaded
 
 FailureKind = Literal["out_of_memory", "model_error"]
 
@@ -18,10 +20,9 @@ FailureKind = Literal["out_of_memory", "model_error"]
 class WorkerConfig(msgspec.Struct, frozen=True):
     """Everything that a worker is started with, as its one argument."""
 
-    description: ModelDescription
+    models: list[ModelDescription]
     device: str  # auto | cpu | cuda:N
     torch_threads: int
-    layout: SlotLayout
     control_descriptor: int
     memory_descriptor: int
     front_pid: int
@@ -29,26 +30,36 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 
 
 class RunBatch(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: the slot holds a batch of this shape."""
+    """Front to worker: the slot holds a batch for this variant of a model; `inputs` are in the declared order."""
 
     batch: int
-    rows: int
-    tokens: int
+    model: str
+    variant: str
+    inputs: list[TensorPlace]
+
+
+class LoadedModel(msgspec.Struct, frozen=True):
+    """A model that a worker has loaded, and what it takes and gives."""
+
+    name: str
+    signature: Signature
 
 
 class WorkerReady(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the model is loaded and warm."""
+    """Worker to front: the models are loaded and warm."""
 
     device: str
     torch: str
     load_seconds: float
+    models: list[LoadedModel]
 
 
 class BatchDone(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the slot holds the answers, except for the rows that are not finite."""
+    """Worker to front: the slot holds the outputs, in the declared order; `bad_rows` are those that are not finite."""
 
     batch: int
     seconds: float
+    outputs: list[TensorPlace]
     bad_rows: list[int]
 
 
@@ -61,21 +72,22 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
+ToWorker = RunBatch
 FromWorker = WorkerReady | BatchDone | BatchFailed
 
 _encoder = msgspec.msgpack.Encoder()
-_run_batch = msgspec.msgpack.Decoder(RunBatch)
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
-def encode(message: RunBatch | FromWorker) -> bytes:
+def encode(message: ToWorker | FromWorker) -> bytes:
     """Return a message as one packet."""
     return _encoder.encode(message)
 
 
-def decode_for_worker(packet: bytes) -> RunBatch:
+def decode_for_worker(packet: bytes) -> ToWorker:
     """Read what the front sent."""
-    return _run_batch.decode(packet)
+    return _to_worker.decode(packet)
 
 
 def decode_for_front(packet: bytes) -> FromWorker:

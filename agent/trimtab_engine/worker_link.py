@@ -19,8 +19,9 @@ import msgspec
 from trimtab_engine import wire
 from trimtab_engine.batcher import Batch
 from trimtab_engine.context import Context
-from trimtab_engine.settings import MAX_BATCH_SIZE_BOUND
-from trimtab_engine.slots import Slot, SlotLayout, create_memory
+from trimtab_engine.packing import cut, pack
+from trimtab_engine.signature import Signature
+from trimtab_engine.slots import Slot, create_memory
 
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
@@ -52,7 +53,8 @@ class WorkerLink:
         self._environ = _worker_environment(context.environ, context.settings.torch_threads)
         self._events = events
         self._log = context.log
-        self._layout = SlotLayout(MAX_BATCH_SIZE_BOUND, context.description.max_tokens, context.description.width)
+        self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
+        self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -83,14 +85,13 @@ class WorkerLink:
     def start(self) -> None:
         """Start the process; `ready` or `died` follows."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = create_memory(self._layout)
-        self._slot = Slot(self._layout, memory)
+        memory = create_memory()
+        self._slot = Slot(memory)
         ours.setblocking(False)
         config = wire.WorkerConfig(
-            description=self._description,
+            models=[self._description],
             device=self.device,
             torch_threads=self._settings.torch_threads,
-            layout=self._layout,
             control_descriptor=theirs.fileno(),
             memory_descriptor=memory,
             front_pid=os.getpid(),
@@ -106,29 +107,24 @@ class WorkerLink:
         self._loop.add_reader(ours, self._read)
         self._log.event("worker_started", device=self.device, pid=self._process.pid)
 
-    def run(self, batch: Batch) -> None:
+    def run(self, batch: Batch, model: str, variant: str) -> None:
         """Copy a batch into the slot and hand it over. The worker must be idle."""
         assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
-        rows = [item.row for item in batch.items]
-        tokens = max(len(row.ids) for row in rows)
-        ids, mask = self._slot.ids(len(rows), tokens), self._slot.mask(len(rows), tokens)
-        ids[:] = 0
-        mask[:] = 0
-        for index, row in enumerate(rows):
-            ids[index, : len(row.ids)] = row.ids
-            mask[index, : len(row.ids)] = 1 if row.mask is None else row.mask
+        inputs = pack(self._slot, self.signatures[model], [item.row for item in batch.items])
         self._batch = batch
+        self.variant = variant
         self._batch_number += 1
         self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
         try:
-            self._control.send(wire.encode(wire.RunBatch(self._batch_number, len(rows), tokens)))
+            self._control.send(wire.encode(wire.RunBatch(self._batch_number, model, variant, inputs)))
         except OSError:  # it has died; its end of the socket tells `_read`, which answers the batch
             self._log.event("worker_send_failed", device=self.device)
 
-    def vectors(self, rows: int) -> list[bytes]:
-        """Return the embeddings of the batch just done, each as little-endian float32 bytes."""
+    def answers(self, batch: Batch, model: str, done: wire.BatchDone) -> list[bytes]:
+        """Return what the model gave for each item of the batch just done, see `packing.cut`."""
         assert self._slot is not None  # noqa: S101
-        return [row.tobytes() for row in self._slot.output(rows)]
+        lengths = [item.length for item in batch.items]
+        return cut(self._slot, done.outputs, self.signatures[model].outputs, lengths)
 
     def close(self) -> None:
         """End the worker for good."""
@@ -155,6 +151,7 @@ class WorkerLink:
             self._ready_at = time.monotonic()
             self._ever_ready = True
             self.device = message.device
+            self.signatures = {model.name: model.signature for model in message.models}
             self._events.ready(self, message)
         elif self._batch is not None and message.batch == self._batch_number:
             batch, self._batch = self._batch, None

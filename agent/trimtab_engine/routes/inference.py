@@ -17,6 +17,8 @@ from trimtab_engine.routes.error_form import error_response
 
 # One letter per input, in order: h = answered from the cache, m = computed.
 CACHE_HEADER = "trimtab-cache"
+# The model's version and variant that computed the answer; one per input, with commas, where they differ.
+VERSION_HEADER = "trimtab-version"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -64,7 +66,8 @@ class InferenceEndpoint:
             if job.error is not None:
                 raise job.error
             answers = [answer for answer in job.answers if answer is not None]
-            response = parsed.render(answers, ((CACHE_HEADER, job.hits.decode()),))
+            headers = ((CACHE_HEADER, job.hits.decode()), (VERSION_HEADER, _versions(answers)))
+            response = parsed.render(answers, headers)
             self._time(job)
             self._count(Outcome.OK)
             exchange.reply(response)
@@ -86,6 +89,11 @@ class InferenceEndpoint:
         self._count(Outcome.ERROR)
         log_defect(self._log, error)
         exchange.reply(error_response(request.path, ModelFailed("an unexpected error; the server's log has the trace")))
+
+
+def _versions(answers: list[Answer]) -> str:
+    first = answers[0].version
+    return first if all(answer.version == first for answer in answers) else ",".join(a.version for a in answers)
 
 
 def log_defect(log: Log, error: Exception) -> None:

@@ -92,7 +92,7 @@ class OpenInference:
         raise BadRequest(f"the inputs are [{names}]; accepted are text, or input_ids with attention_mask")
 
     def _render(self, answers: list[Answer], request_id: str | None, binary: bool, headers: Headers) -> Response:
-        vectors = b"".join([answer.vector for answer in answers])
+        vectors = b"".join([answer.data for answer in answers])
         output: dict[str, Any] = {
             "name": _OUTPUT,
             "datatype": "FP32",

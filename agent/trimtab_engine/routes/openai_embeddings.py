@@ -86,9 +86,9 @@ class OpenAIEmbeddings:
         return row
 
     def _render(self, answers: list[Answer], encoding: str, headers: Headers) -> Response:
-        tokens = sum(answer.tokens for answer in answers)
+        tokens = sum(answer.length for answer in answers)
         data = [
-            {"object": "embedding", "index": index, "embedding": _encode(answer.vector, encoding)}
+            {"object": "embedding", "index": index, "embedding": _encode(answer.data, encoding)}
             for index, answer in enumerate(answers)
         ]
         body = {

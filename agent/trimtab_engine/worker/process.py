@@ -1,4 +1,4 @@
-"""The worker's loop: receive a batch, run it, answer; ends when the front goes away."""
+"""The worker's loop: receive a message, work on it, answer; ends when the front goes away."""
 
 from __future__ import annotations
 
@@ -7,91 +7,73 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 
 from trimtab_engine import wire
 from trimtab_engine.log import Log
-from trimtab_engine.settings import Fault
 from trimtab_engine.slots import Slot
-from trimtab_engine.worker.model import EmbeddingModel, load_model
+from trimtab_engine.worker.batch import StickyDeviceError, run_batch, warm_up
+from trimtab_engine.worker.model import Model, device_named, load_model
 
 _PR_SET_PDEATHSIG = 1
-_FAULT_EXIT_CODE = 70
 _MAX_ERROR_CHARACTERS = 300
 
 
-class StickyDeviceError(Exception):
-    """The device's context is broken; only a new process helps."""
+class LoadedModel:
+    """A model and its variants, by name; the original is always there."""
+
+    def __init__(self, base: Model) -> None:
+        self.base = base
+        self.variants: dict[str, Model] = {wire.BASE_VARIANT: base}
+
+
+class Worker:
+    """Answers the front's messages, one at a time."""
+
+    def __init__(self, config: wire.WorkerConfig, models: Mapping[str, LoadedModel], log: Log) -> None:
+        self._slot = Slot(config.memory_descriptor)
+        self._models = models
+        self._fault = config.fault
+        self._log = log
+
+    def answer(self, message: wire.ToWorker) -> wire.FromWorker:
+        """Do what a message asks for.
+
+        Raises:
+            StickyDeviceError: only a new process can go on.
+        """
+        model = self._models[message.model].variants[message.variant]
+        return run_batch(model, self._slot, message, self._fault, self._log)
 
 
 def run_worker(config: wire.WorkerConfig, log: Log) -> int:
-    """Load, warm up, serve batches until the front closes the socket. Returns the exit code."""
+    """Load, warm up, serve until the front closes the socket. Returns the exit code."""
     _die_with(config.front_pid)
     began = time.perf_counter()
     torch.set_num_threads(config.torch_threads)
     control = socket.socket(fileno=config.control_descriptor)
-    slot = Slot(config.layout, config.memory_descriptor)
-    os.close(config.memory_descriptor)
     try:
-        model = load_model(config.description, config.device)
-        _warm_up(model, min(16, config.layout.tokens))
+        device = device_named(config.device)
+        models = {description.name: LoadedModel(load_model(description, device)) for description in config.models}
+        for model in models.values():
+            warm_up(model.base)
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
         log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
         return 1
-    device = str(model.device)
-    control.send(wire.encode(wire.WorkerReady(device, str(torch.__version__), time.perf_counter() - began)))
+    worker = Worker(config, models, log)
+    os.close(config.memory_descriptor)
+    loaded = [wire.LoadedModel(name, model.base.signature) for name, model in models.items()]
+    ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
+    control.send(wire.encode(ready))
     while packet := control.recv(wire.MAX_PACKET_BYTES):
         try:
-            control.send(wire.encode(_run(model, slot, wire.decode_for_worker(packet), config.fault, log)))
+            control.send(wire.encode(worker.answer(wire.decode_for_worker(packet))))
         except StickyDeviceError as error:
-            log.event("worker_device_lost", device=device, error=str(error)[:_MAX_ERROR_CHARACTERS])
+            log.event("worker_device_lost", device=str(device), error=str(error)[:_MAX_ERROR_CHARACTERS])
             return 1
     return 0
-
-
-def _run(
-    model: EmbeddingModel, slot: Slot, batch: wire.RunBatch, fault: Fault | None, log: Log
-) -> wire.BatchDone | wire.BatchFailed:
-    ids, mask = slot.ids(batch.rows, batch.tokens), slot.mask(batch.rows, batch.tokens)
-    began = time.perf_counter()
-    try:
-        if fault is not None and bool((ids == fault.token).any()):
-            _inject(fault)
-        embeddings = model.embed(ids, mask)
-        np.copyto(slot.output(batch.rows), embeddings)
-    except (RuntimeError, ValueError, IndexError, MemoryError) as error:
-        failure = _classify(error)
-        log.event("batch_failed", kind=failure, rows=batch.rows, tokens=batch.tokens, error=type(error).__name__)
-        return wire.BatchFailed(batch.batch, time.perf_counter() - began, failure, type(error).__name__)
-    finite = np.isfinite(embeddings).all(axis=1)
-    bad_rows = [] if finite.all() else [int(row) for row in np.flatnonzero(~finite)]
-    return wire.BatchDone(batch.batch, time.perf_counter() - began, bad_rows)
-
-
-def _classify(error: Exception) -> wire.FailureKind:
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            torch.cuda.empty_cache()
-        return "out_of_memory"
-    if isinstance(error, torch.AcceleratorError) or "CUDA error" in text:
-        raise StickyDeviceError(text) from error
-    return "model_error"
-
-
-def _warm_up(model: EmbeddingModel, tokens: int) -> None:
-    """One pass, so that the first request does not pay for lazily made threads, workspaces and kernels."""
-    model.embed(np.ones((1, tokens), np.int32), np.ones((1, tokens), np.uint8))
-
-
-def _inject(fault: Fault) -> None:
-    if fault.kind == "exit":
-        os._exit(_FAULT_EXIT_CODE)
-    if fault.kind == "out_of_memory":
-        raise torch.OutOfMemoryError("injected by TRIMTAB_FAULT")
-    raise ValueError("injected by TRIMTAB_FAULT")
 
 
 def _die_with(front_pid: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trimtab_engine.cache import ResponseCache, entry_bytes
 from trimtab_engine.jobs import Answer, TokenRow, input_key
 
-ONE = entry_bytes(Answer(bytes(100), 1))
+ONE = entry_bytes(Answer(bytes(100), 1, "1/base"))
 
 
 def a_key(number: int) -> bytes:
@@ -38,9 +38,9 @@ def test_the_budget_holds_after_every_step_and_what_is_found_is_what_was_stored(
             cache.set_limit(number)
         elif action == "put":
             before = cache.get(a_key(number))
-            cache.put(a_key(number), Answer(bytes(size), size))
+            cache.put(a_key(number), Answer(bytes(size), size, "1/base"))
             if before is None:
-                stored[number] = Answer(bytes(size), size)
+                stored[number] = Answer(bytes(size), size, "1/base")
         else:
             found = cache.get(a_key(number))
             assert found is None or found == stored[number]
@@ -52,9 +52,9 @@ def test_the_budget_holds_after_every_step_and_what_is_found_is_what_was_stored(
 def test_the_least_recently_used_entry_leaves_first() -> None:
     cache = ResponseCache(3 * ONE)
     for number in (1, 2, 3):
-        cache.put(a_key(number), Answer(bytes(100), 1))
+        cache.put(a_key(number), Answer(bytes(100), 1, "1/base"))
     cache.get(a_key(1))
-    cache.put(a_key(4), Answer(bytes(100), 1))
+    cache.put(a_key(4), Answer(bytes(100), 1, "1/base"))
     assert [number for number in (1, 2, 3, 4) if cache.get(a_key(number))] == [1, 3, 4]
     assert cache.evictions == 1
 
@@ -62,35 +62,35 @@ def test_the_least_recently_used_entry_leaves_first() -> None:
 def test_a_smaller_budget_evicts_at_once_and_zero_turns_it_off() -> None:
     cache = ResponseCache(10 * ONE)
     for number in range(10):
-        cache.put(a_key(number), Answer(bytes(100), 1))
+        cache.put(a_key(number), Answer(bytes(100), 1, "1/base"))
     cache.set_limit(2 * ONE)
     assert len(cache) == 2
     cache.set_limit(0)
     assert (len(cache), cache.size_bytes, cache.enabled) == (0, 0, False)
-    cache.put(a_key(1), Answer(bytes(100), 1))
+    cache.put(a_key(1), Answer(bytes(100), 1, "1/base"))
     assert len(cache) == 0
 
 
 def test_a_large_cache_is_cut_short_in_slices_and_takes_nothing_meanwhile() -> None:
     cache = ResponseCache(1 << 30)
     for number in range(25_000):
-        cache.put(a_key(number), Answer(bytes(100), 1))
+        cache.put(a_key(number), Answer(bytes(100), 1, "1/base"))
     cache.set_limit(2_000 * ONE)
     assert len(cache) == 15_000
-    cache.put(a_key(99_999), Answer(bytes(100), 1))
+    cache.put(a_key(99_999), Answer(bytes(100), 1, "1/base"))
     assert cache.get(a_key(99_999)) is None
     assert cache.get(a_key(24_999)) is not None
     assert cache.trim()
     assert not cache.trim()
     assert (len(cache), cache.evictions) == (2_000, 23_000)
-    cache.put(a_key(99_999), Answer(bytes(100), 1))
+    cache.put(a_key(99_999), Answer(bytes(100), 1, "1/base"))
     assert cache.get(a_key(99_999)) is not None
 
 
 def test_an_entry_larger_than_the_whole_budget_evicts_nothing() -> None:
     cache = ResponseCache(2 * ONE)
-    cache.put(a_key(1), Answer(bytes(100), 1))
-    cache.put(a_key(2), Answer(bytes(10_000), 1))
+    cache.put(a_key(1), Answer(bytes(100), 1, "1/base"))
+    cache.put(a_key(2), Answer(bytes(10_000), 1, "1/base"))
     assert cache.get(a_key(1)) is not None
     assert cache.get(a_key(2)) is None
 
@@ -101,7 +101,7 @@ def test_an_entry_is_charged_with_at_least_the_memory_that_it_takes() -> None:
     cache = ResponseCache(1 << 30)
     tracemalloc.start()
     for number in range(count):
-        cache.put(a_key(number), Answer(vectors[number % 10].tobytes(), 300 + number))
+        cache.put(a_key(number), Answer(vectors[number % 10].tobytes(), 300 + number, "1/base"))
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert taken <= cache.size_bytes <= 1.3 * taken
