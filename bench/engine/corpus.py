@@ -78,7 +78,11 @@ def corpus(workload: str) -> Corpus:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vectors.npy"
         subprocess.run(
-            [sys.executable, "-c", REFERENCE, str(file)], input=json.dumps(asked).encode(), check=True, timeout=300
+            [sys.executable, "-c", REFERENCE, str(file)],
+            input=json.dumps(asked).encode(),
+            check=True,
+            timeout=300,
+            stderr=subprocess.DEVNULL,
         )
         return Corpus(list(asked), np.load(file).tolist(), TOLERANCE)
 

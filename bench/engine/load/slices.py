@@ -14,6 +14,8 @@ from bench.engine.load.wire import Lost, Wire
 from dev.load.figures import percentile
 
 MOST_CONNECTIONS = 1000
+SILENCE_SECONDS = 20.0
+"""A closed loop without one answer for so long is lost."""
 _SPIN_SECONDS = 0.002
 """Before a request is due nothing sleeps: the kernel's timers would send it late."""
 
@@ -68,21 +70,20 @@ class SliceResult:
 def closed_slice(target: Target, root: int, callers: int, warm_seconds: float, seconds: float) -> SliceResult:
     """Keep one request of each caller under way; what comes after the warm-up counts. Raises Lost, OSError."""
     poll = select.epoll()
-    wires = {}
-    position = 0
-    for _ in range(callers):
-        wire = Wire(target.port)
-        wires[wire.socket.fileno()] = wire
-        poll.register(wire.socket, select.EPOLLIN)
-        wire.send(target.requests[position], position, time.perf_counter())
-        position += 1
+    wires: dict[int, Wire] = {}
     result = SliceResult()
-    began = time.perf_counter()
-    counting, pids, cpu = False, tree(root), 0.0
-    start = began + warm_seconds
+    pids = tree(root)
+    counting, cpu, position = False, 0.0, 0
+    start = time.perf_counter() + warm_seconds
     try:
+        for _ in range(callers):
+            wire = Wire(target.port)
+            wires[wire.socket.fileno()] = wire
+            poll.register(wire.socket, select.EPOLLIN)
+            wire.send(target.requests[position], position, time.perf_counter())
+            position = (position + 1) % len(target.requests)
         while True:
-            events = poll.poll(5.0)
+            events = poll.poll(SILENCE_SECONDS)
             if not events:
                 raise Lost
             now = time.perf_counter()

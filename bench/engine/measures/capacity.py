@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.engine.contenders import OURS, Setting
 from bench.engine.extent import Extent
@@ -47,40 +47,38 @@ def measure(what: Capacity, extent: Extent, only: Sequence[str]) -> list[Result]
     )
     levels = _climb(what, extent, names, {name: setting for name, (setting, _) in chosen.items()})
     means = {name: geometric_mean(values) for name, values in levels.items()}
-    figures = {name: {"value": means[name], "setting": str(chosen[name][0]), "levels": levels[name]} for name in names}
     rivals = [name for name in names if name not in OURS]
-    best = what.against or max(rivals, key=means.__getitem__)
-    found = [_result(what.name, best, what.floor, what.aim, levels, figures, extent)]
+    named = what.against if what.against in rivals else ""
+    found = [_result(what, named or max(rivals, key=means.__getitem__), levels, extent)]
     static = [name for name in rivals if name != what.against]
     if what.static_floor and static:
-        best = max(static, key=means.__getitem__)
-        floor, aim = what.static_floor, what.static_aim
-        found.append(_result(f"{what.name}, static", best, floor, aim, levels, figures, extent))
+        beside = replace(what, name=f"{what.name}, static", floor=what.static_floor, aim=what.static_aim)
+        found.append(_result(beside, max(static, key=means.__getitem__), levels, extent))
+    for result in found:
+        result.contenders = {
+            name: {"value": means[name], "setting": str(chosen[name][0]), "levels": levels[name]} for name in names
+        }
     return found
 
 
-def _result(
-    name: str, best: str, floor: float, aim: float, levels: dict[str, list[float]], figures: dict[str, dict[str, object]],
-    extent: Extent,
-) -> Result:  # fmt: skip
+def _result(what: Capacity, best: str, levels: dict[str, list[float]], extent: Extent) -> Result:
     ours, again = (levels[each] for each in OURS)
     return Result(
-        name,
+        what.name,
         trimtab=geometric_mean(ours),
         best_rival=geometric_mean(levels[best]),
         rival=best,
         ratio=paired_ratio(ours, levels[best], block=BLOCK),
         again=paired_ratio(ours, again, block=BLOCK),
-        floor=floor,
-        aim=aim,
-        contenders=dict(figures),
+        floor=what.floor,
+        aim=what.aim,
         quick=extent.quick,
     )
 
 
 def _throughput(field: Field, name: str, extent: Extent) -> float:
     answer = field.closed(name, SWEEP_CALLERS, extent.sweep_seconds)
-    return max(answer["good"], 1) / float(answer["seconds"])
+    return float(max(answer["good"], 1) / answer["seconds"])
 
 
 def _climb(what: Capacity, extent: Extent, names: Sequence[str], chosen: dict[str, Setting]) -> dict[str, list[float]]:

@@ -144,7 +144,7 @@ def _lent(description: Any) -> Model:
 
     from trimtab_engine.worker.model import load_model  # noqa: PLC0415
 
-    model = load_model(description, "cpu")
+    model = load_model(description, torch.device("cpu"))
     tokenizer = Tokenizer.from_file(f"{description.directory}/tokenizer.json")
     tokenizer.enable_truncation(max_length=description.max_tokens)
     tokenizer.enable_padding(pad_id=0)
@@ -153,7 +153,7 @@ def _lent(description: Any) -> Model:
         encodings = tokenizer.encode_batch_fast(list(rows))
         ids = np.array([encoding.ids for encoding in encodings], np.int32)
         mask = np.array([encoding.attention_mask for encoding in encodings], np.uint8)
-        vectors: list[list[float]] = model.embed(ids, mask).tolist()
+        vectors: list[list[float]] = model.run({"ids": ids, "mask": mask})["embedding"].tolist()
         return vectors
 
     return run
