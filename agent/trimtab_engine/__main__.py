@@ -1,7 +1,8 @@
-"""Entry point `trimtab-engine`: reads the settings, finds the model, runs the front process."""
+"""Entry point `trimtab-engine [serve MODEL]`: reads the settings, finds the model, runs the front process."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import sys
@@ -22,7 +23,7 @@ def main() -> int:
     """Run the engine; exit code 0 = drained, 1 = the model could not be loaded, 2 = settings that cannot be used."""
     # The tokenizer's own threads would fight the worker for the pod's CPU share.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    environ = dict(os.environ)
+    environ = {**os.environ, **_from_command_line()}
     log = Log()
     try:
         settings = read_settings(environ)
@@ -34,6 +35,14 @@ def main() -> int:
     except OSError as error:
         log.event("cannot_listen", message=str(error))
         return _BAD_SETTINGS
+
+
+def _from_command_line() -> dict[str, str]:
+    parser = argparse.ArgumentParser("trimtab-engine", description="Serve a model; settings are TRIMTAB_* variables.")
+    serve_parser = parser.add_subparsers(dest="command").add_parser("serve", help="serve this model")
+    serve_parser.add_argument("model", help="module:factory, a directory or package:NAME; instead of TRIMTAB_MODEL")
+    arguments = parser.parse_args()
+    return {} if arguments.command is None else {"TRIMTAB_MODEL": arguments.model}
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trimtab_engine.log import Log
-from trimtab_engine.model_directory import ModelDescription
+from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import ProcessSettings
 
 
@@ -15,7 +15,7 @@ class Context:
     """Settings, the model's description, the environment for child processes, the log and our version."""
 
     settings: ProcessSettings
-    description: ModelDescription
+    description: Description
     environ: Mapping[str, str]
     log: Log
     version: str

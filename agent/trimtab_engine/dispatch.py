@@ -27,6 +27,7 @@ from trimtab_engine.errors import (
 from trimtab_engine.jobs import Answer, Item, Job, input_key
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.signature import Signature
 from trimtab_engine.slots import rows_that_fit
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
@@ -81,6 +82,11 @@ class Dispatcher:
     def first_ready_at(self) -> float | None:
         """Monotonic seconds when a worker was ready first; from then on requests wait while one is restarted."""
         return self._first_ready_at
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the model takes and gives; None until a worker has told."""
+        return next((found for link in self._links if (found := link.signatures.get(self._description.name))), None)
 
     def start(self) -> None:
         """Start every worker."""

@@ -14,8 +14,10 @@ from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFaile
 from trimtab_engine.first_settings import FirstSettings
 from trimtab_engine.jobs import InferenceInputs, Item, Job, Row, TokenRow, input_key
 from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.repeats import RepeatSample
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.signature import Signature
 from trimtab_engine.tokens import TextTokenizer
 
 # Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
@@ -38,7 +40,8 @@ class Engine:
         self._settings = context.settings
         self._live = LiveSettings()
         self._cache = ResponseCache(limit_bytes=0)
-        self._tokenizer = TextTokenizer(context.description)
+        described = context.description
+        self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
         self._trimming: asyncio.TimerHandle | None = None
@@ -56,6 +59,11 @@ class Engine:
         worker_ready_at = self._dispatcher.first_ready_at
         settled = worker_ready_at is not None and self.first_settings.settled(time.monotonic(), worker_ready_at)
         return settled and self._dispatcher.ready and not self._draining
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the model takes and gives; None until a worker has loaded it."""
+        return self._dispatcher.signature
 
     @property
     def draining(self) -> bool:
@@ -201,14 +209,16 @@ class Engine:
                 ]
             )
 
-        if not texts:
+        if not texts or self._tokenizer is None:
             submit([row for _, row, _ in missing if not isinstance(row, str)])
         elif sum(map(len, texts)) <= _INLINE_CHARACTERS:
             submit(self._tokenizer.encode(texts))
         else:
-            self._tokenize_in_thread(job, texts, submit)
+            self._tokenize_in_thread(job, self._tokenizer, texts, submit)
 
-    def _tokenize_in_thread(self, job: Job, texts: list[str], submit: Callable[[Sequence[Row]], None]) -> None:
+    def _tokenize_in_thread(
+        self, job: Job, tokenizer: TextTokenizer, texts: list[str], submit: Callable[[Sequence[Row]], None]
+    ) -> None:
         def done(future: asyncio.Future[list[TokenRow]]) -> None:
             self._tokenizing -= len(texts)
             error = None if future.cancelled() else future.exception()
@@ -219,5 +229,5 @@ class Engine:
                 submit(future.result())
 
         self._tokenizing += len(texts)
-        future = self._loop.run_in_executor(self._tokenizer_thread, self._tokenizer.encode, texts)
+        future = self._loop.run_in_executor(self._tokenizer_thread, tokenizer.encode, texts)
         future.add_done_callback(done)

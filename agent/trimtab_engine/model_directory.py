@@ -1,10 +1,10 @@
-"""What stands in a model directory: found and described from its small JSON files, without torch or transformers."""
+"""What a model's source names; a directory is described from its small JSON files, without torch or transformers."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import msgspec
 from trimtab_engine.errors import SettingError
 
 _PACKAGE_PREFIX = "package:"
+_FACTORY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
+_GENERATING = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 _POOLING_MODES = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -20,8 +22,7 @@ _POOLING_MODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ModelDescription:
+class ModelDescription(msgspec.Struct, frozen=True, tag=True):
     """A text encoder with pooling, as its directory declares it."""
 
     name: str
@@ -35,14 +36,39 @@ class ModelDescription:
     normalize: bool
 
 
-def describe_model(source: str, name: str | None) -> ModelDescription:
-    """Find and describe the model that `source` (a directory or `package:NAME`) names.
+class FactoryModel(msgspec.Struct, frozen=True, tag=True):
+    """A model that a worker makes by calling `factory` (module:callable); only then is its signature known."""
+
+    name: str
+    version: str
+    factory: str
+
+
+Description = ModelDescription | FactoryModel
+
+
+def describe_model(source: str, name: str | None) -> Description:
+    """Describe the model that `source` names: a directory, `package:NAME` or `module:factory`.
+
+    A factory's module is not imported here: the front process runs no code of a model.
+
+    Raises:
+        SettingError: nothing usable is there.
+    """
+    if _FACTORY.fullmatch(source) and not source.startswith(_PACKAGE_PREFIX):
+        return FactoryModel(name or source.rpartition(":")[2], "1", source)
+    return describe_directory(source, name)
+
+
+def describe_directory(source: str, name: str | None) -> ModelDescription:
+    """Find and describe the text encoder in a directory, or in that of `package:NAME`.
 
     Raises:
         SettingError: nothing usable is there.
     """
     directory = _find_directory(source)
     config = _read_json(directory / "config.json")
+    _refuse_generation(directory, config)
     if not (directory / "tokenizer.json").is_file():
         raise SettingError(f"TRIMTAB_MODEL is {source!r}; {directory} has no tokenizer.json, which the engine needs")
     pooling, normalize = _read_modules(directory)
@@ -63,11 +89,25 @@ def describe_model(source: str, name: str | None) -> ModelDescription:
     )
 
 
+def _refuse_generation(directory: Path, config: dict[str, Any]) -> None:
+    """Refuse decoders, unless the directory says by its modules.json that they are used to embed."""
+    architectures = [str(name) for name in config.get("architectures") or ()]
+    generates = config.get("is_decoder") is True or any(name.endswith(_GENERATING) for name in architectures)
+    if generates and not (directory / "modules.json").is_file():
+        raise SettingError(
+            f"{directory}/config.json describes a model that generates text ({', '.join(architectures) or 'decoder'}); "
+            "this engine does not generate: serve it with vLLM"
+        )
+
+
 def _find_directory(source: str) -> Path:
     if not source.startswith(_PACKAGE_PREFIX):
         directory = Path(source).resolve()
         if not (directory / "config.json").is_file():
-            raise SettingError(f"TRIMTAB_MODEL is {source!r}; it accepts a directory that holds a config.json")
+            raise SettingError(
+                f"TRIMTAB_MODEL is {source!r}; it accepts a directory that holds a config.json, "
+                "package:NAME or module:factory"
+            )
         return directory
     package = source.removeprefix(_PACKAGE_PREFIX)
     # find_spec of a top-level name reads its metadata and runs none of its code.

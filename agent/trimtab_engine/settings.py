@@ -86,7 +86,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
     if "TRIMTAB_MODEL" not in environ:
         raise SettingError(
             "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-            "or package:NAME"
+            "package:NAME or module:factory"
         )
     settings = ProcessSettings(
         model=environ["TRIMTAB_MODEL"],

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
 PADDED = -1
+
+# numpy's names and those of the Open Inference Protocol
+DATATYPES = {
+    "bool": "BOOL",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class TensorSpec(msgspec.Struct, frozen=True):
@@ -63,3 +82,37 @@ def text_signature(width: int, max_tokens: int) -> Signature:
         outputs=(TensorSpec("embedding", "float32", (width,)),),
         max_length=max_tokens,
     )
+
+
+def declare(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_length: int | None) -> Signature:
+    """Return the signature of a model's own declaration.
+
+    Raises:
+        ValueError: the declaration cannot be served; the message names the tensor, its value and what is accepted.
+    """
+    for kind, specs in (("inputs", inputs), ("outputs", outputs)):
+        if not specs or not all(isinstance(spec, TensorSpec) for spec in specs):
+            raise ValueError(f"{kind} is {specs!r:.80}; accepted is a list of one or more TensorSpec")
+        if len({spec.name for spec in specs}) != len(specs):
+            raise ValueError(f"{kind} names a tensor twice; accepted are different names")
+        for spec in specs:
+            _check(spec)
+    padded = any(spec.padded for spec in inputs)
+    if not padded and any(spec.padded for spec in outputs):
+        raise ValueError(
+            "an output has a padded axis (-1) and no input has; accepted are outputs of the inputs' length"
+        )
+    if padded and (type(max_length) is not int or max_length < 1):
+        raise ValueError(f"max_length is {max_length!r}; a model with a padded axis (-1) needs a number of 1 or more")
+    return Signature(tuple(inputs), tuple(outputs), max_length if padded and max_length is not None else 1)
+
+
+def _check(spec: TensorSpec) -> None:
+    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+        raise ValueError(f"a tensor is named {spec.name!r}; accepted are 1 to 128 letters, digits, '.', '_' and '-'")
+    if spec.dtype not in DATATYPES:
+        raise ValueError(f"tensor {spec.name!r} has dtype {spec.dtype!r}; accepted are {', '.join(DATATYPES)}")
+    if not all(type(size) is int and (size == PADDED or size > 0) for size in spec.shape):
+        raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted are sizes above 0, and -1 once")
+    if spec.shape.count(PADDED) > 1:
+        raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted is -1 at most once")

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from trimtab_engine.model_directory import ModelDescription
+from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import Signature
 from trimtab_engine.slots import TensorPlace
@@ -20,7 +20,7 @@ FailureKind = Literal["out_of_memory", "model_error"]
 class WorkerConfig(msgspec.Struct, frozen=True):
     """Everything that a worker is started with, as its one argument."""
 
-    models: list[ModelDescription]
+    models: list[Description]
     device: str  # auto | cpu | cuda:N
     torch_threads: int
     control_descriptor: int

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from trimtab_engine.errors import BadRequest
+from trimtab_engine.errors import BadRequest, NotReady
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.jobs import Answer, InferenceInputs, TokenRow
-from trimtab_engine.model_directory import ModelDescription
+from trimtab_engine.jobs import Answer, InferenceInputs, TensorRow, TokenRow
+from trimtab_engine.model_directory import Description, ModelDescription
 from trimtab_engine.routes import request_headers
 from trimtab_engine.routes.inference import Headers, ParsedRequest
+from trimtab_engine.routes.v2_outputs import RequestedOutput, WantedOutput, output_tensors, wanted_outputs
+from trimtab_engine.routes.v2_rows import tensor_rows
 from trimtab_engine.routes.v2_tensors import InputTensor, attach_binary, texts, token_rows
+from trimtab_engine.signature import DATATYPES, Signature, TensorSpec, text_signature
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
-_OUTPUT = "embedding"
+_TEXT_INPUTS = (
+    {"name": "text", "datatype": "BYTES", "shape": [-1]},
+    {"name": "input_ids", "datatype": "INT64", "shape": [-1, -1]},
+    {"name": "attention_mask", "datatype": "INT64", "shape": [-1, -1]},
+)
 _MAX_ID_CHARACTERS = 256
 _MAX_TIMEOUT_MICROSECONDS = 86_400_000_000
-
-
-class RequestedOutput(msgspec.Struct):
-    """An output that the client names."""
-
-    name: str
-    parameters: dict[str, Any] | None = None
 
 
 class InferBody(msgspec.Struct):
@@ -41,76 +41,97 @@ _decoder = msgspec.json.Decoder(InferBody)
 
 
 class OpenInference:
-    """The protocol for one model."""
+    """The protocol for one model; `signature` tells what it takes and gives, None while no worker has told."""
 
-    def __init__(self, description: ModelDescription, version: str) -> None:
+    def __init__(
+        self, description: Description, version: str, signature: Callable[[], Signature | None] = lambda: None
+    ) -> None:
         self._description = description
+        self._reported = signature
+        self._text = description if isinstance(description, ModelDescription) else None
+        self._known = None if self._text is None else text_signature(self._text.width, self._text.max_tokens)
         self.server_metadata = msgspec.json.encode(
             {"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]}
         )
-        self.model_metadata = msgspec.json.encode(
-            {
-                "name": description.name,
-                "versions": [description.version],
-                "platform": "pytorch",
-                "inputs": [
-                    {"name": "text", "datatype": "BYTES", "shape": [-1]},
-                    {"name": "input_ids", "datatype": "INT64", "shape": [-1, -1]},
-                    {"name": "attention_mask", "datatype": "INT64", "shape": [-1, -1]},
-                ],
-                "outputs": [{"name": _OUTPUT, "datatype": "FP32", "shape": [-1, description.width]}],
-            }
-        )
+
+    def model_metadata(self) -> Response:
+        """GET the model.
+
+        Raises:
+            NotReady: what it takes is not known yet.
+        """
+        signature = self._signature()
+        inputs = _TEXT_INPUTS if self._text is not None else [_declared(spec) for spec in signature.inputs]
+        body = {
+            "name": self._description.name,
+            "versions": [self._description.version],
+            "platform": "pytorch",
+            "inputs": inputs,
+            "outputs": [_declared(spec) for spec in signature.outputs],
+        }
+        return Response(200, msgspec.json.encode(body))
 
     def parse(self, request: Request) -> ParsedRequest:
         """Read an infer request.
 
         Raises:
-            BadRequest: see the message.
+            BadRequest, NotReady: see the message.
         """
         request_headers.check_encoding(request)
         body, tail = _split(request)
-        rows = self._rows(body, tail)
+        signature = self._signature()
+        rows = self._rows(body, tail, signature)
         inputs = InferenceInputs(rows, _budget_seconds(request, body), _priority(request, body))
-        binary = _wants_binary(body)
+        wanted = wanted_outputs(body.outputs, body.parameters, signature.outputs)
 
         def render(answers: list[Answer], headers: Headers) -> Response:
-            return self._render(answers, body.id, binary, headers)
+            return self._render(answers, body.id, signature.outputs, wanted, headers)
 
         return ParsedRequest(inputs, render)
 
-    def _rows(self, body: InferBody, tail: bytes) -> list[str] | list[TokenRow]:
+    def _signature(self) -> Signature:
+        if self._known is None:
+            self._known = self._reported()
+        if self._known is None:
+            raise NotReady("the model is still loading")
+        return self._known
+
+    def _rows(self, body: InferBody, tail: bytes, signature: Signature) -> list[str] | list[TokenRow] | list[TensorRow]:
         tensors = {tensor.name: tensor for tensor in body.inputs}
         if len(tensors) != len(body.inputs):
             raise BadRequest("two inputs have the same name")
         chunks = attach_binary(body.inputs, tail)
+        if self._text is None:
+            return tensor_rows(tensors, chunks, signature)
         if tensors.keys() == {"text"}:
             return texts(tensors["text"], chunks.get("text"))
         if tensors.keys() in ({"input_ids"}, {"input_ids", "attention_mask"}):
-            return token_rows(tensors, chunks, self._description)
+            return token_rows(tensors, chunks, self._text)
         names = ", ".join(sorted(name[:40] for name in tensors)[:8])
         raise BadRequest(f"the inputs are [{names}]; accepted are text, or input_ids with attention_mask")
 
-    def _render(self, answers: list[Answer], request_id: str | None, binary: bool, headers: Headers) -> Response:
-        vectors = b"".join([answer.data for answer in answers])
-        output: dict[str, Any] = {
-            "name": _OUTPUT,
-            "datatype": "FP32",
-            "shape": [len(answers), self._description.width],
-        }
-        if binary:
-            output["parameters"] = {"binary_data_size": len(vectors)}
-        else:
-            output["data"] = np.frombuffer(vectors, "<f4").tolist()
+    def _render(
+        self,
+        answers: list[Answer],
+        request_id: str | None,
+        declared: tuple[TensorSpec, ...],
+        wanted: list[WantedOutput],
+        headers: Headers,
+    ) -> Response:
+        outputs, tail = output_tensors(answers, declared, wanted)
         head: dict[str, Any] = {"model_name": self._description.name, "model_version": self._description.version}
         if request_id is not None:
             head["id"] = request_id
-        head["outputs"] = [output]
+        head["outputs"] = outputs
         encoded = msgspec.json.encode(head)
-        if not binary:
+        if not any(output.binary for output in wanted):
             return Response(200, encoded, headers=headers)
         headers = (*headers, (_HEADER_LENGTH, str(len(encoded))))
-        return Response(200, encoded + vectors, b"application/octet-stream", headers)
+        return Response(200, encoded + tail, b"application/octet-stream", headers)
+
+
+def _declared(spec: TensorSpec) -> dict[str, object]:
+    return {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": [-1, *spec.shape]}
 
 
 def _split(request: Request) -> tuple[InferBody, bytes]:
@@ -149,24 +170,3 @@ def _priority(request: Request, body: InferBody) -> int:
     value = (body.parameters or {}).get("priority", 0)
     from_body = request_headers.check_priority(value, "parameter priority")
     return from_body if from_header is None else from_header
-
-
-def _wants_binary(body: InferBody) -> bool:
-    """Per output, else for all outputs of the request; JSON by default."""
-    default = _flag(body.parameters, "binary_data_output", default=False)
-    if not body.outputs:
-        return default
-    if [output.name for output in body.outputs] != [_OUTPUT]:
-        names = ", ".join(output.name[:40] for output in body.outputs[:8])
-        raise BadRequest(f"the outputs asked for are [{names}]; accepted is {_OUTPUT}")
-    parameters = body.outputs[0].parameters
-    if parameters and "classification" in parameters:
-        raise BadRequest("output parameter classification is not offered for embeddings")
-    return _flag(parameters, "binary_data", default=default)
-
-
-def _flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
-    value = (parameters or {}).get(name, default)
-    if not isinstance(value, bool):
-        raise BadRequest(f"parameter {name} is {value!r}; accepted are true and false")
-    return value

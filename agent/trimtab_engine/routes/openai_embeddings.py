@@ -29,16 +29,26 @@ class EmbeddingsBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(EmbeddingsBody)
 
 
-class OpenAIEmbeddings:
-    """The API for one model. `created` is the Unix time that the model list reports."""
+class OpenAIModels:
+    """The list of models, which is one. `created` is a Unix time."""
 
-    def __init__(self, description: ModelDescription, created: int) -> None:
-        self._description = description
-        self.model = {"id": description.name, "object": "model", "created": created, "owned_by": "trimtab"}
+    def __init__(self, name: str, created: int) -> None:
+        self._model = {"id": name, "object": "model", "created": created, "owned_by": "trimtab"}
 
-    def models(self) -> Response:
+    def all(self) -> Response:
         """GET /v1/models."""
-        return Response(200, msgspec.json.encode({"object": "list", "data": [self.model]}))
+        return Response(200, msgspec.json.encode({"object": "list", "data": [self._model]}))
+
+    def one(self) -> Response:
+        """GET /v1/models/{name}."""
+        return Response(200, msgspec.json.encode(self._model))
+
+
+class OpenAIEmbeddings:
+    """The API for one text model."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._description = description
 
     def parse(self, request: Request) -> ParsedRequest:
         """Read an embeddings request.

@@ -13,10 +13,11 @@ from trimtab_engine.errors import EngineError, MethodNotAllowed, ModelFailed, Ou
 from trimtab_engine.http_message import Request, Response
 from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.log import Log
+from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
 from trimtab_engine.routes.open_inference import OpenInference
-from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings
+from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _INFER = "infer"
@@ -30,8 +31,8 @@ class Router:
     def __init__(self, engine: Engine, log: Log, version: str) -> None:
         self._engine = engine
         self._log = log
-        self._v2 = OpenInference(engine.description, version)
-        self._openai = OpenAIEmbeddings(engine.description, created=int(time.time()))
+        self._v2 = OpenInference(engine.description, version, lambda: engine.signature)
+        listed = OpenAIModels(engine.description.name, created=int(time.time()))
         infer = InferenceEndpoint(engine, self._v2.parse, log).handle
         name, model_version = engine.description.name, engine.description.version
         self._model_paths = (f"/v2/models/{name}", f"/v2/models/{name}/versions/{model_version}")
@@ -39,13 +40,15 @@ class Router:
             "/v2": ("GET", _answer(lambda: Response(200, self._v2.server_metadata))),
             "/v2/health/live": ("GET", _answer(lambda: Response(200, b'{"live":true}'))),
             "/v2/health/ready": ("GET", _answer(self._ready)),
-            "/v1/embeddings": ("POST", InferenceEndpoint(engine, self._openai.parse, log).handle),
-            "/v1/models": ("GET", _answer(self._openai.models)),
-            f"/v1/models/{name}": ("GET", _answer(lambda: Response(200, msgspec.json.encode(self._openai.model)))),
+            "/v1/models": ("GET", _answer(listed.all)),
+            f"/v1/models/{name}": ("GET", _answer(listed.one)),
             "/metrics": ("GET", _answer(lambda: Response(200, engine.exposition(), _METRICS_TYPE))),
         }
+        if isinstance(engine.description, ModelDescription):
+            openai = OpenAIEmbeddings(engine.description)
+            self._routes["/v1/embeddings"] = ("POST", InferenceEndpoint(engine, openai.parse, log).handle)
         for base in self._model_paths:
-            self._routes[base] = ("GET", _answer(lambda: Response(200, self._v2.model_metadata)))
+            self._routes[base] = ("GET", _answer(self._v2.model_metadata))
             self._routes[f"{base}/ready"] = ("GET", _answer(self._model_ready))
             self._routes[f"{base}/{_INFER}"] = ("POST", infer)
 

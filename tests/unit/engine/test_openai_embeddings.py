@@ -13,7 +13,7 @@ from trimtab_engine.jobs import TokenRow
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings
 
-OPENAI = OpenAIEmbeddings(ModelDescription("m", "1", "/m", "bert", 100, 4, 8, "mean", normalize=True), created=1)
+OPENAI = OpenAIEmbeddings(ModelDescription("m", "1", "/m", "bert", 100, 4, 8, "mean", normalize=True))
 
 
 def a_request(body: bytes) -> Request:

@@ -1,0 +1,92 @@
+"""Outputs of the Open Inference Protocol: which ones a request wants, and how answers become them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from trimtab_engine.errors import BadRequest
+from trimtab_engine.jobs import Answer
+from trimtab_engine.signature import DATATYPES, TensorSpec
+
+
+class RequestedOutput(msgspec.Struct):
+    """An output that the client names."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class WantedOutput(NamedTuple):
+    """An output to send: its place among the declared ones, and whether its bytes follow the JSON."""
+
+    place: int
+    binary: bool
+
+
+def wanted_outputs(
+    requested: list[RequestedOutput] | None, parameters: dict[str, Any] | None, declared: Sequence[TensorSpec]
+) -> list[WantedOutput]:
+    """Read which outputs are wanted: all where none is named; JSON by default.
+
+    Raises:
+        BadRequest: an output is unknown or named twice, or a parameter is not offered.
+    """
+    default = flag(parameters, "binary_data_output", default=False)
+    if not requested:
+        return [WantedOutput(place, default) for place in range(len(declared))]
+    places = {spec.name: index for index, spec in enumerate(declared)}
+    names = [output.name for output in requested]
+    if len(set(names)) != len(names) or not places.keys() >= set(names):
+        asked = ", ".join(name[:40] for name in names[:8])
+        raise BadRequest(f"the outputs asked for are [{asked}]; accepted are {', '.join(places)}, each once")
+    for output in requested:
+        if output.parameters and "classification" in output.parameters:
+            raise BadRequest(f"output {output.name!r}: parameter classification is not offered")
+    return [WantedOutput(places[o.name], flag(o.parameters, "binary_data", default=default)) for o in requested]
+
+
+def flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
+    """Read a parameter that is true or false.
+
+    Raises:
+        BadRequest: it is anything else.
+    """
+    value = (parameters or {}).get(name, default)
+    if not isinstance(value, bool):
+        raise BadRequest(f"parameter {name} is {value!r}; accepted are true and false")
+    return value
+
+
+def output_tensors(
+    answers: list[Answer], declared: Sequence[TensorSpec], wanted: list[WantedOutput]
+) -> tuple[list[dict[str, Any]], bytes]:
+    """Return the JSON objects of the outputs and the bytes that follow; the rows of a request have one length."""
+    length = answers[0].length
+    columns = _columns(answers, declared, length)
+    objects, tail = [], []
+    for place, binary in wanted:
+        spec, data = declared[place], columns[place]
+        shape = [len(answers), *spec.sized(length)]
+        described: dict[str, Any] = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": shape}
+        if binary:
+            described["parameters"] = {"binary_data_size": len(data)}
+            tail.append(data)
+        else:
+            described["data"] = np.frombuffer(data, spec.dtype).tolist()
+        objects.append(described)
+    return objects, b"".join(tail)
+
+
+def _columns(answers: list[Answer], declared: Sequence[TensorSpec], length: int) -> list[bytes]:
+    if len(declared) == 1:
+        return [b"".join([answer.data for answer in answers])]
+    sizes = [spec.row_bytes(length) for spec in declared]
+    starts = [sum(sizes[:index]) for index in range(len(sizes))]
+    return [
+        b"".join([answer.data[start : start + size] for answer in answers])
+        for start, size in zip(starts, sizes, strict=True)
+    ]

@@ -1,0 +1,101 @@
+"""Tensors of the Open Inference Protocol as the rows of a model that declares its own inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab_engine.errors import BadRequest
+from trimtab_engine.jobs import TensorRow
+from trimtab_engine.routes.v2_tensors import InputTensor
+from trimtab_engine.signature import DATATYPES, PADDED, Signature, TensorSpec
+
+# What JSON numbers may become which kind of numpy dtype: whole numbers are floats too, the rest stays what it is.
+_JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
+_KIND_NAMES = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
+
+
+def tensor_rows(tensors: dict[str, InputTensor], chunks: dict[str, bytes], signature: Signature) -> list[TensorRow]:
+    """Read every declared input, each [N, …], as N rows.
+
+    Raises:
+        BadRequest: a tensor is missing or unknown, or its datatype, shape or a value is not what is declared.
+    """
+    if len(tensors) != len(signature.inputs) or any(spec.name not in tensors for spec in signature.inputs):
+        names = ", ".join(sorted(name[:40] for name in tensors)[:8])
+        declared = ", ".join(spec.name for spec in signature.inputs)
+        raise BadRequest(f"the inputs are [{names}]; accepted are [{declared}], each once")
+    count, length = None, None
+    arrays = []
+    for spec in signature.inputs:
+        tensor = tensors[spec.name]
+        length = _check(tensor, spec, length, signature.max_length)
+        if count not in (None, tensor.shape[0]):
+            raise BadRequest(f"input {spec.name!r} has {tensor.shape[0]} rows, the one before {count}; accepted: same")
+        count = tensor.shape[0]
+        arrays.append(_read(tensor, spec, chunks.get(spec.name)))
+    return [TensorRow(columns, length or 1) for columns in zip(*arrays, strict=True)]
+
+
+def _check(tensor: InputTensor, spec: TensorSpec, length: int | None, max_length: int) -> int | None:
+    """Check datatype and shape; return the length that the request's rows have, once a tensor has shown it."""
+    datatype = DATATYPES[spec.dtype]
+    if tensor.datatype != datatype:
+        raise BadRequest(f"input {spec.name!r} has datatype {tensor.datatype[:20]!r}; accepted is {datatype}")
+    shape = tensor.shape
+    accepted = [-1, *spec.shape]
+    fits = len(shape) == len(accepted) and all(
+        wanted in (size, PADDED) for size, wanted in zip(shape, accepted, strict=True)
+    )
+    if not fits or shape[0] < 1:
+        raise BadRequest(f"input {spec.name!r} has shape {shape[:8]}; accepted is {accepted}, with 1 row or more")
+    if not spec.padded:
+        return length
+    found = shape[1 + spec.shape.index(PADDED)]
+    if not 1 <= found <= max_length or length not in (None, found):
+        limits = f"1 to {max_length}" if length is None else f"{length}, as the input before"
+        raise BadRequest(f"input {spec.name!r} has shape {shape[:8]}, so rows of length {found}; accepted is {limits}")
+    return found
+
+
+def _read(tensor: InputTensor, spec: TensorSpec, binary: bytes | None) -> NDArray[Any]:
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    count = math.prod(tensor.shape)
+    if binary is None:
+        array = _from_json(tensor, spec, count)
+    elif len(binary) != count * dtype.itemsize:
+        needed = count * dtype.itemsize
+        raise BadRequest(f"input {spec.name!r} has {len(binary)} bytes; shape {tensor.shape} needs {needed}")
+    else:
+        if spec.dtype == "bool" and binary.strip(b"\x00\x01"):
+            raise BadRequest(f"input {spec.name!r} holds a byte other than 0 and 1; accepted for BOOL are these")
+        array = np.frombuffer(binary, dtype)
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadRequest(f"input {spec.name!r} holds a value that is not finite in {DATATYPES[spec.dtype]}")
+    return array.reshape(tensor.shape)
+
+
+def _from_json(tensor: InputTensor, spec: TensorSpec, count: int) -> NDArray[Any]:
+    dtype = np.dtype(spec.dtype)
+    if tensor.data is msgspec.UNSET:
+        raise BadRequest(f"input {spec.name!r} has neither data nor binary_data_size; accepted is one of them")
+    try:
+        values = np.array(tensor.data)
+    except (ValueError, OverflowError, RecursionError):  # ragged lists, numbers beyond 64 bits
+        values = np.array(None)
+    if values.ndim == 0 or values.dtype.kind not in _JSON_KINDS[dtype.kind]:
+        raise BadRequest(f"input {spec.name!r}: data is not a flat or {tensor.shape} list of {_KIND_NAMES[dtype.kind]}")
+    if values.size != count or (values.ndim > 1 and list(values.shape) != tensor.shape):
+        raise BadRequest(f"input {spec.name!r} has shape {tensor.shape} but {values.size} elements of another shape")
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        low, high = int(values.min()), int(values.max())
+        if low < bounds.min or high > bounds.max:
+            wrong = low if low < bounds.min else high
+            raise BadRequest(f"input {spec.name!r} holds {wrong}; accepted are {bounds.min} to {bounds.max}")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by the caller
+        return values.astype(dtype)
