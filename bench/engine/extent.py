@@ -10,6 +10,7 @@ class Extent:
     """Numbers of slices and their seconds."""
 
     quick: bool
+    most_lag_seconds: float  # of the load generator, p99; beyond it a slice is void
     closed_rounds: int
     closed_seconds: float
     sweep_seconds: float
@@ -20,5 +21,5 @@ class Extent:
     overload_seconds: float
 
 
-FULL = Extent(False, 60, 0.6, 3.0, 16, 10.0, 4, 8, 20.0)
-QUICK = Extent(True, 12, 0.5, 1.0, 8, 3.0, 4, 2, 4.0)
+FULL = Extent(False, 0.002, 60, 0.6, 3.0, 16, 10.0, 6, 8, 20.0)
+QUICK = Extent(True, 0.05, 12, 0.5, 1.0, 8, 3.0, 4, 2, 4.0)

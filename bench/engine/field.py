@@ -23,8 +23,6 @@ START_SECONDS = 120.0
 IDLE_LOOK_SECONDS = 0.04
 IDLE_SHARE = 0.25
 IDLE_WAIT_SECONDS = 8.0
-MOST_LAG_SECONDS = 0.002
-SLICE_SLACK_SECONDS = 120.0
 
 
 class Server:
@@ -81,7 +79,8 @@ class Server:
 class Field:
     """Started servers by name; leaving the `with` block ends them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_lag_seconds: float) -> None:
+        self._most_lag_seconds = most_lag_seconds
         self.servers: dict[str, Server] = {}
         self._last = ""
         self._load = subprocess.Popen(
@@ -138,7 +137,7 @@ class Field:
             lag = answer.get("lag_p99_seconds") or 0.0
             if "failed" in answer:
                 void = f"{answer['failed']}; its log ends:\n{self.servers[name].words()}"
-            elif lag > MOST_LAG_SECONDS:
+            elif lag > self._most_lag_seconds:
                 void = f"the load generator was {lag * 1000:.1f} ms late"
             elif not answer["same_processes"]:
                 void = "its processes changed"

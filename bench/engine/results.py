@@ -31,11 +31,12 @@ class Result:
     contenders: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     quick: bool = False
+    unsettled: tuple[str, ...] = ()  # contenders whose staircase never turned
 
     @property
     def resolved(self) -> bool:
-        """Whether ourselves against ourselves came out as equal."""
-        return self.again is None or self.again.resolved
+        """Whether ourselves against ourselves came out as equal, and every rate was found."""
+        return not self.unsettled and (self.again is None or self.again.resolved)
 
     @property
     def met(self) -> bool | None:
@@ -62,6 +63,7 @@ class Result:
             "met": self.met,
             "resolved": self.resolved,
             "quick": self.quick,
+            "unsettled": list(self.unsettled),
             "contenders": self.contenders,
             "note": self.note,
         }

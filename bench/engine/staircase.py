@@ -30,5 +30,5 @@ class Staircase:
 
     @property
     def settled(self) -> bool:
-        """Whether the rate moves in the smallest steps: from here on it counts."""
-        return self.step <= SMALLEST_STEP
+        """Whether it has turned: before, it only came nearer to the rate that it looks for."""
+        return self.step < FIRST_STEP

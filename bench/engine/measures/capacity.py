@@ -45,7 +45,7 @@ def measure(what: Capacity, extent: Extent, only: Sequence[str]) -> list[Result]
     chosen = best_settings(
         what.workload, what.deadline_seconds, extent, names, lambda field, name: _throughput(field, name, extent)
     )
-    levels = _climb(what, extent, names, {name: setting for name, (setting, _) in chosen.items()})
+    levels, unsettled = _climb(what, extent, names, {name: setting for name, (setting, _) in chosen.items()})
     means = {name: geometric_mean(values) for name, values in levels.items()}
     rivals = [name for name in names if name not in OURS]
     named = what.against if what.against in rivals else ""
@@ -55,6 +55,7 @@ def measure(what: Capacity, extent: Extent, only: Sequence[str]) -> list[Result]
         beside = replace(what, name=f"{what.name}, static", floor=what.static_floor, aim=what.static_aim)
         found.append(_result(beside, max(static, key=means.__getitem__), levels, extent))
     for result in found:
+        result.unsettled = tuple(name for name in (*OURS, result.rival) if name in unsettled)
         result.contenders = {
             name: {"value": means[name], "setting": str(chosen[name][0]), "levels": levels[name]} for name in names
         }
@@ -81,9 +82,11 @@ def _throughput(field: Field, name: str, extent: Extent) -> float:
     return float(max(answer["good"], 1) / answer["seconds"])
 
 
-def _climb(what: Capacity, extent: Extent, names: Sequence[str], chosen: dict[str, Setting]) -> dict[str, list[float]]:
+def _climb(
+    what: Capacity, extent: Extent, names: Sequence[str], chosen: dict[str, Setting]
+) -> tuple[dict[str, list[float]], set[str]]:
     levels: dict[str, list[float]] = {name: [] for name in names}
-    with Field() as field:
+    with Field(extent.most_lag_seconds) as field:
         stairs = {}
         for name in names:
             field.start(name, what.workload, what.deadline_seconds, chosen[name])
@@ -97,4 +100,4 @@ def _climb(what: Capacity, extent: Extent, names: Sequence[str], chosen: dict[st
                     levels[name].append(stair.rate)
                 stairs[name] = stair.after(answer["good"], answer["offered"])
             say(f"  {what.workload}, round {position + 1}: " + ", ".join(f"{n} {stairs[n].rate:.0f}/s" for n in names))
-    return levels
+    return levels, {name for name, stair in stairs.items() if not stair.settled}

@@ -23,7 +23,7 @@ def measure(extent: Extent, only: Sequence[str]) -> Result:
     names = [*OURS, *rivals_for(WORKLOAD, only)]
     chosen = best_settings(WORKLOAD, DEADLINE_SECONDS, extent, names, lambda field, name: _score(field, name, extent))
     scores: dict[str, list[float]] = {name: [] for name in names}
-    with Field() as field:
+    with Field(extent.most_lag_seconds) as field:
         for name in names:
             field.start(name, WORKLOAD, DEADLINE_SECONDS, chosen[name][0])
         for position, order in enumerate(shuffled_rounds(names, extent.closed_rounds, seed=1)):

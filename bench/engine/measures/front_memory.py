@@ -15,7 +15,7 @@ LIMIT_BYTES = 120e6
 
 def measure(extent: Extent) -> Result:
     """Start ourselves with MiniLM and look. Raises BenchError."""
-    with Field() as field:
+    with Field(extent.most_lag_seconds) as field:
         field.start("trimtab", "minilm", 0.2, Setting(16, 0.002))
         status = Path(f"/proc/{field.servers['trimtab'].process.pid}/status").read_text()
     found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)

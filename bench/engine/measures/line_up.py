@@ -27,7 +27,7 @@ def best_settings(
     for name in names:
         tried = []
         for setting in settings(CONTENDERS[name], workload):
-            with Field() as field:
+            with Field(extent.most_lag_seconds) as field:
                 field.start(name, workload, deadline_seconds, setting)
                 tried.append((setting, score(field, name)))
             say(f"  {workload}: {name} with {setting}: {tried[-1][1]:.1f}")

@@ -37,7 +37,7 @@ def measure(extent: Extent, only: Sequence[str]) -> list[Result]:
     chosen = best_settings(WORKLOAD, DEADLINE_SECONDS, extent, names, lambda field, name: _rate(field, name, extent))
     fastest = max(names, key=lambda name: chosen[name][1])
     shares: Shares = {step.factor: {name: [] for name in names} for step in STEPS}
-    with Field() as field:
+    with Field(extent.most_lag_seconds) as field:
         for name in names:
             field.start(name, WORKLOAD, DEADLINE_SECONDS, chosen[name][0])
         for position, order in enumerate(mirrored_rounds(names, extent.overload_rounds, seed=3)):

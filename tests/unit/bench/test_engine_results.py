@@ -44,3 +44,9 @@ def test_a_row_carries_the_names_that_readers_of_the_file_know() -> None:
 def test_what_was_not_run_says_why_in_its_line() -> None:
     assert "not run: no GPU" in Result("roofline", note="no GPU").line()
     assert "NOT RESOLVED" in result(FAST, WIDE).line()
+
+
+def test_a_rate_that_was_never_found_resolves_nothing() -> None:
+    found = result(FAST)
+    found.unsettled = ("mosec",)
+    assert (found.met, exit_code([found], broken=False)) == (None, 3)

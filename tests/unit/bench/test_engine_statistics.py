@@ -99,6 +99,15 @@ def test_a_staircase_steps_finer_at_each_turn_but_never_finer_than_the_smallest_
         steps.append(stair.step)
     assert steps == sorted(steps, reverse=True)
     assert steps[-1] == SMALLEST_STEP
+    assert stair.settled
+
+
+def test_a_staircase_that_only_falls_has_found_nothing() -> None:
+    stair = Staircase(100.0)
+    for _ in range(5):
+        stair = stair.after(0, 100)
+    assert not stair.settled
+    assert stair.rate < 60
 
 
 def test_ninety_nine_in_a_hundred_hold_a_rate_and_ninety_eight_do_not() -> None:
