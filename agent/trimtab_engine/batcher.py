@@ -1,7 +1,8 @@
 """The queue and the rule by which batches are formed. No clock, no I/O: time comes in as an argument.
 
 Manual rule: a batch goes when it is full, or when its oldest item has waited `max_queue_delay`. Lower priority numbers
-go first, equal ones in order of arrival. An item that is tried again runs alone, so that it can hurt no neighbour.
+go first, equal ones in order of arrival. An item that is tried again runs alone,
+so that it can hurt no neighbour.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ class Batch:
     """Items that go through the model together."""
 
     items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """An item that is predicted not to fit into memory, even alone; it has left the queue."""
+
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +67,25 @@ class Batcher:
         self._alone.append(item)
         self._earliest_deadline = min(self._earliest_deadline, item.job.deadline)
 
-    def next_batch(self, now: float, settings: LiveSettings) -> Batch | WaitUntil | None:
-        """Return the batch to run now, the time to ask again, or None when nothing waits."""
+    def next_batch(
+        self, now: float, settings: LiveSettings, most_items: Callable[[int], int]
+    ) -> Batch | Unfit | WaitUntil | None:
+        """Return the batch to run now, the time to ask again, or None when nothing waits.
+
+        `most_items(length)`: how many items padded to this length memory allows in one batch.
+        """
         if self._alone:
-            return Batch([self._alone.popleft()])
+            return batch_of([self._alone.popleft()], most_items)
         waiting = sum(map(len, self._lanes.values()))
         if waiting == 0:
             return None
         ripe_at = min(lane[0].enqueued_at for lane in self._lanes.values() if lane) + settings.max_queue_delay_seconds
         if waiting < settings.max_batch_size and now < ripe_at:
             return WaitUntil(ripe_at)
-        return Batch(self._take(settings.max_batch_size))
+        items = self._take(settings.max_batch_size)
+        decision = batch_of(items, most_items)
+        self._put_back(items[len(decision.items) if isinstance(decision, Batch) else 1 :])
+        return decision
 
     def expire(self, now: float) -> list[Job]:
         """Take out every item whose deadline has passed and return their jobs, each once."""
@@ -100,6 +116,10 @@ class Batcher:
                 del self._lanes[priority]
         return items
 
+    def _put_back(self, items: list[Item]) -> None:
+        for item in reversed(items):
+            self._lanes.setdefault(item.job.priority, deque()).appendleft(item)
+
     def _all(self) -> Iterable[Item]:
         yield from self._alone
         for lane in self._lanes.values():
@@ -109,3 +129,13 @@ class Batcher:
         self._alone = deque(filter(wanted, self._alone))
         lanes = {priority: deque(filter(wanted, lane)) for priority, lane in self._lanes.items()}
         self._lanes = {priority: lane for priority, lane in lanes.items() if lane}
+
+
+def batch_of(items: list[Item], most_items: Callable[[int], int]) -> Batch | Unfit:
+    """Return the longest beginning of the items that memory allows in one batch; `Unfit` where it is none."""
+    longest = 0
+    for count, item in enumerate(items):
+        longest = max(longest, item.length)
+        if count + 1 > most_items(longest):
+            return Batch(items[:count]) if count else Unfit(item)
+    return Batch(items)

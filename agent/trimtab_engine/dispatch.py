@@ -1,7 +1,7 @@
 """Between queue and workers: form batches when a worker is idle, map answers back, try again what a worker took down.
 
 A batch that fails, or whose worker dies, is tried again once, each item alone: the guilty one fails alone, its
-neighbours are answered.
+neighbours are answered. One that finds no memory is split in two, down to single items.
 """
 
 from __future__ import annotations
@@ -10,25 +10,31 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from trimtab_engine import wire
-from trimtab_engine.batcher import Batch, Batcher, WaitUntil
+from trimtab_engine.batcher import Batch, Batcher, Unfit, WaitUntil
+from trimtab_engine.chores import ChoreSource
 from trimtab_engine.context import Context
 from trimtab_engine.errors import (
     DeadlineExpired,
     EngineError,
+    MemoryPressure,
     ModelFailed,
     OutOfMemory,
     PoisonRequest,
     WorkerDied,
 )
 from trimtab_engine.jobs import Answer, Item, Job, input_key
+from trimtab_engine.memory.guard import MemoryGuard, PassShape
+from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import rows_that_fit
+from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -45,7 +51,9 @@ class Dispatcher:
         context: Context,
         metrics: EngineMetrics,
         live: Callable[[], LiveSettings],
+        *,
         answered: Callable[[bytes, Answer], None],
+        guard: MemoryGuard,
         gave_up: Callable[[], None],
     ) -> None:
         self._description = context.description
@@ -55,18 +63,21 @@ class Dispatcher:
         self._live = live
         self._answered = answered  # hears of each cacheable answer
         self._batcher = Batcher()
+        self._guard = guard
+        self._split = SplitBatches()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._seconds_per_item = 0.0
         self._poison: OrderedDict[bytes, float] = OrderedDict()
         self._first_ready_at: float | None = None
-        events = WorkerEvents(self._on_ready, self._on_result, self._on_death, lambda _: gave_up())
+        self._spare_time: SpareTime | None = None
+        events = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, events)]
 
     @property
     def queued_items(self) -> int:
         """Items that wait for a batch."""
-        return len(self._batcher)
+        return len(self._batcher) + len(self._split)
 
     @property
     def running_items(self) -> int:
@@ -82,6 +93,11 @@ class Dispatcher:
     def first_ready_at(self) -> float | None:
         """Monotonic seconds when a worker was ready first; from then on requests wait while one is restarted."""
         return self._first_ready_at
+
+    @property
+    def worker_pids(self) -> Mapping[str, int | None]:
+        """Process ids by device, None for a worker that is not ready."""
+        return {link.device: link.pid if link.ready else None for link in self._links}
 
     @property
     def signature(self) -> Signature | None:
@@ -100,6 +116,10 @@ class Dispatcher:
         for link in self._links:
             link.close()
 
+    def do_chores_of(self, source: ChoreSource) -> None:
+        """Give spare time to this source; call `pump` when it has something new to do."""
+        self._spare_time = SpareTime(source, self._description.name)
+
     def retry_after_seconds(self, items: int) -> int:
         """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
         backlog = items + self.queued_items + self.running_items
@@ -107,6 +127,7 @@ class Dispatcher:
 
     def submit(self, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
+        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
         if self._poison and any(map(self._is_poison, items)):
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
@@ -121,24 +142,39 @@ class Dispatcher:
     def fail_all(self, error: EngineError) -> None:
         """Answer everything that waits or runs with an error."""
         running = [item for link in self._links if link.batch is not None for item in link.batch.items]
-        for item in self._batcher.take_all() + running:
+        for item in self._batcher.take_all() + self._split.take_all() + running:
             item.job.fail(error)
 
     def pump(self) -> None:
         """Expire, then give every idle worker a batch, then set the timer for what comes next."""
         now = time.monotonic()
-        for job in self._batcher.expire(now):
+        for job in self._batcher.expire(now) + self._split.expire(now):
             job.fail(DeadlineExpired("the deadline passed while the request waited in the queue; no work was spent"))
-        wake_at = self._batcher.earliest_deadline
+        wake_at = min(self._batcher.earliest_deadline, self._split.earliest_deadline)
         for link in self._links:
-            if not link.idle:
-                continue
-            decision = self._batcher.next_batch(now, self._within(link, self._live()))
-            if isinstance(decision, Batch):
-                self._run(link, decision, now)
-            elif isinstance(decision, WaitUntil):
-                wake_at = min(wake_at, decision.time)
+            if link.idle:
+                wake_at = min(wake_at, self._feed(link, now))
         self._wake(wake_at, now)
+
+    def _feed(self, link: WorkerLink, now: float) -> float:
+        """Give an idle worker a batch or a chore; returns when to ask again."""
+        spare = self._spare_time
+        if spare is not None and spare.start(link, now, waiting=self.queued_items > 0):
+            return math.inf
+        live = self._within(link, self._live())
+
+        def most_items(length: int) -> int:
+            return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
+
+        while isinstance(
+            decision := self._split.next_batch(most_items) or self._batcher.next_batch(now, live, most_items), Unfit
+        ):
+            self._fail(decision.item, MemoryPressure("this input is predicted to need more memory than there is", 60))
+        if isinstance(decision, Batch):
+            self._run(link, decision, now)
+        elif isinstance(decision, WaitUntil):
+            return decision.time
+        return math.inf if spare is None else spare.quiet_at(now)
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
         self._metrics.batch_size.observe(len(batch.items))
@@ -148,11 +184,16 @@ class Dispatcher:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        link.run(batch, self._description.name, wire.BASE_VARIANT)
+        measure = self._guard.to_measure(self._shape(link, batch), now)
+        link.run(batch, self._description.name, wire.BASE_VARIANT, measure)
+
+    def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
+        longest = max(item.length for item in batch.items)
+        return PassShape(link.device, self._description.name, len(batch.items), longest)
 
     def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
-        rows = rows_that_fit(link.signatures[self._description.name])
+        rows = link.row_limits[self._description.name]
         return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _wake(self, wake_at: float, now: float) -> None:
@@ -171,12 +212,26 @@ class Dispatcher:
         self.pump()
 
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
+        now = time.monotonic()
         self._metrics.worker_busy(link.device, message.seconds)
-        if isinstance(message, wire.BatchFailed):
-            self._pass_failed(batch, message)
-        else:
+        if self._spare_time is not None:
+            if self._spare_time.took(link, batch, message, now):
+                self.pump()
+                return
+            self._spare_time.served(now)
+        shape = self._shape(link, batch)
+        if isinstance(message, wire.BatchDone):
+            self._guard.pass_done(shape, message.measured, now)
+            self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
             answers = link.answers(batch, self._description.name, message)
             self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
+        elif message.kind == "out_of_memory":
+            self._guard.ran_out(shape, now)
+            failed = self._split.split(batch.items)
+            if failed is not None:
+                self._fail(failed, OutOfMemory("the device has no memory for this request, even alone"))
+        else:
+            self._pass_failed(batch, message)
         self.pump()
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
@@ -196,13 +251,17 @@ class Dispatcher:
 
     def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
         for item in batch.items:
-            if message.kind == "out_of_memory":
-                self._again_or_fail(item, OutOfMemory("the device has no memory for this request, even alone"))
-            else:
-                self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
+            self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
+
+    def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
+        if self._spare_time is not None:
+            self._spare_time.heard(message, time.monotonic())
+        self.pump()
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        if self._spare_time is not None and self._spare_time.died(link, time.monotonic()):
+            batch = None
         for item in batch.items if batch is not None else ():
             item.deaths += 1
             if item.deaths >= _MAX_ATTEMPTS:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from trimtab_engine.cache import ResponseCache
+from trimtab_engine.cache.flights import Flights, Follower
+from trimtab_engine.cache.response_cache import ResponseCache
 from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
-from trimtab_engine.errors import BadRequest, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
+from trimtab_engine.errors import BadRequest, DeadlineExpired, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
 from trimtab_engine.first_settings import FirstSettings
-from trimtab_engine.jobs import InferenceInputs, Item, Job, Row, TokenRow, input_key
+from trimtab_engine.jobs import Answer, InferenceInputs, Item, Job, Row, TokenRow, input_key
+from trimtab_engine.memory.engine_memory import EngineMemory
 from trimtab_engine.metrics import EngineMetrics
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.repeats import RepeatSample
@@ -22,7 +24,6 @@ from trimtab_engine.tokens import TextTokenizer
 
 # Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
 _INLINE_CHARACTERS = 4096
-_TRIM_PAUSE_SECONDS = 0.01  # between two slices of a cache that is cut short
 
 
 class Engine:
@@ -39,19 +40,27 @@ class Engine:
         self.first_settings = FirstSettings(0.0 if agent is None else agent.first_settings_wait_seconds)
         self._settings = context.settings
         self._live = LiveSettings()
-        self._cache = ResponseCache(limit_bytes=0)
+        self._cache = ResponseCache(0, context.settings.cache_lifetime_seconds)
+        self._flights = Flights()
+        self._follower_timers: dict[Job, asyncio.TimerHandle] = {}
         described = context.description
         self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
-        self._trimming: asyncio.TimerHandle | None = None
         self._repeats = RepeatSample()
-        self._evictions_counted = self._inputs_counted = self._repeats_counted = 0
+        self._evictions_counted = self._expiries_counted = self._followed_counted = 0
+        self._inputs_counted = self._repeats_counted = 0
         self._draining = False
         self._refusing = False
         self._log = context.log
         self._loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(context, self.metrics, lambda: self._live, self._cache.put, gave_up)
+        self._memory = EngineMemory(
+            context, self.metrics.memory, self._cache, workers=lambda: self._dispatcher.worker_pids
+        )
+        guard = self._memory.guard
+        self._dispatcher = Dispatcher(
+            context, self.metrics, lambda: self._live, answered=self._store, guard=guard, gave_up=gave_up
+        )
 
     @property
     def ready(self) -> bool:
@@ -74,18 +83,18 @@ class Engine:
         """Start the workers; `ready` turns true when the first has loaded."""
         self.apply(self._settings.live)
         self._dispatcher.start()
+        self._memory.start()
 
     def close(self) -> None:
         """End the workers and the tokenizer thread."""
-        if self._trimming is not None:
-            self._trimming.cancel()
+        self._memory.close()
         self._dispatcher.close()
         self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
-        self._trim_later(self._cache.set_limit(live.cache_limit_bytes))
+        self._memory.cache_may_have(live.cache_limit_bytes)
         self._dispatcher.pump()
 
     def begin_drain(self) -> None:
@@ -98,7 +107,9 @@ class Engine:
 
     def abandon(self) -> None:
         """Answer what is still waiting or running with Draining: the time for draining is over."""
-        self._dispatcher.fail_all(Draining("the server ended before this request was done"))
+        error = Draining("the server ended before this request was done")
+        self._flights.fail_all(error)
+        self._dispatcher.fail_all(error)
 
     def infer(self, inputs: InferenceInputs, began_at: float, received_at: float, on_end: Callable[[Job], None]) -> Job:
         """Admit a request; `on_end` hears of its end, possibly before this returns.
@@ -110,8 +121,8 @@ class Engine:
         """
         now = time.monotonic()
         deadline = self._admit(inputs, began_at, now)
-        job = Job(len(inputs.rows), received_at, deadline, inputs.priority, on_end)
-        keys = self._look_up(inputs.rows, job)
+        job = Job(len(inputs.rows), received_at, deadline, inputs.priority, self._ender(on_end))
+        keys = self._look_up(inputs.rows, job, now)
         missing = [index for index, answer in enumerate(job.answers) if answer is None]
         self._check_room(len(missing))
         self._repeats.see(inputs.rows)
@@ -123,8 +134,8 @@ class Engine:
             job.end()
             return job
         job.enqueued_at = now
-        job.waiting = job.missing = len(missing)
-        self._tokenize(job, [(index, inputs.rows[index], keys[index]) for index in missing])
+        job.missing = len(missing)
+        self._compute(job, self._follow_or_lead(job, [(index, inputs.rows[index], keys[index]) for index in missing]))
         return job
 
     def cancel(self, job: Job) -> None:
@@ -134,13 +145,18 @@ class Engine:
     def exposition(self) -> bytes:
         """Return the metrics, with the gauges as of now."""
         metrics, live = self.metrics, self._live
-        metrics.queue_requests.set(self._dispatcher.queued_items + self._tokenizing)
+        metrics.queue_requests.set(self._waiting_items)
         metrics.queue_limit_requests.set(self._settings.queue_limit_items)
         metrics.inflight_requests.set(self._dispatcher.running_items)
         metrics.cache_bytes.set(self._cache.size_bytes)
         metrics.cache_limit_bytes.set(self._cache.limit_bytes)
-        metrics.cache_evictions.inc(self._cache.evictions - self._evictions_counted)
-        self._evictions_counted = self._cache.evictions
+        metrics.cache_evictions.inc(self._cache.removals["room"] - self._evictions_counted)
+        self._evictions_counted = self._cache.removals["room"]
+        metrics.cache_expired.inc(self._cache.removals["age"] - self._expiries_counted)
+        self._expiries_counted = self._cache.removals["age"]
+        metrics.cache_shared.inc(self._flights.followed - self._followed_counted)
+        self._followed_counted = self._flights.followed
+        metrics.eviction_is(self._cache.rule.name, self._cache.ghost_hit_ratios)
         metrics.sampled_inputs.inc(self._repeats.inputs - self._inputs_counted)
         metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
         self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
@@ -155,18 +171,12 @@ class Engine:
         )
         return metrics.exposition()
 
-    def _trim_later(self, more: bool) -> None:
-        if self._trimming is not None:
-            self._trimming.cancel()
-            self._trimming = None
-        if more:
-            self._trimming = self._loop.call_later(_TRIM_PAUSE_SECONDS, lambda: self._trim_later(self._cache.trim()))
-
     def _admit(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
         if self._refusing:
             raise Draining("the server is draining; ask another replica")
         if self._dispatcher.first_ready_at is None:
             raise NotReady("the model is still loading")
+        self._memory.guard.check()
         limit = self._settings.queue_limit_items
         if len(inputs.rows) > limit:
             raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")
@@ -176,22 +186,77 @@ class Engine:
             raise DeadlinePast("the deadline had passed when the request was read; no work was begun")
         return deadline
 
-    def _look_up(self, rows: Sequence[str | Row], job: Job) -> list[bytes | None]:
+    def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[bytes | None]:
         if not self._cache.enabled:
             return [None] * len(rows)
         keys: list[bytes | None] = []
         for index, row in enumerate(rows):
             key = input_key(self.description.name, self.description.version, row)
             keys.append(key)
-            answer = self._cache.get(key)
+            self._cache.see(int.from_bytes(key[:8], "big"))
+            answer = self._cache.get(key, now)
             if answer is not None:
                 job.answers[index] = answer
                 job.hits[index] = ord("h")
         return keys
 
+    @property
+    def _waiting_items(self) -> int:
+        return self._dispatcher.queued_items + self._tokenizing + self._flights.waiting
+
+    def _ender(self, on_end: Callable[[Job], None]) -> Callable[[Job], None]:
+        if not self._cache.enabled:
+            return on_end
+
+        def ended(job: Job) -> None:
+            timer = self._follower_timers.pop(job, None)
+            if timer is not None:
+                timer.cancel()
+            # Not at once: a job may end in the middle of the dispatcher's work.
+            for heir in self._flights.leave(job):
+                self._loop.call_soon(self._take_over, heir)
+            on_end(job)
+
+        return ended
+
+    def _follow_or_lead(
+        self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]
+    ) -> list[tuple[int, str | Row, bytes | None]]:
+        own = []
+        for index, row, key in missing:
+            if key is None or not self._flights.join(Follower(job, index, row, key)):
+                own.append((index, row, key))
+            else:
+                job.hits[index] = ord("s")
+        if len(own) < len(missing):
+            late = DeadlineExpired("the deadline passed while an equal request was computed")
+            self._follower_timers[job] = self._loop.call_later(job.deadline - job.enqueued_at, job.fail, late)
+        return own
+
+    def _take_over(self, heir: Follower) -> None:
+        job = heir.job
+        if not job.ended:
+            job.hits[heir.index] = ord("m")
+            self._compute(job, [(heir.index, heir.row, heir.key)])
+
+    def _store(self, key: bytes, answer: Answer) -> None:
+        priority = self._flights.resolve(key, answer)
+        if self._memory.guard.admits_to_cache:
+            self._cache.put(key, answer, time.monotonic(), priority or 0)
+
+    def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:
+        if not items:
+            return
+        job.waiting += len(items)
+        try:
+            self._tokenize(job, items)
+        except Exception as error:
+            self._log.event("tokenizing_failed", error=type(error).__name__)
+            job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
+
     def _check_room(self, items: int) -> None:
         limit = self._settings.queue_limit_items
-        waiting = self._dispatcher.queued_items + self._tokenizing
+        waiting = self._waiting_items
         if items and waiting + items > limit:
             raise QueueFull(
                 f"{waiting} of {limit} places in the queue are taken; this request needs {items}",

@@ -122,6 +122,13 @@ class QueueFull(_RetryLater):
     outcome = Outcome.REJECTED
 
 
+class MemoryPressure(_RetryLater):
+    """Memory is short: no new request is taken, or this one alone is predicted to need more than there is."""
+
+    status = 503
+    outcome = Outcome.REJECTED
+
+
 class Draining(_RetryLater):
     """The process is ending; another replica will answer."""
 

@@ -78,6 +78,7 @@ class Job:
         "enqueued_at",
         "error",
         "hits",
+        "longest",
         "missing",
         "on_end",
         "priority",
@@ -89,8 +90,9 @@ class Job:
         self, size: int, received_at: float, deadline: float, priority: int, on_end: Callable[[Job], None]
     ) -> None:
         self.answers: list[Answer | None] = [None] * size
-        self.hits = bytearray(b"m" * size)  # one letter per item: h = from the cache, m = computed
+        self.hits = bytearray(b"m" * size)  # one letter per item: h = from the cache, m = computed, s = shared
         self.missing = size
+        self.longest: int | None = None  # length of the longest input, once it is known
         self.waiting = 0  # items that have not entered a batch yet
         self.received_at = received_at
         self.enqueued_at = received_at

@@ -1,120 +1,19 @@
-"""Every metric that the engine exposes: one table that docs and tests read, and the objects made from it."""
+"""The metrics of the table as objects, bound to the model that is served."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
-from trimtab_engine.errors import Outcome
+from trimtab_engine.errors import EngineError, Outcome
+from trimtab_engine.memory.gauges import MemoryMetrics
+from trimtab_engine.metric_table import METRICS, MetricSpec
+from trimtab_engine.waste import WasteLedger
 
-# Edges at most 1.25 times apart, so that a percentile is known within 25 %; the last one is at least 60 s.
-SECONDS_BUCKETS = tuple(0.001 * 1.25**k for k in range(51))
-SIZE_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _PREFIX = "trimtab_engine_"
-
-
-class MetricSpec(NamedTuple):
-    """One row of the table."""
-
-    name: str
-    type: str  # counter | gauge | histogram
-    labels: tuple[str, ...]
-    help: str
-    buckets: tuple[float, ...] = ()
-
-
-METRICS: tuple[MetricSpec, ...] = (
-    MetricSpec(
-        "trimtab_engine_requests_total",
-        "counter",
-        ("model", "outcome"),
-        "Inference requests by how they ended: ok, bad_request, rejected (queue full), expired (deadline), "
-        "error (5xx), draining, canceled (client gone).",
-    ),
-    MetricSpec(
-        "trimtab_engine_request_seconds",
-        "histogram",
-        ("model",),
-        "Last byte read to answer ready, queue included; admitted requests that ended ok or error.",
-        SECONDS_BUCKETS,
-    ),
-    MetricSpec(
-        "trimtab_engine_queue_seconds",
-        "histogram",
-        ("model",),
-        "Admission to the last item's entry into a batch; only requests with an item that the cache did not answer.",
-        SECONDS_BUCKETS,
-    ),
-    MetricSpec("trimtab_engine_batch_seconds", "histogram", ("model",), "One pass through the model.", SECONDS_BUCKETS),
-    MetricSpec("trimtab_engine_batch_size", "histogram", ("model",), "Items per batch.", SIZE_BUCKETS),
-    MetricSpec("trimtab_engine_queue_requests", "gauge", ("model",), "Items that wait for a batch."),
-    MetricSpec("trimtab_engine_queue_limit_requests", "gauge", ("model",), "Items that may wait; more are refused."),
-    MetricSpec("trimtab_engine_inflight_requests", "gauge", ("model",), "Items in a batch now."),
-    MetricSpec(
-        "trimtab_engine_worker_busy_seconds_total",
-        "counter",
-        ("model", "device"),
-        "Wall time in which the device's worker ran a batch.",
-    ),
-    MetricSpec("trimtab_engine_cache_hits_total", "counter", ("model",), "Items answered from the cache."),
-    MetricSpec(
-        "trimtab_engine_cache_misses_total", "counter", ("model",), "Items looked up in the cache and not found."
-    ),
-    MetricSpec("trimtab_engine_cache_bytes", "gauge", ("model",), "Bytes charged to the entries of the cache."),
-    MetricSpec("trimtab_engine_cache_limit_bytes", "gauge", ("model",), "Byte budget of the cache; 0 = off."),
-    MetricSpec("trimtab_engine_cache_evictions_total", "counter", ("model",), "Entries that left for want of room."),
-    MetricSpec(
-        "trimtab_engine_sampled_inputs_total",
-        "counter",
-        ("model",),
-        "Items in the sample by which repeats are estimated: one in eight, chosen by hash, cache on or off.",
-    ),
-    MetricSpec(
-        "trimtab_engine_sampled_repeats_total",
-        "counter",
-        ("model",),
-        "Items in the sample that are among its last 4096 different ones.",
-    ),
-    MetricSpec(
-        "trimtab_engine_setting",
-        "gauge",
-        ("model", "name"),
-        "Settings in force: max_batch_size, max_queue_delay_seconds, cache_limit_bytes, queue_limit_requests.",
-    ),
-    MetricSpec(
-        "trimtab_engine_agent_state",
-        "gauge",
-        ("state",),
-        "1 for how it stands with the node's agent: off, connecting, attached, untrusted, refused or lost; else 0.",
-    ),
-    MetricSpec(
-        "trimtab_engine_settings_changes_total",
-        "counter",
-        ("outcome",),
-        "Settings documents by what became of them: applied, refused; expired = a trial's fallback came in force.",
-    ),
-    MetricSpec(
-        "trimtab_engine_settings_generation",
-        "gauge",
-        (),
-        "Generation of the NodeTuning that the last applied document was made from; 0 before the first.",
-    ),
-    MetricSpec(
-        "trimtab_engine_settings_applied",
-        "gauge",
-        ("hash",),
-        "1 for the hash of the settings body in force, or as-started before the first.",
-    ),
-    MetricSpec(
-        "trimtab_engine_worker_restarts_total", "counter", ("device",), "Worker processes started after a death."
-    ),
-    MetricSpec("trimtab_engine_ready", "gauge", (), "1 while requests are accepted, else 0."),
-    MetricSpec("trimtab_engine_build", "gauge", ("version", "torch", "device"), "1 for the running build."),
-)
 
 
 class AgentState(StrEnum):
@@ -203,9 +102,14 @@ class EngineMetrics:
         self.cache_bytes = gauge("cache_bytes").labels(model)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(model)
         self.cache_evictions = counter("cache_evictions_total").labels(model)
+        self.cache_shared = counter("cache_shared_total").labels(model)
+        self.cache_expired = counter("cache_expired_total").labels(model)
         self.sampled_inputs = counter("sampled_inputs_total").labels(model)
         self.sampled_repeats = counter("sampled_repeats_total").labels(model)
         self.ready = gauge("ready")
+        self.memory = MemoryMetrics(gauge, counter, model)
+        self.waste = WasteLedger(counter("waste_seconds_total"), model)
+        self._errors = counter("errors_total")
         self.link = LinkMetrics(
             gauge("agent_state"),
             counter("settings_changes_total"),
@@ -213,10 +117,18 @@ class EngineMetrics:
             gauge("settings_applied"),
         )
         self._model = model
+        self._cache_rule = gauge("cache_rule")
+        self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")
         self._busy_seconds = counter("worker_busy_seconds_total")
         self._setting = gauge("setting")
         self._restarts = counter("worker_restarts_total")
         self._build = gauge("build")
+
+    def refused(self, error: EngineError, longest: int | None = None) -> None:
+        """Count an inference request without a result; `longest` is the length of its longest input, None = unknown."""
+        self.requests[error.outcome].inc()
+        bucket = "none" if longest is None else str(1 << (longest - 1).bit_length())
+        self._errors.labels(self._model, error.reason, bucket).inc()
 
     def worker_known(self, version: str, torch: str, device: str) -> None:
         """Start the series of a worker that has told what it runs on."""
@@ -231,6 +143,13 @@ class EngineMetrics:
     def worker_restarted(self, device: str) -> None:
         """Count one worker process started after a death."""
         self._restarts.labels(device).inc()
+
+    def eviction_is(self, rule: str, ghost_hit_ratios: Mapping[str, float]) -> None:
+        """Publish the rule of eviction, and what each would hit."""
+        self._cache_rule.clear()
+        self._cache_rule.labels(self._model, rule).set(1)
+        for name, ratio in ghost_hit_ratios.items():
+            self._ghost_hit_ratio.labels(self._model, name).set(ratio)
 
     def settings_in_force(self, values: Iterable[tuple[str, float]]) -> None:
         """Publish the settings, each as (name, value)."""

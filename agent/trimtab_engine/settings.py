@@ -69,11 +69,14 @@ class ProcessSettings:
     read_timeout_seconds: float = 15.0
     default_deadline_seconds: float = 60.0
     batch_timeout_seconds: float = 120.0
+    cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
     live: LiveSettings = LiveSettings()
     agent: AgentSettings | None = None  # None = no agent is asked
     fault: Fault | None = None
+    memory_limit_bytes: int | None = None  # None = the container's
+    device_memory_fraction: float = 1.0
 
 
 def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
@@ -101,11 +104,14 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         read_timeout_seconds=read("TRIMTAB_READ_TIMEOUT", 15.0, _duration(0.1, 3600)),
         default_deadline_seconds=read("TRIMTAB_DEFAULT_DEADLINE", 60.0, _duration(0.001, 3600)),
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
+        cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
         live=_read_live(read),
         agent=_read_agent(read),
         fault=read("TRIMTAB_FAULT", None, _fault),
+        memory_limit_bytes=read("TRIMTAB_MEMORY_LIMIT", None, _byte_count(1 << 20, 1 << 50)),
+        device_memory_fraction=read("TRIMTAB_DEVICE_MEMORY_FRACTION", 1.0, _fraction),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
         raise SettingError(
@@ -186,6 +192,12 @@ def _byte_count(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def _fraction(text: str) -> float:
+    if not re.fullmatch(r"[01](\.[0-9]{1,6})?", text) or not 0.0 < float(text) <= 1.0:
+        raise ValueError("a number above 0 and up to 1, written as 0.5")
+    return float(text)
 
 
 def _agent_address(text: str) -> tuple[str, int] | None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import Signature
@@ -27,6 +28,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     memory_descriptor: int
     front_pid: int
     fault: Fault | None
+    device_memory_fraction: float
 
 
 class RunBatch(msgspec.Struct, frozen=True, tag=True):
@@ -36,6 +38,7 @@ class RunBatch(msgspec.Struct, frozen=True, tag=True):
     model: str
     variant: str
     inputs: list[TensorPlace]
+    measure: bool = False  # the memory that the pass takes
 
 
 class LoadedModel(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ class BatchDone(msgspec.Struct, frozen=True, tag=True):
     seconds: float
     outputs: list[TensorPlace]
     bad_rows: list[int]
+    copy_seconds: float = 0.0  # moving the answers into the slot
+    measured: PassMeasured | None = None
 
 
 class BatchFailed(msgspec.Struct, frozen=True, tag=True):
@@ -80,7 +85,7 @@ _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 
 
-def encode(message: ToWorker | FromWorker) -> bytes:
+def encode(message: msgspec.Struct) -> bytes:
     """Return a message as one packet."""
     return _encoder.encode(message)
 

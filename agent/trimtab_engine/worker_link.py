@@ -1,6 +1,6 @@
-"""The front's end of one worker process: start it, hand it a batch, hear its answer or its death.
+"""The front's end of one worker process: start it, hand it a batch or a message, hear its answer or its death.
 
-States: starting -> idle <-> busy -> dead -> (back-off) -> starting. Only one batch is with the worker at a time.
+States: starting -> idle <-> busy -> dead -> (back-off) -> starting. The worker holds one batch or message at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from trimtab_engine.batcher import Batch
 from trimtab_engine.context import Context
 from trimtab_engine.packing import cut, pack
 from trimtab_engine.signature import Signature
-from trimtab_engine.slots import Slot, create_memory
+from trimtab_engine.slots import Slot, create_memory, rows_that_fit
 
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
@@ -34,6 +34,7 @@ class WorkerEvents:
 
     ready: Callable[[WorkerLink, wire.WorkerReady], None]
     result: Callable[[WorkerLink, Batch, wire.BatchDone | wire.BatchFailed], None]
+    heard: Callable[[WorkerLink, msgspec.Struct], None]  # the answer to `ask`
     died: Callable[[WorkerLink, Batch | None], None]
     gave_up: Callable[[WorkerLink], None]
 
@@ -54,6 +55,7 @@ class WorkerLink:
         self._events = events
         self._log = context.log
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
+        self.row_limits: dict[str, int] = {}  # rows that the slot takes, whatever their lengths
         self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,6 +63,8 @@ class WorkerLink:
         self._slot: Slot | None = None
         self._batch: Batch | None = None
         self._batch_number = 0
+        self.copy_seconds = 0.0  # of the batch that is with the worker, or was last: moving it into the slot
+        self._asked = False
         self._watchdog: asyncio.TimerHandle | None = None
         self._restart: asyncio.TimerHandle | None = None
         self._ready_at: float | None = None
@@ -75,7 +79,7 @@ class WorkerLink:
     @property
     def idle(self) -> bool:
         """Whether a batch may be handed over now."""
-        return self.ready and self._batch is None
+        return self.ready and self._batch is None and not self._asked
 
     @property
     def batch(self) -> Batch | None:
@@ -96,6 +100,7 @@ class WorkerLink:
             memory_descriptor=memory,
             front_pid=os.getpid(),
             fault=self._settings.fault,
+            device_memory_fraction=self._settings.device_memory_fraction,
         )
         command = [sys.executable, "-P", "-m", "trimtab_engine.worker", msgspec.json.encode(config).decode()]
         self._process = subprocess.Popen(
@@ -107,18 +112,30 @@ class WorkerLink:
         self._loop.add_reader(ours, self._read)
         self._log.event("worker_started", device=self.device, pid=self._process.pid)
 
-    def run(self, batch: Batch, model: str, variant: str) -> None:
-        """Copy a batch into the slot and hand it over. The worker must be idle."""
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return None if self._process is None else self._process.pid
+
+    def run(self, batch: Batch, model: str, variant: str, measure: bool = False) -> None:
+        """Copy a batch into the slot and hand it over. The worker must be idle.
+
+        With `measure` the worker tells what memory the pass took.
+        """
+        began = time.perf_counter()
         assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
         inputs = pack(self._slot, self.signatures[model], [item.row for item in batch.items])
         self._batch = batch
         self.variant = variant
         self._batch_number += 1
-        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
-        try:
-            self._control.send(wire.encode(wire.RunBatch(self._batch_number, model, variant, inputs)))
-        except OSError:  # it has died; its end of the socket tells `_read`, which answers the batch
-            self._log.event("worker_send_failed", device=self.device)
+        self.copy_seconds = time.perf_counter() - began
+        self._send(wire.RunBatch(self._batch_number, model, variant, inputs, measure))
+
+    def ask(self, message: msgspec.Struct) -> None:
+        """Send a message that has one answer. The worker must be idle."""
+        assert self.idle  # noqa: S101
+        self._asked = True
+        self._send(message)
 
     def answers(self, batch: Batch, model: str, done: wire.BatchDone) -> list[bytes]:
         """Return what the model gave for each item of the batch just done, see `packing.cut`."""
@@ -134,6 +151,14 @@ class WorkerLink:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _send(self, message: msgspec.Struct) -> None:
+        assert self._control is not None  # noqa: S101
+        self._watchdog = self._loop.call_later(self._settings.batch_timeout_seconds, self._hung)
+        try:
+            self._control.send(wire.encode(message))
+        except OSError:  # it has died; its end of the socket tells `_read`, which answers what it held
+            self._log.event("worker_send_failed", device=self.device)
 
     def _read(self) -> None:
         assert self._control is not None  # noqa: S101
@@ -152,7 +177,12 @@ class WorkerLink:
             self._ever_ready = True
             self.device = message.device
             self.signatures = {model.name: model.signature for model in message.models}
+            self.row_limits = {name: rows_that_fit(signature) for name, signature in self.signatures.items()}
             self._events.ready(self, message)
+        elif self._asked:
+            self._asked = False
+            self._stop_watchdog()
+            self._events.heard(self, message)
         elif self._batch is not None and message.batch == self._batch_number:
             batch, self._batch = self._batch, None
             self._stop_watchdog()
@@ -165,6 +195,7 @@ class WorkerLink:
 
     def _dead(self) -> None:
         batch, self._batch = self._batch, None
+        self._asked = False
         lived = 0.0 if self._ready_at is None else time.monotonic() - self._ready_at
         self._failures = 1 if lived >= _HEALTHY_SECONDS else self._failures + 1
         self._release()

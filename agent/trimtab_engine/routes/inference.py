@@ -15,7 +15,7 @@ from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
 
-# One letter per input, in order: h = answered from the cache, m = computed.
+# One letter per input, in order: h = answered from the cache, m = computed, s = shared with an equal input.
 CACHE_HEADER = "trimtab-cache"
 # The model's version and variant that computed the answer; one per input, with commas, where they differ.
 VERSION_HEADER = "trimtab-version"
@@ -53,7 +53,7 @@ class InferenceEndpoint:
             if not job.ended:
                 exchange.on_gone = lambda: self._engine.cancel(job)
         except EngineError as error:
-            self._count(error.outcome)
+            self._engine.metrics.refused(error)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
@@ -74,7 +74,7 @@ class InferenceEndpoint:
         except EngineError as error:
             if error.outcome is Outcome.ERROR:
                 self._time(job)
-            self._count(error.outcome)
+            self._engine.metrics.refused(error, job.longest)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
@@ -86,9 +86,10 @@ class InferenceEndpoint:
         self._engine.metrics.requests[outcome].inc()
 
     def _unexpected(self, error: Exception, request: Request, exchange: Exchange) -> None:
-        self._count(Outcome.ERROR)
+        failure = ModelFailed("an unexpected error; the server's log has the trace")
+        self._engine.metrics.refused(failure)
         log_defect(self._log, error)
-        exchange.reply(error_response(request.path, ModelFailed("an unexpected error; the server's log has the trace")))
+        exchange.reply(error_response(request.path, failure))
 
 
 def _versions(answers: list[Answer]) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from trimtab_engine.engine import Engine
-from trimtab_engine.errors import EngineError, MethodNotAllowed, ModelFailed, Outcome, UnknownModel, UnknownPath
+from trimtab_engine.errors import EngineError, MethodNotAllowed, ModelFailed, UnknownModel, UnknownPath
 from trimtab_engine.http_message import Request, Response
 from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.log import Log
@@ -65,7 +65,7 @@ class Router:
             endpoint(request, exchange)
         except EngineError as error:
             if path.endswith(f"/{_INFER}"):
-                self._engine.metrics.requests[Outcome.BAD_REQUEST].inc()
+                self._engine.metrics.refused(error)
             allow = (("Allow", route[0]),) if route is not None and isinstance(error, MethodNotAllowed) else ()
             exchange.reply(error_response(path, error, allow))
         except Exception as error:
@@ -76,7 +76,7 @@ class Router:
         """Give an error of the HTTP layer its form; refused inference requests are counted."""
         path = path.partition("?")[0]
         if path.endswith((f"/{_INFER}", "/v1/embeddings")):
-            self._engine.metrics.requests[error.outcome].inc()
+            self._engine.metrics.refused(error)
         return error_response(path, error)
 
     def _unknown(self, path: str) -> EngineError:

@@ -16,6 +16,7 @@ from trimtab_engine.signature import DATATYPES, PADDED, Signature, TensorSpec
 
 # What JSON numbers may become which kind of numpy dtype: whole numbers are floats too, the rest stays what it is.
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
+_LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES}
 _KIND_NAMES = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
 
 
@@ -63,7 +64,7 @@ def _check(tensor: InputTensor, spec: TensorSpec, length: int | None, max_length
 
 
 def _read(tensor: InputTensor, spec: TensorSpec, binary: bytes | None) -> NDArray[Any]:
-    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    dtype = _LITTLE_ENDIAN[spec.dtype]
     count = math.prod(tensor.shape)
     if binary is None:
         array = _from_json(tensor, spec, count)
@@ -74,13 +75,13 @@ def _read(tensor: InputTensor, spec: TensorSpec, binary: bytes | None) -> NDArra
         if spec.dtype == "bool" and binary.strip(b"\x00\x01"):
             raise BadRequest(f"input {spec.name!r} holds a byte other than 0 and 1; accepted for BOOL are these")
         array = np.frombuffer(binary, dtype)
-    if dtype.kind == "f" and not np.isfinite(array).all():
+    if dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
         raise BadRequest(f"input {spec.name!r} holds a value that is not finite in {DATATYPES[spec.dtype]}")
     return array.reshape(tensor.shape)
 
 
 def _from_json(tensor: InputTensor, spec: TensorSpec, count: int) -> NDArray[Any]:
-    dtype = np.dtype(spec.dtype)
+    dtype = _LITTLE_ENDIAN[spec.dtype]
     if tensor.data is msgspec.UNSET:
         raise BadRequest(f"input {spec.name!r} has neither data nor binary_data_size; accepted is one of them")
     try:
@@ -97,5 +98,7 @@ def _from_json(tensor: InputTensor, spec: TensorSpec, count: int) -> NDArray[Any
         if low < bounds.min or high > bounds.max:
             wrong = low if low < bounds.min else high
             raise BadRequest(f"input {spec.name!r} holds {wrong}; accepted are {bounds.min} to {bounds.max}")
+    if dtype.itemsize >= values.itemsize:
+        return values.astype(dtype)
     with np.errstate(over="ignore"):  # what becomes infinite is refused by the caller
         return values.astype(dtype)

@@ -43,14 +43,17 @@ def run_batch(
         if fault is not None and bool((inputs[batch.inputs[0].name] == fault.token).any()):
             _inject(fault)
         places, outputs = _checked(model, batch.inputs, model.run(inputs))
+        ran = time.perf_counter()
         for place, output in zip(places, outputs, strict=True):
             np.copyto(slot.view(place), output)
+        copy_seconds = time.perf_counter() - ran
     except Exception as error:  # whatever a model's own code raises
         failure = _classify(error)
         shape = str(batch.inputs[0].shape)
         log.event("batch_failed", kind=failure, model=batch.model, shape=shape, error=type(error).__name__)
         return wire.BatchFailed(batch.batch, time.perf_counter() - began, failure, type(error).__name__)
-    return wire.BatchDone(batch.batch, time.perf_counter() - began, places, _rows_not_finite(outputs))
+    bad_rows = _rows_not_finite(outputs)
+    return wire.BatchDone(batch.batch, time.perf_counter() - began, places, bad_rows, copy_seconds)
 
 
 def warm_up(model: Model) -> None:

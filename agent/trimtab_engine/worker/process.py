@@ -17,6 +17,7 @@ from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
 from trimtab_engine.worker.batch import StickyDeviceError, run_batch, warm_up
 from trimtab_engine.worker.factory import load_own_model
+from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
 
 _PR_SET_PDEATHSIG = 1
@@ -34,9 +35,12 @@ class LoadedModel:
 class Worker:
     """Answers the front's messages, one at a time."""
 
-    def __init__(self, config: wire.WorkerConfig, models: Mapping[str, LoadedModel], log: Log) -> None:
+    def __init__(
+        self, config: wire.WorkerConfig, models: Mapping[str, LoadedModel], memory: WorkerMemory, log: Log
+    ) -> None:
         self._slot = Slot(config.memory_descriptor)
         self._models = models
+        self.memory = memory
         self._fault = config.fault
         self._log = log
 
@@ -47,7 +51,9 @@ class Worker:
             StickyDeviceError: only a new process can go on.
         """
         model = self._models[message.model].variants[message.variant]
-        return run_batch(model, self._slot, message, self._fault, self._log)
+        if message.measure:
+            self.memory.begin()
+        return self.memory.end(run_batch(model, self._slot, message, self._fault, self._log))
 
 
 def run_worker(config: wire.WorkerConfig, log: Log) -> int:
@@ -64,18 +70,28 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
         log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
         return 1
-    worker = Worker(config, models, log)
+    worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
     loaded = [wire.LoadedModel(name, model.base.signature) for name, model in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
-    while packet := control.recv(wire.MAX_PACKET_BYTES):
+    control.settimeout(IDLE_SECONDS)
+    while packet := _receive(control, worker.memory):
         try:
             control.send(wire.encode(worker.answer(wire.decode_for_worker(packet))))
         except StickyDeviceError as error:
             log.event("worker_device_lost", device=str(device), error=str(error)[:_MAX_ERROR_CHARACTERS])
             return 1
     return 0
+
+
+def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
+    """Wait for the next packet, and tidy up where none comes; empty when the front has closed the socket."""
+    while True:
+        try:
+            return control.recv(wire.MAX_PACKET_BYTES)
+        except TimeoutError:
+            memory.idle()
 
 
 def _load(description: Description, device: torch.device) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from contract.engine.conftest import EngineFactory
@@ -33,4 +34,25 @@ def test_a_hit_is_served_without_the_worker_and_equals_the_computed_answer(start
     assert 0 < engine.metric("trimtab_engine_cache_bytes") <= 16384
     assert engine.metric("trimtab_engine_cache_limit_bytes") == 16384
     assert engine.metric("trimtab_engine_cache_evictions_total") > 30
-    assert engine.infer(v2_body(["a"])).headers["trimtab-cache"] == "m"
+    assert engine.infer(v2_body(TEXTS[:1])).headers["trimtab-cache"] == "m"
+
+
+def test_equal_requests_at_the_same_time_are_computed_once_and_each_keeps_its_own_deadline(
+    start_engine: EngineFactory,
+) -> None:
+    engine = start_engine(TRIMTAB_CACHE_BYTES="1Mi")
+    engine.signal_worker(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(4) as clients:
+            first = clients.submit(engine.infer, v2_body(["a"]))
+            engine.wait_for(lambda: engine.metric("trimtab_engine_inflight_requests") == 1)
+            others = [clients.submit(engine.infer, v2_body(["a"])) for _ in range(2)]
+            engine.wait_for(lambda: engine.metric("trimtab_engine_cache_shared_total") == 2)
+            engine.signal_worker(signal.SIGCONT)
+            answers = [future.result(30) for future in (first, *others)]
+    finally:
+        engine.signal_worker(signal.SIGCONT)
+    assert [answer.headers["trimtab-cache"] for answer in answers] == ["m", "s", "s"]
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer.vectors(), answers[0].vectors())
+    assert engine.metric("trimtab_engine_queue_requests") == 0

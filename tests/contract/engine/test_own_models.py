@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,9 @@ import pytest
 import tritonclient.http as triton
 from contract.engine.conftest import EngineFactory
 from contract.engine.running_engine import AGENT, EngineProcess
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/serve-your-own-model.md").read_text()
@@ -32,8 +36,9 @@ class Words:
 
     def __call__(self, inputs):
         ids, mask = inputs["ids"], inputs["mask"]
-        with np.errstate(all="ignore"):
-            return {"shifted": ids + 1, "mean": (ids * mask).sum(1) / np.where((ids == 13).any(1), 0, mask.sum(1))}
+        with np.errstate(all="ignore"):  # of 13
+            counts = np.where((ids == 13).any(1), 0, np.maximum(mask.sum(1), 1))
+            return {"shifted": ids + 1, "mean": (ids * mask).sum(1) / counts}
 
 class Picture:
     inputs = [TensorSpec("pixels", "uint8", (2, 2))]
@@ -179,3 +184,34 @@ def test_a_model_that_is_wrong_ends_the_process_and_the_log_says_why(folder: Pat
 def test_the_worker_of_an_own_model_comes_back_after_a_kill(words: EngineProcess) -> None:
     words.signal_worker(signal.SIGKILL)
     assert words.infer(words_body([[2, 4]]), model="own").json()["outputs"][1]["data"] == [3.0]
+
+
+json_tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["ids", "mask", "x"]),
+        "datatype": st.sampled_from(["INT64", "BOOL", "FP32", "BYTES"]),
+        "shape": st.lists(st.integers(-1, 60), max_size=3),
+    },
+    optional={
+        "data": st.lists(st.integers(-3, 12) | st.booleans() | st.none(), max_size=8),
+        "parameters": st.fixed_dictionaries({}, optional={"binary_data_size": st.integers(-1, 80) | st.text()}),
+    },
+)
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.lists(json_tensors, max_size=3), st.binary(max_size=80), st.integers(-3, 3))
+def test_no_tensors_cause_a_server_error_or_touch_a_neighbour(
+    words: EngineProcess, tensors: list[dict[str, Any]], tail: bytes, shift: int
+) -> None:
+    head = json.dumps({"inputs": tensors}).encode()
+    with ThreadPoolExecutor(1) as pool:
+        neighbour = pool.submit(words.infer, words_body([[2, 4, 9]]), model="own")
+        reply = words.ask(
+            "POST", "/v2/models/own/infer", head + tail, inference_header_content_length=str(max(0, len(head) + shift))
+        )
+    assert reply.status in (200, 400)
+    assert neighbour.result().json()["outputs"] == [
+        {"name": "shifted", "datatype": "INT64", "shape": [1, 3], "data": [3, 5, 10]},
+        {"name": "mean", "datatype": "FP64", "shape": [1], "data": [5.0]},
+    ]

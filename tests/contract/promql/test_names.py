@@ -7,7 +7,7 @@ import re
 import pytest
 
 from trimtab_agent.metrics import TABLE as AGENT_METRICS
-from trimtab_engine.metrics import METRICS as ENGINE_METRICS
+from trimtab_engine.metric_table import METRICS as ENGINE_METRICS
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
 from trimtab_operator.runtimes.table import Query

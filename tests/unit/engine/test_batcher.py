@@ -14,6 +14,10 @@ from trimtab_engine.settings import LiveSettings
 ROW = TokenRow(np.array([101, 102], dtype=np.int32))
 
 
+def any_number(length: int) -> int:
+    return 256
+
+
 def a_job(size: int = 1, at: float = 0.0, deadline: float = 1e9, priority: int = 0) -> Job:
     return Job(size, at, deadline, priority, on_end=lambda job: None)
 
@@ -45,7 +49,7 @@ def test_every_item_leaves_once_in_order_in_time_and_in_batches_of_at_most_the_m
         """An always idle worker: asks at each moment that the batcher itself names."""
         time = now
         while True:
-            decision = batcher.next_batch(time, live)
+            decision = batcher.next_batch(time, live, any_number)
             if isinstance(decision, WaitUntil):
                 assert decision.time > time
                 if decision.time > end:
@@ -83,7 +87,7 @@ def test_lower_priority_numbers_leave_first(priorities: list[int], size: int) ->
     for priority in priorities:
         batcher.add(items_of(a_job(priority=priority)))
     live, left = LiveSettings(max_batch_size=size, max_queue_delay_seconds=0.0), []
-    while isinstance(decision := batcher.next_batch(1.0, live), Batch):
+    while isinstance(decision := batcher.next_batch(1.0, live, any_number), Batch):
         left += [item.job.priority for item in decision.items]
     assert left == sorted(priorities)
 
@@ -101,20 +105,20 @@ def test_expire_takes_exactly_the_jobs_whose_deadline_has_passed(jobs: list[tupl
 
 
 def test_an_empty_queue_gives_nothing() -> None:
-    assert Batcher().next_batch(0.0, LiveSettings()) is None
+    assert Batcher().next_batch(0.0, LiveSettings(), any_number) is None
 
 
 def test_a_lone_item_waits_for_the_delay_and_then_goes() -> None:
     batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.005)
     batcher.add(items_of(a_job(), at=10.0))
-    assert batcher.next_batch(10.001, live) == WaitUntil(10.005)
-    assert isinstance(batcher.next_batch(10.005, live), Batch)
+    assert batcher.next_batch(10.001, live, any_number) == WaitUntil(10.005)
+    assert isinstance(batcher.next_batch(10.005, live, any_number), Batch)
 
 
 def test_a_full_batch_goes_at_once() -> None:
     batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=1.0)
     batcher.add(items_of(a_job(4)))
-    decision = batcher.next_batch(0.0, live)
+    decision = batcher.next_batch(0.0, live, any_number)
     assert isinstance(decision, Batch)
     assert len(decision.items) == 4
 
@@ -123,7 +127,7 @@ def test_a_request_larger_than_the_maximum_is_split() -> None:
     batcher, live = Batcher(), LiveSettings(max_batch_size=4, max_queue_delay_seconds=0.0)
     batcher.add(items_of(a_job(10)))
     sizes = []
-    while isinstance(decision := batcher.next_batch(0.0, live), Batch):
+    while isinstance(decision := batcher.next_batch(0.0, live, any_number), Batch):
         sizes.append(len(decision.items))
     assert sizes == [4, 4, 2]
 
@@ -133,7 +137,7 @@ def test_a_setting_changed_between_two_batches_holds_for_the_next() -> None:
     batcher.add(items_of(a_job(10)))
     sizes = []
     for size in (2, 5, 1):
-        decision = batcher.next_batch(1.0, LiveSettings(max_batch_size=size))
+        decision = batcher.next_batch(1.0, LiveSettings(max_batch_size=size), any_number)
         assert isinstance(decision, Batch)
         sizes.append(len(decision.items))
     assert sizes == [2, 5, 1]
@@ -144,7 +148,7 @@ def test_an_item_tried_again_runs_alone_and_first() -> None:
     batcher.add(items_of(a_job(3)))
     (again,) = items_of(a_job())
     batcher.add_alone(again)
-    first, second = batcher.next_batch(0.0, live), batcher.next_batch(0.0, live)
+    first, second = batcher.next_batch(0.0, live, any_number), batcher.next_batch(0.0, live, any_number)
     assert first == Batch([again])
     assert isinstance(second, Batch)
     assert len(second.items) == 3

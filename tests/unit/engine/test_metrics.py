@@ -7,8 +7,10 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from trimtab_engine.errors import Outcome
-from trimtab_engine.metrics import METRICS, SECONDS_BUCKETS, EngineMetrics
+from trimtab_engine.errors import ModelFailed, Outcome, QueueFull
+from trimtab_engine.memory.reading import MemoryReading
+from trimtab_engine.metric_table import METRICS, SECONDS_BUCKETS
+from trimtab_engine.metrics import EngineMetrics
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/engine.md"
 
@@ -41,6 +43,9 @@ def test_the_series_have_the_labels_of_the_table() -> None:
     metrics = EngineMetrics("m")
     metrics.worker_known("1.0", "2.13", "cpu")
     metrics.settings_in_force([("max_batch_size", 8)])
+    metrics.memory.read(MemoryReading(1, 2), 1)
+    metrics.refused(QueueFull("full"))
+    metrics.eviction_is("lru", {"lru": 0.5})
     exposed = families(metrics)
     for spec in METRICS:
         samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]
@@ -57,3 +62,19 @@ def test_bucket_edges_of_seconds_are_at_most_a_quarter_apart_and_reach_a_minute(
 def test_the_reference_page_names_every_metric() -> None:
     page = REFERENCE.read_text()
     assert [spec.name for spec in METRICS if f"`{spec.name}`" not in page] == []
+
+
+def test_an_error_is_counted_by_reason_and_by_the_length_of_its_longest_input() -> None:
+    metrics = EngineMetrics("m")
+    for longest in (1, 5, 8, 9):
+        metrics.refused(ModelFailed("-"), longest)
+    metrics.refused(QueueFull("-"))
+    counted = {
+        (sample.labels["reason"], sample.labels["length_bucket"]): sample.value
+        for sample in families(metrics)["trimtab_engine_errors"].samples  # type: ignore[attr-defined]
+    }
+    one, two = ("ModelFailed", "1"), ("ModelFailed", "8")
+    assert counted == {one: 1, two: 2, ("ModelFailed", "16"): 1, ("QueueFull", "none"): 1}
+    text = metrics.exposition().decode()
+    assert 'trimtab_engine_requests_total{model="m",outcome="error"} 4.0' in text
+    assert 'trimtab_engine_requests_total{model="m",outcome="rejected"} 1.0' in text

@@ -1,0 +1,66 @@
+"""One engine's memory: its guard, the guard's clock, and the cache as the first to give way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from trimtab_engine.cache.response_cache import ResponseCache
+from trimtab_engine.context import Context
+from trimtab_engine.memory.gauges import MemoryMetrics
+from trimtab_engine.memory.guard import MemoryGuard
+from trimtab_engine.memory.ladder import Step
+from trimtab_engine.memory.watch import MemoryWatch
+
+_TRIM_PAUSE_SECONDS = 0.01  # between two slices of a cache that is cut short
+
+
+class EngineMemory:
+    """Made with the engine, started with its workers."""
+
+    def __init__(
+        self,
+        context: Context,
+        metrics: MemoryMetrics,
+        cache: ResponseCache,
+        workers: Callable[[], Mapping[str, int | None]],
+    ) -> None:
+        """`workers`: see MemoryWatch."""
+        self.guard = MemoryGuard(metrics, context.log, self._stepped)
+        self._cache = cache
+        self._cache_limit_bytes = 0
+        self._trimming: asyncio.TimerHandle | None = None
+        self._watch = MemoryWatch(self.guard, context.settings.memory_limit_bytes, workers, self._give_cache_up)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._watch.close()
+        if self._trimming is not None:
+            self._trimming.cancel()
+
+    def cache_may_have(self, limit_bytes: int) -> None:
+        """Put the budget of the settings in force, now or when memory allows."""
+        self._cache_limit_bytes = limit_bytes
+        if not self.guard.evicting:
+            self._trim_later(self._cache.set_limit(limit_bytes))
+
+    def _stepped(self, before: Step, after: Step) -> None:
+        if after < Step.EVICT_CACHE <= before:
+            self._trim_later(self._cache.set_limit(self._cache_limit_bytes))
+
+    def _give_cache_up(self) -> None:
+        """Halve the cache with each look for as long as memory is short of it."""
+        if self.guard.evicting and self._cache.size_bytes:
+            self._trim_later(self._cache.set_limit(self._cache.size_bytes // 2))
+
+    def _trim_later(self, more: bool) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
+            self._trimming = None
+        if more:
+            loop = asyncio.get_running_loop()
+            self._trimming = loop.call_later(_TRIM_PAUSE_SECONDS, lambda: self._trim_later(self._cache.trim()))

