@@ -1,0 +1,58 @@
+"""The rivals' virtual environments: made from their locks, kept outside the checkout, with our torch.
+
+A rival's environment holds its own packages at its own versions. Behind them stands, by a `.pth` file, the
+site-packages of the environment that runs the bench: torch (5 GB) is installed once and every contender runs the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from bench.engine.errors import BenchError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOCKS = REPOSITORY / "requirements" / "rivals"
+SECONDS = 900
+
+
+def environment(rival: str) -> Path:
+    """Return the `bin` folder of a rival's environment, made where it is not there. Raises BenchError."""
+    lock = LOCKS / f"{rival}.txt"
+    ours = sysconfig.get_path("purelib")
+    pins = hashlib.sha256(lock.read_bytes() + ours.encode() + sys.version.encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
+    folder = cache / "rivals" / f"{rival}-{pins}"
+    if not (folder / "complete").exists():
+        print(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}", file=sys.stderr)
+        _make(folder, lock, ours)
+        (folder / "complete").touch()
+    return folder / "bin"
+
+
+def _make(folder: Path, lock: Path, ours: str) -> None:
+    python = folder / "bin" / "python"
+    uv = Path(sys.executable).parent / "uv"
+    make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]
+    install = [
+        str(uv),
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--python",
+        str(python),
+        "--require-hashes",
+        "-r",
+        str(lock),
+    ]
+    for command in (make, install):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        if done.returncode:
+            raise BenchError(f"{lock.stem}: its environment cannot be made: {done.stderr.strip()[-500:]}")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (folder / "lib" / version / "site-packages" / "trimtab-behind.pth").write_text(f"{ours}\n")

@@ -1,0 +1,127 @@
+"""Ratios of paired slices, the order of slices, and the staircase, with numbers worked out by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.engine.pairing import mirrored_rounds, shuffled_rounds
+from bench.engine.staircase import SMALLEST_STEP, Staircase
+from bench.engine.statistics import geometric_mean, meets, paired_ratio
+
+
+def test_a_geometric_mean_of_a_ratio_and_its_inverse_is_one() -> None:
+    assert geometric_mean([4.0, 0.25]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 0.0], [-1.0]])
+def test_what_has_no_geometric_mean_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        geometric_mean(values)
+
+
+def test_what_slows_both_slices_of_a_pair_leaves_the_ratio_and_its_interval() -> None:
+    machine = [1.0, 0.5, 1.8, 0.7, 1.2, 0.9]
+    ratio = paired_ratio([1500 * speed for speed in machine], [1000 * speed for speed in machine])
+    assert (ratio.mean, ratio.low, ratio.high) == pytest.approx((1.5, 1.5, 1.5))
+    assert ratio.pairs == 6
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    dice = random.Random(5)
+    covered = 0
+    for trial in range(100):
+        ours = [1.2 * dice.lognormvariate(0, 0.1) for _ in range(40)]
+        theirs = [dice.lognormvariate(0, 0.1) for _ in range(40)]
+        ratio = paired_ratio(ours, theirs, seed=trial)
+        covered += ratio.low <= 1.2 <= ratio.high
+    assert 88 <= covered <= 100
+
+
+def test_neighbours_that_move_together_widen_the_interval_of_a_block_bootstrap() -> None:
+    drift = [1.0] * 8 + [1.2] * 8 + [1.0] * 8 + [1.2] * 8
+    alone, together = paired_ratio(drift, [1.0] * 32), paired_ratio(drift, [1.0] * 32, block=8)
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
+
+
+def test_slices_that_are_not_pairs_have_no_ratio() -> None:
+    with pytest.raises(ValueError, match="2 slices beside 1"):
+        paired_ratio([1.0, 2.0], [1.0])
+    with pytest.raises(ValueError, match="no pairs"):
+        paired_ratio([], [])
+
+
+def test_a_floor_is_met_by_the_lower_bound_not_by_the_mean() -> None:
+    ratio = paired_ratio([1.3, 1.6, 1.5, 1.4, 1.2, 1.7], [1.0] * 6)
+    assert ratio.mean > 1.42
+    assert not meets(ratio, 1.42)
+    assert meets(ratio, 1.2)
+
+
+@pytest.mark.parametrize(("ours", "resolved"), [(1.0, True), (1.02, True), (1.04, False), (0.96, False)])
+def test_ourselves_beside_ourselves_must_come_out_as_equal(ours: float, resolved: bool) -> None:
+    assert paired_ratio([ours] * 5, [1.0] * 5).resolved is resolved
+
+
+@given(st.integers(1, 6), st.integers(1, 20), st.integers(0, 99))
+def test_every_contender_has_one_slice_in_every_round(contenders: int, rounds: int, seed: int) -> None:
+    names = [f"contender {number}" for number in range(contenders)]
+    for drawn in (shuffled_rounds(names, rounds, seed=seed), mirrored_rounds(names, rounds, seed=seed)):
+        assert len(drawn) == rounds
+        assert all(sorted(order) == names for order in drawn)
+
+
+def test_mirrored_rounds_come_forth_and_back() -> None:
+    drawn = mirrored_rounds(["a", "b", "c"], 8, seed=4)
+    assert all(drawn[place] == drawn[place + 1][::-1] for place in range(0, 8, 2))
+
+
+def test_a_staircase_finds_the_rate_that_is_held_half_of_the_time() -> None:
+    dice = random.Random(3)
+    stair, levels = Staircase(60.0), []
+    for slice_number in range(400):
+        offered = round(stair.rate * 10)
+        held = stair.rate < 140 * dice.lognormvariate(0, 0.03)
+        stair = stair.after(offered if held else round(0.95 * offered), offered)
+        if slice_number >= 20:
+            levels.append(stair.rate)
+    assert geometric_mean(levels) == pytest.approx(140, rel=0.02)
+
+
+def test_a_staircase_steps_finer_at_each_turn_but_never_finer_than_the_smallest_step() -> None:
+    stair = Staircase(100.0)
+    steps = []
+    for turn in range(12):
+        stair = stair.after(100 if turn % 2 else 0, 100)
+        steps.append(stair.step)
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] == SMALLEST_STEP
+    assert stair.settled
+
+
+def test_a_staircase_that_only_falls_has_found_nothing() -> None:
+    stair = Staircase(100.0)
+    for _ in range(5):
+        stair = stair.after(0, 100)
+    assert not stair.settled
+    assert stair.rate < 60
+
+
+def test_ninety_nine_in_a_hundred_hold_a_rate_and_ninety_eight_do_not() -> None:
+    assert Staircase(100.0).after(99, 100).rate > 100
+    assert Staircase(100.0).after(98, 100).rate < 100
+
+
+def test_a_staircase_led_astray_by_a_bad_stretch_is_back_within_a_few_slices() -> None:
+    stair = Staircase(100.0)
+    for good in (100, 0, 100, 0, 0):
+        stair = stair.after(good, 100)
+    assert stair.step < 1.04
+    slices = 0
+    while stair.rate < 135 and slices < 20:
+        stair = stair.after(100, 100)
+        slices += 1
+    assert slices <= 8
