@@ -32,6 +32,7 @@ class BatchRoom:
 
     def __init__(self, room_bytes: float) -> None:
         self.room_bytes = room_bytes
+        self.reusable_bytes = 0
         self._passes: dict[str, PassMemory] = {}
         self._seen: set[tuple[str, int, int]] = set()
         self._measured_at = -math.inf
@@ -41,7 +42,14 @@ class BatchRoom:
         return self._of(model).most_items(length, self.room_bytes, now)
 
     def to_measure(self, model: str, items: int, length: int, now: float) -> bool:
-        """Whether this batch's memory should be measured: the first ones of their size, and one every five seconds."""
+        """Whether this batch's memory should be measured: the first ones of their size, and one every five seconds.
+
+        And each that fits only into what the worker holds already: heap in pieces is of no use to it, so that it has to
+        be given back first.
+        """
+        predicted = self.predict(model, items, length)
+        if predicted is not None and predicted > self.room_bytes - self.reusable_bytes:
+            return True
         cell = (model, items.bit_length(), length.bit_length())
         return cell not in self._seen or now - self._measured_at >= MEASURE_SECONDS
 

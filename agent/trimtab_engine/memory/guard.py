@@ -157,6 +157,7 @@ class MemoryGuard:
         if device.own is not None or (container is not None and self._idle_bytes is None):
             return
         reusable = 0 if resident is None or device.idle_bytes is None else max(resident - device.idle_bytes, 0)
+        device.room.reusable_bytes = reusable
         device.room.room_bytes = room_bytes(container, self._idle_bytes or 0, reusable)
 
     def _move(self, state: LadderState) -> None:

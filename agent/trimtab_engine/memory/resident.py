@@ -12,10 +12,11 @@ _RESET_PEAK = "5"  # proc(5), clear_refs: resets the high-water mark and touches
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """Resident bytes of a process, and the most it has had since its last reset or its start."""
+    """Resident bytes of a process, the most since its last reset or its start, and what of them is mapped files."""
 
     bytes: int
     peak_bytes: int
+    file_bytes: int
 
 
 def resident_bytes(pid: int | str = "self") -> int | None:
@@ -36,15 +37,15 @@ def read_resident() -> Resident | None:
 
 
 def parse_status(status: str) -> Resident | None:
-    """Return VmRSS and VmHWM of the text of /proc/PID/status."""
+    """Return VmRSS, VmHWM and RssFile of the text of /proc/PID/status."""
     kilobytes = {
         name: int(value.split()[0])
         for name, _, value in (line.partition(":") for line in status.splitlines())
-        if name in ("VmRSS", "VmHWM")
+        if name in ("VmRSS", "VmHWM", "RssFile")
     }
-    if len(kilobytes) != 2:
+    if len(kilobytes) != 3:
         return None
-    return Resident(kilobytes["VmRSS"] * 1024, kilobytes["VmHWM"] * 1024)
+    return Resident(kilobytes["VmRSS"] * 1024, kilobytes["VmHWM"] * 1024, kilobytes["RssFile"] * 1024)
 
 
 def reset_peak() -> bool:

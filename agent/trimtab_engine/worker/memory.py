@@ -26,12 +26,15 @@ class WorkerMemory:
         self._fraction = device_fraction
         self._before: PassMeasured | None = None
         self._trimmed_bytes = 0
+        self._file_bytes = 0
         if device.type == "cuda" and device_fraction < 1.0:
             torch.cuda.set_per_process_memory_fraction(device_fraction, device)
 
     def begin(self) -> None:
         """Give free heap back and note what is held: the pass that follows is measured."""
         self.trim()
+        held = read_resident()
+        self._file_bytes = 0 if held is None else held.file_bytes
         if self._device.type == "cuda":
             self._before = self._device_before()
         else:
@@ -70,7 +73,9 @@ class WorkerMemory:
         if after is None or before.resident_bytes is None:
             return None
         most = after.peak_bytes if before.source == "high_water_mark" else after.bytes
-        return max(most - before.resident_bytes, 0)
+        # Pages of libraries that this pass was the first to touch are no need of its size.
+        touched = max(after.file_bytes - self._file_bytes, 0)
+        return max(most - before.resident_bytes - touched, 0)
 
     def _device_before(self) -> PassMeasured:
         torch.cuda.reset_peak_memory_stats(self._device)

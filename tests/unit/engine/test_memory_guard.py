@@ -176,3 +176,13 @@ def test_a_worker_that_no_look_has_found_yet_gets_one_item_at_a_time_where_memor
     free = World()
     free.look(None, 0.0)
     assert free.guard.most_items("cuda:0", "m", 16, 64, 0.0) == 64
+
+
+def test_a_batch_that_needs_what_the_worker_holds_in_pieces_has_it_given_back_first() -> None:
+    world = World()
+    world.look(IDLE, 0.0)
+    world.measured(SHAPE, 400)
+    world.look(IDLE + 500, 1.0, worker=WORKER + 500)
+    assert world.guard.to_measure(SHAPE, 1.0)
+    world.look(IDLE + 100, 1.5, worker=WORKER + 100)
+    assert not world.guard.to_measure(SHAPE, 1.5)

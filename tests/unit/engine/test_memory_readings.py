@@ -56,7 +56,9 @@ def test_no_limit_and_no_cgroup_read_as_absent(tmp_path: Path) -> None:
 
 
 def test_resident_memory_and_its_peak_are_read_in_bytes() -> None:
-    assert parse_status("Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n") == Resident(1 << 20, 2 << 20)
+    assert parse_status("VmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\nRssFile:\t 4 kB\n") == Resident(
+        1 << 20, 2 << 20, 4096
+    )
     assert parse_status("Name:\tx\n") is None
     assert resident_bytes(os.getpid()) == pytest.approx(resident_bytes(), rel=0.2)
     assert resident_bytes(2**30) is None
