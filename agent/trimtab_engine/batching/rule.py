@@ -3,14 +3,16 @@
 When a worker is free: (1) what cannot meet its deadline even alone is dropped before work is spent on it, where the
 time of a pass is taken as at most half of the request's whole budget, so that a fresh request is always tried: one
 stall must not make the model refuse everything and so never learn better. (2) The batch is the longest beginning of the
-queue that keeps the earliest deadline in it, within `max_batch_size`. (3) If the first class cannot all be served in
-time, the requests at its head, whose deadlines force batches too small, give way to a start from which items leave at
-least 2 % faster. (4) A batch that is not full waits up to `max_queue_delay`, but never past the start that its deadline
-needs. Items that are tried again run alone, so that they can hurt no neighbour.
+queue that keeps the earliest deadline in it, within `max_batch_size` rows and `max_batch_tokens` (padding included).
+(3) If the first class cannot all be served in time, the requests at its head, whose deadlines force batches too small,
+give way to a start from which items leave at least 2 % faster. (4) A batch that is not full waits up to
+`max_queue_delay`, but never past the start that its deadline needs. With Adaptive batching it waits for nothing, and a
+pass takes at most half of the latency target. Items that are tried again run alone, so that they can hurt no neighbour.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +25,7 @@ from trimtab_engine.settings import LiveSettings
 
 _GAIN = 1.02  # less than that is within what the model does not know
 _BUDGET_SHARE = 0.5
+_PASS_SHARE = 0.5  # what comes while a pass begins waits for it and is in the next: two passes
 _TIMER_SECONDS = 0.002  # a timer may be as late as that
 
 
@@ -102,22 +105,27 @@ class Batcher:
             return batch_of([alone], most_items)
         if len(self._waiting) == 0:
             return None
-        items, starts_by = self._beginning(now, settings.max_batch_size)
-        ripe_at = self._waiting.oldest_arrival + settings.max_queue_delay_seconds
+        items, starts_by = self._beginning(now, settings)
+        delay_seconds = 0.0 if settings.batching == "Adaptive" else settings.max_queue_delay_seconds
+        ripe_at = self._waiting.oldest_arrival + delay_seconds
         if len(items) == len(self._waiting) < settings.max_batch_size and now < min(ripe_at, starts_by):
             return WaitUntil(min(ripe_at, starts_by))
         decision = batch_of(items, most_items)
         self._waiting.take(decision.items if isinstance(decision, Batch) else [decision.item])
         return decision
 
-    def _beginning(self, now: float, most: int) -> tuple[list[Item], float]:
-        """Return the longest beginning that keeps every deadline in it, at least one item, and when it must start."""
+    def _beginning(self, now: float, settings: LiveSettings) -> tuple[list[Item], float]:
+        """Return the longest beginning that keeps bounds and deadlines, at least one item, and when it must start."""
+        most_tokens = settings.max_batch_tokens or math.inf
+        adaptive = settings.batching == "Adaptive"
+        longest_pass = _PASS_SHARE * settings.latency_target_seconds if adaptive else math.inf
         items: list[Item] = []
-        shape, deadline, starts_by = Shape(0, 0, 0), float("inf"), float("inf")
+        shape, deadline, starts_by = Shape(0, 0, 0), math.inf, math.inf
         for item in self._waiting.in_order():
             larger, earliest = shape.plus(item.length), min(deadline, item.job.deadline)
             seconds = self._latency.bound(larger)
-            if len(items) == most or (items and now + seconds > earliest):
+            full = larger.rows > settings.max_batch_size or larger.padded_tokens > most_tokens
+            if items and (full or seconds > longest_pass or now + seconds > earliest):
                 break
             items.append(item)
             shape, deadline, starts_by = larger, earliest, earliest - seconds - _TIMER_SECONDS

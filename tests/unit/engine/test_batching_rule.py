@@ -124,3 +124,29 @@ def test_a_device_that_slows_down_is_followed() -> None:
             rows = 1 + turn % 16
             latency.observe(Shape(rows, rows, 1), factor * (0.004 + 0.0004 * rows))
     assert latency.expect(Shape(8, 8, 1)) == pytest.approx(1.6 * 0.0072, rel=0.1)
+
+
+def test_a_batch_has_no_more_tokens_than_allowed_padding_included_and_at_least_one_item() -> None:
+    batcher = Batcher(CONSTANTS)
+    live = LiveSettings(max_batch_size=32, max_queue_delay_seconds=1.0, max_batch_tokens=8)
+    for length in (2, 2, 3, 9):
+        item = add(batcher, deadline=1e9)
+        item.length = length
+    sizes = []
+    while isinstance(decision := batcher.next_batch(0.0, live, lambda _: LARGEST), Batch):
+        sizes.append([item.length for item in decision.items])
+    assert sizes[0] == [2, 2]  # with the third 9 tokens, padded
+    assert batcher.next_batch(1.0, live, lambda _: LARGEST) == Batch([item])
+
+
+def test_adaptive_batching_waits_for_nothing_and_a_pass_takes_at_most_half_of_the_latency_target() -> None:
+    batcher = Batcher(CONSTANTS)
+    live = LiveSettings(
+        max_batch_size=32, max_queue_delay_seconds=1.0, batching="Adaptive", latency_target_seconds=0.020
+    )
+    for _ in range(20):
+        add(batcher, deadline=1e9)
+    sizes = []
+    while isinstance(decision := batcher.next_batch(0.0, live, lambda _: LARGEST), Batch):
+        sizes.append(len(decision.items))
+    assert sizes == [14, 6]  # 4 + 0.4 * 15 ms are 10 ms, and rounding takes the fifteenth
