@@ -28,7 +28,7 @@ from trimtab_engine.settings import LiveSettings
 
 BUDGET_SECONDS = 0.030
 LARGEST = 32
-SATURATION = 1000 * 26 / (4 + 0.4 * 26) * 1.0  # two passes of 26 need 28.8 of the 30 ms
+SATURATION = LARGEST / (0.004 + 0.0004 * LARGEST)  # batches of the largest size, one after another
 _ROW = TokenRow(np.array([1], dtype=np.int32))
 
 
