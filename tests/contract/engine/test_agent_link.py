@@ -80,7 +80,8 @@ def test_a_new_engine_is_ready_with_its_first_settings_in_force(pair: Attached) 
     assert pair.engine.ask("GET", "/v2/models/all-MiniLM-L6-v2/ready").status == 200
     first, *_ = [report.body for report in pair.agent.reports]
     assert (first["version"], first["appliedHash"]) == (None, None)
-    assert first["applied"] == {"maxBatchSize": 8, "maxQueueDelay": "5ms", "cacheMemory": "0"}
+    started = {"maxBatchSize": 8, "maxQueueDelay": "5ms", "cacheMemory": "0", "quantization": "None", "variant": "base"}
+    assert first["applied"] == {**first["applied"], **started}
     pair.report_after(0, lambda body: body["applied"]["maxBatchSize"] == 16)
 
 
