@@ -6,10 +6,10 @@ import re
 
 from trimtab_engine.errors import BadRequest, UnsupportedEncoding
 from trimtab_engine.http_message import Request
+from trimtab_engine.jobs import MAX_PRIORITY
 
 DEADLINE_HEADER = "trimtab-deadline-ms"
 PRIORITY_HEADER = "trimtab-priority"
-MAX_PRIORITY = 9
 _MAX_BUDGET_SECONDS = 86400.0
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
 
