@@ -44,8 +44,6 @@ class Engine:
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
         self._tokenizing = 0
         self._repeats = RepeatSample()
-        self._evictions_counted = self._expiries_counted = self._followed_counted = 0
-        self._inputs_counted = self._repeats_counted = 0
         self._draining = False
         self._refusing = False
         self._log = context.log
@@ -149,16 +147,12 @@ class Engine:
         metrics.inflight_requests.set(self._dispatcher.running_items)
         metrics.cache_bytes.set(self._cache.size_bytes)
         metrics.cache_limit_bytes.set(self._cache.limit_bytes)
-        metrics.cache_evictions.inc(self._cache.removals["room"] - self._evictions_counted)
-        self._evictions_counted = self._cache.removals["room"]
-        metrics.cache_expired.inc(self._cache.removals["age"] - self._expiries_counted)
-        self._expiries_counted = self._cache.removals["age"]
-        metrics.cache_shared.inc(self._flights.followed - self._followed_counted)
-        self._followed_counted = self._flights.followed
+        metrics.cache_evictions.reaches(self._cache.removals["room"])
+        metrics.cache_expired.reaches(self._cache.removals["age"])
+        metrics.cache_shared.reaches(self._flights.followed)
         metrics.eviction_is(self._cache.rule.name, self._cache.ghost_hit_ratios)
-        metrics.sampled_inputs.inc(self._repeats.inputs - self._inputs_counted)
-        metrics.sampled_repeats.inc(self._repeats.repeats - self._repeats_counted)
-        self._inputs_counted, self._repeats_counted = self._repeats.inputs, self._repeats.repeats
+        metrics.sampled_inputs.reaches(self._repeats.inputs)
+        metrics.sampled_repeats.reaches(self._repeats.repeats)
         metrics.ready.set(self.ready)
         metrics.variants.publish(self.variants.life)
         metrics.settings_in_force(

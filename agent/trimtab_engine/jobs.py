@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trimtab_engine.errors import EngineError
 
+MAX_PRIORITY = 9  # 0 goes first, this last
 _EVERY_TOKEN = np.ones((), np.uint8)  # spreads over a whole row
 
 

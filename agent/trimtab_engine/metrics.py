@@ -82,6 +82,19 @@ class _Table:
         return metric.labels(self._model)
 
 
+class RunningTotal:
+    """A counter that follows a total kept elsewhere, which only grows."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._counted = 0
+
+    def reaches(self, total: int) -> None:
+        """Count what the total has grown by since the last time."""
+        self._counter.inc(total - self._counted)
+        self._counted = total
+
+
 class EngineMetrics:
     """The table as prometheus_client objects in a registry of their own, with the model's label already bound."""
 
@@ -104,11 +117,11 @@ class EngineMetrics:
         self.cache_misses = counter("cache_misses_total").labels(model)
         self.cache_bytes = gauge("cache_bytes").labels(model)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(model)
-        self.cache_evictions = counter("cache_evictions_total").labels(model)
-        self.cache_shared = counter("cache_shared_total").labels(model)
-        self.cache_expired = counter("cache_expired_total").labels(model)
-        self.sampled_inputs = counter("sampled_inputs_total").labels(model)
-        self.sampled_repeats = counter("sampled_repeats_total").labels(model)
+        self.cache_evictions = RunningTotal(counter("cache_evictions_total").labels(model))
+        self.cache_shared = RunningTotal(counter("cache_shared_total").labels(model))
+        self.cache_expired = RunningTotal(counter("cache_expired_total").labels(model))
+        self.sampled_inputs = RunningTotal(counter("sampled_inputs_total").labels(model))
+        self.sampled_repeats = RunningTotal(counter("sampled_repeats_total").labels(model))
         self.ready = gauge("ready")
         self.variants = VariantMetrics(model, gauge, counter)
         self.memory = MemoryMetrics(gauge, counter, model)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from trimtab_engine.jobs import Row
 
-_SAMPLED_BITS = 0b111  # these bits of the hash are zero for one input in eight
+SAMPLED_ONE_IN = 8
+_SAMPLED_BITS = SAMPLED_ONE_IN - 1  # these bits of the hash are zero for one input in eight
 _MAX_KEYS = 4096
 
 

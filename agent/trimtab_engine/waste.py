@@ -14,9 +14,7 @@ from enum import StrEnum
 from prometheus_client import Counter
 
 from trimtab_engine.jobs import Item
-from trimtab_engine.repeats import RepeatSample
-
-_SAMPLED_ONE_IN = 8
+from trimtab_engine.repeats import SAMPLED_ONE_IN, RepeatSample
 
 
 class Waste(StrEnum):
@@ -42,6 +40,6 @@ class WasteLedger:
         self._seconds[Waste.PADDING].inc(seconds * share)
         before = self._computed.repeats
         self._computed.see([item.row for item in items])
-        repeats = min(_SAMPLED_ONE_IN * (self._computed.repeats - before), len(items))
+        repeats = min(SAMPLED_ONE_IN * (self._computed.repeats - before), len(items))
         self._seconds[Waste.DUPLICATES].inc(seconds * repeats / len(items))
         self._seconds[Waste.COPIES].inc(copy_seconds)

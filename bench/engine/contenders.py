@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.engine.corpus import MODEL
-from bench.engine.environments import REPOSITORY, environment
+from bench.engine.environments import environment
+from dev.cluster.paths import REPOSITORY
 from trimtab_engine.model_directory import describe_directory
 
 

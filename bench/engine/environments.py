@@ -7,15 +7,14 @@ site-packages of the environment that runs the bench: torch (5 GB) is installed 
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 from bench.engine.errors import BenchError
+from dev.cluster.paths import REPOSITORY, default_paths
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LOCKS = REPOSITORY / "requirements" / "rivals"
 SECONDS = 900
 
@@ -25,8 +24,7 @@ def environment(rival: str) -> Path:
     lock = LOCKS / f"{rival}.txt"
     ours = sysconfig.get_path("purelib")
     pins = hashlib.sha256(lock.read_bytes() + ours.encode() + sys.version.encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("TRIMTAB_CACHE") or Path.home() / ".cache" / "trimtab")
-    folder = cache / "rivals" / f"{rival}-{pins}"
+    folder = default_paths().cache / "rivals" / f"{rival}-{pins}"
     if not (folder / "complete").exists():
         print(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}", file=sys.stderr)
         _make(folder, lock, ours)

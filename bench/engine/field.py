@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from bench.engine.contenders import CONTENDERS, Contender, Order, Setting, environ
-from bench.engine.environments import REPOSITORY
 from bench.engine.errors import BenchError
 from bench.engine.load.cpu import cpu_seconds, tree
+from dev.cluster.paths import REPOSITORY
 
 START_SECONDS = 120.0
 IDLE_LOOK_SECONDS = 0.04

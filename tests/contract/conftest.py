@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from harness.leftovers import remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,17 +28,17 @@ class ApiServer:
     kubeconfig: Path
     kubectl_binary: Path
 
-    def kubectl(self, *args: str, input: str | None = None) -> str:  # noqa: A002
-        """Standard output of kubectl; raises RefusedError with its standard error when it fails."""
+    def kubectl(self, *args: str, input: str | None = None, check: bool = True, timeout: float = 60) -> str:  # noqa: A002
+        """Standard output of kubectl; raises RefusedError with its standard error when it fails and `check`."""
         done = subprocess.run(
             [str(self.kubectl_binary), "--kubeconfig", str(self.kubeconfig), *args],
             input=input,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
-        if done.returncode != 0:
+        if check and done.returncode != 0:
             raise RefusedError(done.stderr or done.stdout)
         return done.stdout
 
@@ -88,6 +89,7 @@ def api_server() -> ApiServer:
             subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, timeout=3600, check=True)
             server = _dev_cluster()
         _remove_release(server)
+        remove_leftovers(server.kubectl)
     assert server.answers(), f"no API server answers at {server.kubeconfig}"
     crds = sorted((ROOT / "crds").glob("*.yaml"))
     files = [argument for crd in crds for argument in ("-f", str(crd))]

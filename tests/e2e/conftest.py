@@ -5,7 +5,6 @@ SIMULATED GPUs: the readings come from a file through a fake NVML library; every
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
@@ -18,6 +17,7 @@ from fakes.nvml.readings import SimulatedGpu, write_readings
 from harness.audit import AuditLog
 from harness.cluster import Cluster, eventually
 from harness.gpus import SimulatedGpus
+from harness.leftovers import remove_leftovers
 from harness.platform import Platform, Steady
 from harness.prometheus import Prometheus
 from harness.room import Room
@@ -58,8 +58,14 @@ def paths() -> Paths:
 
 @pytest.fixture(scope="session")
 def cluster(ground: Ground, paths: Paths) -> Cluster:
+    """The local cluster, with an empty start: what an earlier run left in the way is removed."""
     tools = paths.cache / "tools"
-    return Cluster(paths.kubeconfig, paths.state, tools / "kubectl", tools / "helm", images())
+    made = Cluster(paths.kubeconfig, paths.state, tools / "kubectl", tools / "helm", images())
+    if record := running(paths, "simulated-gpu-readings"):
+        stop([record])
+    made.helm("uninstall", RELEASE, "-n", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
+    remove_leftovers(made.kubectl)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -78,8 +84,7 @@ def prometheus(cluster: Cluster) -> Prometheus:
 
 @pytest.fixture(scope="session")
 def platform(cluster: Cluster, paths: Paths, ground: Ground, prometheus: Prometheus) -> Platform:
-    """The chart's release, with an empty start: what an earlier run left in the way is removed."""
-    _remove_leftovers(cluster, paths)
+    """The chart's release."""
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds"))
     folder = _offer_gpus(paths)
     audit = AuditLog(paths.audit_log)
@@ -205,18 +210,6 @@ def _tell(room: Room) -> None:
 def _room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, namespace: str) -> Room:
     cluster.kubectl("create", "namespace", namespace)
     return Room(cluster, platform.audit, gpus, namespace, platform.audit.mark())
-
-
-def _remove_leftovers(cluster: Cluster, paths: Paths) -> None:
-    if record := running(paths, "simulated-gpu-readings"):
-        stop([record])
-    found = json.loads(cluster.kubectl("get", "namespaces", "-o", "json"))["items"]
-    names = [item["metadata"]["name"] for item in found]
-    cluster.helm("uninstall", RELEASE, "-n", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
-    cluster.kubectl("delete", "nodetunings.trimtab.dev", "--all", check=False)  # owned by the node, which stays
-    old = [name for name in names if name.startswith("e2e-") or name in {"trimtab-demo", SYSTEM_NAMESPACE}]
-    if old:
-        cluster.kubectl("delete", "namespace", *old, "--ignore-not-found", "--timeout=120s", timeout=150)
 
 
 def _offer_gpus(paths: Paths) -> Path:

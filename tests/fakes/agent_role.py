@@ -62,7 +62,7 @@ class AgentRole:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             for name in self._nodes:
-                with suppress(KubeNotFound):
+                with suppress(KubeError):  # what cannot be deleted now, the next run deletes
                     await self._kube.delete(NODES, None, name)
 
     def batch_size(self, pod: PodKey, at: float) -> int:

@@ -13,7 +13,7 @@ from trimtab_engine.cache.eviction import EvictionRule, Node, TwoQueues
 # Fewer entries make the estimate too coarse, more cost time; a cache of up to this size is simulated whole.
 _GHOST_ENTRIES = 256
 _LONGEST_SAMPLING_BITS = 8
-WINDOW_SAMPLES = 256
+_WINDOW_SAMPLES = 256
 _KEPT_OF_A_WINDOW = 0.9  # the last ten windows or so decide
 
 
@@ -42,8 +42,7 @@ class GhostCaches:
     def __init__(self, rules: Sequence[EvictionRule], entries: int) -> None:
         self.entries = entries
         bits = min(_LONGEST_SAMPLING_BITS, max(0, (entries // _GHOST_ENTRIES).bit_length()))
-        self.sampling_mask = (1 << bits) - 1
-        self.windows = 0
+        self._sampling_mask = (1 << bits) - 1
         self.hit_ratios: list[float] = []
         self._ghosts = [_Ghost(rule, max(1, entries >> bits)) for rule in rules]
         self._samples = 0
@@ -52,12 +51,12 @@ class GhostCaches:
 
     def see(self, fingerprint: int) -> bool:
         """Note a lookup by its 64-bit hash. Returns whether a window ended, and with it new `hit_ratios`."""
-        if fingerprint & self.sampling_mask:
+        if fingerprint & self._sampling_mask:
             return False
         for ghost in self._ghosts:
             ghost.see(fingerprint)
         self._samples += 1
-        if self._samples < WINDOW_SAMPLES:
+        if self._samples < _WINDOW_SAMPLES:
             return False
         self._end_window()
         return True
@@ -68,5 +67,4 @@ class GhostCaches:
             self._weighted_hits[number] = _KEPT_OF_A_WINDOW * self._weighted_hits[number] + ghost.hits
             ghost.hits = 0
         self._samples = 0
-        self.windows += 1
         self.hit_ratios = [hits / self._weight for hits in self._weighted_hits]

@@ -8,7 +8,7 @@ from collections import Counter
 from trimtab_engine.cache.choice import CANDIDATES, FIXED, RuleChoice
 from trimtab_engine.cache.eviction import EvictionRule, Node, TwoQueues
 from trimtab_engine.cache.ghosts import GhostCaches
-from trimtab_engine.jobs import Answer
+from trimtab_engine.jobs import MAX_PRIORITY, Answer
 
 # Python's own cost of one entry beside the answer's bytes: key, bytes and tuple headers, the node, slots of three
 # dictionaries and what is remembered of keys that left. tests/unit/engine/test_cache.py compares it with tracemalloc.
@@ -17,7 +17,6 @@ ENTRY_OVERHEAD_BYTES = 640
 # About ten milliseconds of evicting: a large cache that is cut short must not hold up the requests meanwhile.
 _SLICE_ENTRIES = 10_000
 _SMOOTHING = 0.05
-_PRIORITIES = 10
 _RESIZED = 1.5  # the ghosts start anew when the cache holds this much more or less than they were made for
 
 
@@ -45,7 +44,7 @@ class ResponseCache:
         self._queues: TwoQueues[bytes] = TwoQueues(limit_bytes, self._choice.rule)
         self._ghosts: GhostCaches | None = None
         self._entry_bytes = 0.0
-        self._held_of_priority = [0] * _PRIORITIES
+        self._held_of_priority = [0] * (MAX_PRIORITY + 1)
         self._lifetime_seconds = lifetime_seconds
         self.limit_bytes = limit_bytes
         self.size_bytes = 0

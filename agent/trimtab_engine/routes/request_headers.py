@@ -6,11 +6,11 @@ import re
 
 from trimtab_engine.errors import BadRequest, UnsupportedEncoding
 from trimtab_engine.http_message import Request
+from trimtab_engine.jobs import MAX_PRIORITY
 
 DEADLINE_HEADER = "trimtab-deadline-ms"
 PROXY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"  # when Envoy gives up; clients cannot know it
 PRIORITY_HEADER = "trimtab-priority"
-MAX_PRIORITY = 9
 _MAX_BUDGET_SECONDS = 86400.0
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
 

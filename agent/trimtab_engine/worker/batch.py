@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.settings import Fault
-from trimtab_engine.signature import Signature, TensorSpec
+from trimtab_engine.signature import PADDED, Signature, TensorSpec
 from trimtab_engine.slots import Slot, TensorPlace, end_of, place_batch, rows_that_fit
 from trimtab_engine.worker.model import Arrays, Model
 
@@ -97,7 +97,7 @@ def _checked(model: Model, inputs: list[TensorPlace], outputs: Arrays) -> tuple[
 def _length(specs: tuple[TensorSpec, ...], places: list[TensorPlace]) -> int:
     for spec, place in zip(specs, places, strict=True):
         if spec.padded:
-            return place.shape[1 + spec.shape.index(-1)]
+            return place.shape[1 + spec.shape.index(PADDED)]
     return 1
 
 
