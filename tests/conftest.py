@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# An example's wall time on a shared machine says nothing about the code.
+hypothesis.settings.register_profile("shared-machine", deadline=None)
+hypothesis.settings.load_profile("shared-machine")
 
 COUNTS: defaultdict[str, Counter[str]] = defaultdict(Counter)
 DESELECTED: list[str] = []

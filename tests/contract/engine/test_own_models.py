@@ -199,7 +199,7 @@ json_tensors = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(st.lists(json_tensors, max_size=3), st.binary(max_size=80), st.integers(-3, 3))
 def test_no_tensors_cause_a_server_error_or_touch_a_neighbour(
     words: EngineProcess, tensors: list[dict[str, Any]], tail: bytes, shift: int

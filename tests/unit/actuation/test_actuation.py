@@ -157,7 +157,7 @@ def without_nulls(value: Any) -> Any:
 
 
 @given(old=OBJECTS, new=OBJECTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_patch_of_two_statuses_turns_one_into_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     from fakes.kube import merge
 

@@ -309,7 +309,7 @@ def noisy(seed: int, spread: float, neighbours: float, change: float = 0.0) -> A
     return some_arms({BUSY: level(change)}, {BUSY: level(0.0)})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0.06, 0.1]), change=st.floats(-0.5, 0.5))
 def test_arms_that_change_their_names_change_the_sign(seed: int, spread: float, change: float) -> None:
     arms = noisy(seed, spread, 0.3, change)

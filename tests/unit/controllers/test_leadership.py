@@ -179,7 +179,7 @@ def play(seed: int, steps: int) -> Election:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_gates_are_never_open_at_once(seed: int) -> None:
     assert play(seed, 1000).open_at_once <= 1
 

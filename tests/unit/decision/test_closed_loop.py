@@ -84,7 +84,7 @@ def test_ten_steady_minutes_write_nothing(mode: str, load: float) -> None:
     assert made.writes[settled:] == []
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(
     load=st.floats(0.0, 250.0),
     replicas=st.integers(1, 10),
@@ -109,7 +109,7 @@ def test_a_constant_load_is_met_and_then_nothing_moves(
     keeps(made)
 
 
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=10, derandomize=True)
 @given(
     loads=st.lists(st.floats(0.0, 200.0), min_size=4, max_size=8),
     seed=st.integers(0, 1000),

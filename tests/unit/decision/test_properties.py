@@ -73,7 +73,7 @@ def snapshots(draw: st.DrawFn, numbers: st.SearchStrategy[float] = ANY_NUMBER) -
     return replace(snapshot, readings=snapshot.readings | drawn, gpu_source=gpu_source)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(snapshot=snapshots(), mode=st.sampled_from(["Apply", "Recommend", "Paused"]))
 def test_no_measurement_however_odd_raises_or_leaves_the_bounds(snapshot: Snapshot, mode: str) -> None:
     policy = a_policy(objectives=OBJECTIVES, mode=mode, scaling={"minReplicas": 2, "maxReplicas": 9})
@@ -88,7 +88,7 @@ def test_no_measurement_however_odd_raises_or_leaves_the_bounds(snapshot: Snapsh
         assert mode == "Apply"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(snapshot=snapshots(numbers=SENSIBLE))
 def test_replicas_are_removed_only_on_trusted_measurements_of_a_settled_target(snapshot: Snapshot) -> None:
     policy = a_policy(objectives=OBJECTIVES, scaling={"minReplicas": 1, "maxReplicas": 12, "maxStep": 12})

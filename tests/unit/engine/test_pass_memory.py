@@ -43,7 +43,7 @@ def test_a_few_passes_tell_what_others_take() -> None:
         assert predicted / world(items, length) == pytest.approx(MARGIN, rel=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SHAPES, min_size=1, max_size=12), st.lists(st.floats(0.5, 2.0), min_size=12, max_size=12))
 def test_no_pass_that_was_measured_once_lies_above_its_prediction(
     shapes: list[tuple[int, int]], noise: list[float]
@@ -59,7 +59,7 @@ def test_no_pass_that_was_measured_once_lies_above_its_prediction(
         assert predicted >= extra
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SHAPES, min_size=1, max_size=8), SHAPES, st.integers(0, 64), st.integers(0, 64))
 def test_the_prediction_grows_with_items_and_length(
     shapes: list[tuple[int, int]], shape: tuple[int, int], more_items: int, more_length: int
@@ -71,7 +71,7 @@ def test_the_prediction_grows_with_items_and_length(
     assert small <= large
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(SHAPES, min_size=1, max_size=8), st.integers(1, 512), st.floats(1e6, 1e10))
 def test_a_batch_of_the_size_that_is_allowed_fits_into_the_room(
     shapes: list[tuple[int, int]], length: int, room: float

@@ -116,7 +116,7 @@ LIVING = st.frozensets(st.sampled_from([f"pod{number}" for number in range(12)])
 
 
 @given(others=st.sampled_from([[], FULL]), few=ENTRIES, existing=ENTRIES, living=LIVING, complete=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_composition_is_idempotent_order_free_and_loses_nothing_of_who_was_not_heard(
     others: list[EngineEntry],
     few: list[EngineEntry],
