@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.metadata
 import os
 import sys
@@ -17,6 +18,7 @@ from trimtab_engine.model_directory import describe_model
 from trimtab_engine.settings import read_settings
 
 _BAD_SETTINGS = 2
+_COLLECT_AFTER_OBJECTS = 10_000
 
 
 def main() -> int:
@@ -28,6 +30,9 @@ def main() -> int:
     try:
         settings = read_settings(environ)
         description = describe_model(settings.model, settings.model_name)
+        # What is loaded now stays: the collector need not walk it, nor look at each few hundred objects of requests.
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER_OBJECTS)
         return uvloop.run(serve(Context(settings, description, environ, log, _version())))
     except SettingError as error:
         log.event("settings_refused", message=str(error))

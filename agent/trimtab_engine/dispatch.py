@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from trimtab_engine import wire
+from trimtab_engine.alarm import Alarm
 from trimtab_engine.batching.batch import Batch, Unfit, WaitUntil
 from trimtab_engine.batching.latency_model import LatencyModel, shape_of
 from trimtab_engine.batching.rule import Batcher, Drop, DropReason
@@ -59,8 +60,7 @@ class Dispatcher:
         self._batcher = Batcher(self._latency)
         self._guard = guard
         self._split = SplitBatches()
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(asyncio.get_running_loop(), self.pump)
         self._seconds_per_item = 0.0
         self._poison = PoisonInputs()
         self._first_ready_at: float | None = None
@@ -111,8 +111,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """End every worker."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         for link in self._links:
             link.close()
 
@@ -129,7 +128,7 @@ class Dispatcher:
             items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
             return
         self._batcher.add(items)
-        self.pump()
+        self._alarm.soon()  # the requests that are read in one turn of the loop share a batch
 
     def cancel(self, job: Job) -> None:
         """Forget the waiting items of a job; what is in a batch runs on and is not answered."""
@@ -151,7 +150,7 @@ class Dispatcher:
         for link in self._links:
             if link.idle:
                 wake_at = min(wake_at, self._feed(link, now))
-        self._wake(wake_at, now)
+        self._alarm.at(wake_at, now)
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
@@ -197,14 +196,6 @@ class Dispatcher:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
         rows = link.row_limits[self._description.name]
         return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
-
-    def _wake(self, wake_at: float, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if wake_at < math.inf:
-            # The loop's timers have millisecond steps; one that fires early only asks again.
-            self._timer = self._loop.call_later(max(0.001, wake_at - now), self.pump)
 
     def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
         if self._first_ready_at is None:

@@ -40,6 +40,7 @@ class Exchange:
     def reply(self, response: Response) -> None:
         """Answer; written as soon as the answers before it are."""
         if self.data is None:
+            self.on_gone = None  # it holds the job, which holds this exchange: a ring for the collector
             self._connection.answer(self, response)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
 from trimtab_engine.batching.rule import DropReason
+from trimtab_engine.distribution import Distribution
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.metric_table import METRICS, MetricSpec
@@ -63,8 +64,7 @@ class _Table:
     """The rows of the table as objects in a registry, by the part of their names after the prefix."""
 
     def __init__(self, registry: CollectorRegistry, model: str) -> None:
-        self._made = {spec.name: _make(spec, registry) for spec in METRICS}
-        self._model = model
+        self._made = {spec.name: _make(spec, registry, model) for spec in METRICS}
 
     def counter(self, name: str) -> Counter:
         metric = self._made[_PREFIX + name]
@@ -76,10 +76,10 @@ class _Table:
         assert isinstance(metric, Gauge)  # noqa: S101
         return metric
 
-    def histogram(self, name: str) -> Histogram:
+    def histogram(self, name: str) -> Distribution:
         metric = self._made[_PREFIX + name]
-        assert isinstance(metric, Histogram)  # noqa: S101
-        return metric.labels(self._model)
+        assert isinstance(metric, Distribution)  # noqa: S101
+        return metric
 
 
 class RunningTotal:
@@ -174,9 +174,11 @@ class EngineMetrics:
         return generate_latest(self.registry)
 
 
-def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+def _make(spec: MetricSpec, registry: CollectorRegistry, model: str) -> Counter | Gauge | Distribution:
     if spec.type == "counter":
         return Counter(spec.name.removesuffix("_total"), spec.help, spec.labels, registry=registry)
     if spec.type == "gauge":
         return Gauge(spec.name, spec.help, spec.labels, registry=registry)
-    return Histogram(spec.name, spec.help, spec.labels, registry=registry, buckets=spec.buckets)
+    distribution = Distribution(spec, model)
+    registry.register(distribution)
+    return distribution

@@ -51,6 +51,8 @@ class TensorSpec(msgspec.Struct, frozen=True):
 
     def sized(self, length: int) -> tuple[int, ...]:
         """Return the shape of a row of that length."""
+        if PADDED not in self.shape:
+            return self.shape
         return tuple(length if size == PADDED else size for size in self.shape)
 
     def corner(self, length: int) -> tuple[slice, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,6 +12,9 @@ import numpy as np
 from trimtab_engine.errors import BadRequest
 from trimtab_engine.jobs import Answer
 from trimtab_engine.signature import DATATYPES, TensorSpec
+
+# What memoryview reads itself: less than half of numpy's cost for the few numbers of a small answer.
+_MEMORY_LETTERS: dict[str, Literal["f", "d"]] = {"float32": "f", "float64": "d"}
 
 
 class RequestedOutput(msgspec.Struct):
@@ -76,9 +80,17 @@ def output_tensors(
             described["parameters"] = {"binary_data_size": len(data)}
             tail.append(data)
         else:
-            described["data"] = np.frombuffer(data, spec.dtype).tolist()
+            described["data"] = _numbers(data, spec.dtype)
         objects.append(described)
     return objects, b"".join(tail)
+
+
+def _numbers(data: bytes, dtype: str) -> list[Any]:
+    letter = _MEMORY_LETTERS.get(dtype)
+    if letter is not None and sys.byteorder == "little":
+        return memoryview(data).cast(letter).tolist()
+    numbers: list[Any] = np.frombuffer(data, dtype).tolist()
+    return numbers
 
 
 def _columns(answers: list[Answer], declared: Sequence[TensorSpec], length: int) -> list[bytes]:

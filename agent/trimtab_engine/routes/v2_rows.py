@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from trimtab_engine.signature import DATATYPES, PADDED, Signature, TensorSpec
 # What JSON numbers may become which kind of numpy dtype: whole numbers are floats too, the rest stays what it is.
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
 _LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES}
+_FEW_NUMBERS = 64
 _KIND_NAMES = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
 
 
@@ -48,6 +50,8 @@ def _check(tensor: InputTensor, spec: TensorSpec, length: int | None, max_length
     if tensor.datatype != datatype:
         raise BadRequest(f"input {spec.name!r} has datatype {tensor.datatype[:20]!r}; accepted is {datatype}")
     shape = tensor.shape
+    if not spec.padded and len(shape) > 0 and shape[0] > 0 and shape[1:] == [*spec.shape]:
+        return length
     accepted = [-1, *spec.shape]
     fits = len(shape) == len(accepted) and all(
         wanted in (size, PADDED) for size, wanted in zip(shape, accepted, strict=True)
@@ -67,17 +71,29 @@ def _read(tensor: InputTensor, spec: TensorSpec, binary: bytes | None) -> NDArra
     dtype = _LITTLE_ENDIAN[spec.dtype]
     count = math.prod(tensor.shape)
     if binary is None:
-        array = _from_json(tensor, spec, count)
+        few = _few_floats(tensor.data, count) if spec.dtype == "float32" else None
+        if few is not None:
+            return few.reshape(tensor.shape)
+        values = _from_json(tensor, spec, count)
     elif len(binary) != count * dtype.itemsize:
         needed = count * dtype.itemsize
         raise BadRequest(f"input {spec.name!r} has {len(binary)} bytes; shape {tensor.shape} needs {needed}")
     else:
         if spec.dtype == "bool" and binary.strip(b"\x00\x01"):
             raise BadRequest(f"input {spec.name!r} holds a byte other than 0 and 1; accepted for BOOL are these")
-        array = np.frombuffer(binary, dtype)
-    if dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
+        values = np.frombuffer(binary, dtype)
+    if dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(values), axis=None):
         raise BadRequest(f"input {spec.name!r} holds a value that is not finite in {DATATYPES[spec.dtype]}")
-    return array.reshape(tensor.shape)
+    return values.reshape(tensor.shape)
+
+
+def _few_floats(data: Any, count: int) -> NDArray[Any] | None:
+    """Read a short flat list of floats as float32, at a third of the general way's cost; None = no such list."""
+    if type(data) is not list or len(data) != count or count > _FEW_NUMBERS or {*map(type, data)} != {float}:
+        return None
+    values = array("f", data)
+    # The sum of so few finite float32 is finite as a Python float; what is not finite is left to the general way.
+    return np.frombuffer(values, np.float32) if math.isfinite(sum(values)) else None
 
 
 def _from_json(tensor: InputTensor, spec: TensorSpec, count: int) -> NDArray[Any]:

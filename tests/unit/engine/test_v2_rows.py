@@ -195,3 +195,19 @@ def test_until_a_worker_has_told_what_the_model_takes_nothing_is_ready() -> None
         parse(v2, {"inputs": TWO})
     with pytest.raises(NotReady):
         v2.model_metadata()
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=90))
+def test_a_list_of_floats_short_or_long_is_rounded_to_float32_or_refused_beyond_it(numbers: list[float]) -> None:
+    size = len(numbers)
+    signature = Signature((TensorSpec("x", "float32", (size,)),), SIGNATURE.outputs[1:])
+    body = {"inputs": [tensor("x", "FP32", [1, size], numbers)]}
+    with np.errstate(over="ignore"):
+        expected = np.array(numbers).astype(np.float32)
+    v2 = OpenInference(MODEL, "1.0", lambda: signature)
+    if np.isfinite(expected).all():
+        (row,) = parse(v2, body).inputs.rows
+        np.testing.assert_array_equal(row.tensors[0], expected)
+    else:
+        with pytest.raises(BadRequest, match="not finite in FP32"):
+            parse(v2, body)
