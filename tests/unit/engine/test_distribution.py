@@ -73,3 +73,7 @@ def test_what_was_current_is_previous_after_a_change_with_what_was_under_way(fir
         distribution.observe(value, 1)
     assert samples(distribution)["period_sizes_gcount", "", "previous"] == len(first) + len(late)
     assert samples(distribution)["period_sizes_gcount", "", "current"] == 0
+    distribution.turn()
+    distribution.observe(1, 1)  # of settings before the previous ones: no side's, and counted all the same
+    assert samples(distribution)["period_sizes_gcount", "", "previous"] == 0
+    assert samples(distribution)["sizes_count", "", ""] == len(first) + len(late) + 1
