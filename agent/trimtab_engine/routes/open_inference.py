@@ -18,7 +18,7 @@ from trimtab_engine.routes.v2_rows import tensor_rows
 from trimtab_engine.routes.v2_tensors import InputTensor, attach_binary, texts, token_rows
 from trimtab_engine.signature import DATATYPES, Signature, TensorSpec, text_signature
 
-_HEADER_LENGTH = "Inference-Header-Content-Length"
+HEADER_LENGTH = "Inference-Header-Content-Length"
 _TEXT_INPUTS = (
     {"name": "text", "datatype": "BYTES", "shape": [-1]},
     {"name": "input_ids", "datatype": "INT64", "shape": [-1, -1]},
@@ -126,7 +126,7 @@ class OpenInference:
         encoded = msgspec.json.encode(head)
         if not any(output.binary for output in wanted):
             return Response(200, encoded, headers=headers)
-        headers = (*headers, (_HEADER_LENGTH, str(len(encoded))))
+        headers = (*headers, (HEADER_LENGTH, str(len(encoded))))
         return Response(200, encoded + tail, b"application/octet-stream", headers)
 
 
@@ -135,12 +135,12 @@ def _declared(spec: TensorSpec) -> dict[str, object]:
 
 
 def _split(request: Request) -> tuple[InferBody, bytes]:
-    length_text = request.header(_HEADER_LENGTH.lower().encode())
+    length_text = request.header(HEADER_LENGTH.lower().encode())
     head, tail = request.body, b""
     if length_text is not None:
         if not (length_text.isdecimal() and length_text.isascii()) or int(length_text[:12]) > len(request.body):
             raise BadRequest(
-                f"{_HEADER_LENGTH} is {length_text[:40]!r}; accepted is 0 to the body's {len(request.body)} bytes"
+                f"{HEADER_LENGTH} is {length_text[:40]!r}; accepted is 0 to the body's {len(request.body)} bytes"
             )
         head, tail = request.body[: int(length_text)], request.body[int(length_text) :]
     try:

@@ -18,6 +18,7 @@ from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
 from trimtab_engine.routes.open_inference import OpenInference
 from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels
+from trimtab_engine.routes.openapi import openapi_document
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _INFER = "infer"
@@ -35,6 +36,7 @@ class Router:
         listed = OpenAIModels(engine.description.name, created=int(time.time()))
         infer = InferenceEndpoint(engine, self._v2.parse, log).handle
         name, model_version = engine.description.name, engine.description.version
+        document = msgspec.json.encode(openapi_document(version, [engine.description]))
         self._model_paths = (f"/v2/models/{name}", f"/v2/models/{name}/versions/{model_version}")
         self._routes: dict[str, tuple[str, Endpoint]] = {
             "/v2": ("GET", _answer(lambda: Response(200, self._v2.server_metadata))),
@@ -42,6 +44,7 @@ class Router:
             "/v2/health/ready": ("GET", _answer(self._ready)),
             "/v1/models": ("GET", _answer(listed.all)),
             f"/v1/models/{name}": ("GET", _answer(listed.one)),
+            "/openapi.json": ("GET", _answer(lambda: Response(200, document))),
             "/metrics": ("GET", _answer(lambda: Response(200, engine.exposition(), _METRICS_TYPE))),
         }
         if isinstance(engine.description, ModelDescription):
@@ -51,6 +54,11 @@ class Router:
             self._routes[base] = ("GET", _answer(self._v2.model_metadata))
             self._routes[f"{base}/ready"] = ("GET", _answer(self._model_ready))
             self._routes[f"{base}/{_INFER}"] = ("POST", infer)
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """The method that each path accepts."""
+        return {path: method for path, (method, _) in self._routes.items()}
 
     def handle(self, request: Request, exchange: Exchange) -> None:
         """Answer one request, now or later. Raises nothing."""
