@@ -14,13 +14,13 @@ from trimtab_operator.runtimes.table import Query
 from trimtab_operator.runtimes.trimtab import TRIMTAB
 
 OURS = (*TRIMTAB.queries.values(), *CONTAINER_QUERIES, *GPU_QUERIES["agent"])
-SUFFIXES = ("_bucket", "_sum", "_count")
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "gaugehistogram": ("_bucket", "_gsum", "_gcount")}
 
 
 def exported() -> dict[str, frozenset[str]]:
     labels = {row.name: frozenset(row.labels) for row in AGENT_METRICS}
     for spec in ENGINE_METRICS:
-        names = [f"{spec.name}{suffix}" for suffix in SUFFIXES] if spec.type == "histogram" else [spec.name]
+        names = [f"{spec.name}{suffix}" for suffix in SUFFIXES.get(spec.type, ("",))]
         labels |= {name: frozenset(spec.labels) | {"le"} for name in names}
     return labels
 
