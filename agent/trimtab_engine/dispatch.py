@@ -132,7 +132,7 @@ class Dispatcher:
 
     def cancel(self, job: Job) -> None:
         """Forget the waiting items of a job; what is in a batch runs on and is not answered."""
-        self._batcher.discard(job)
+        self._forget(job)
         job.cancel()
 
     def fail_all(self, error: EngineError) -> None:
@@ -273,8 +273,12 @@ class Dispatcher:
             self._fail(item, error)
 
     def _fail(self, item: Item, error: EngineError) -> None:
-        self._batcher.discard(item.job)
+        self._forget(item.job)
         item.job.fail(error)
+
+    def _forget(self, job: Job) -> None:
+        self._batcher.discard(job)
+        self._split.discard(job)
 
     def _condemn(self, item: Item) -> None:
         key = self._row_key(item)
