@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -13,6 +14,17 @@ from trimtab_engine.worker.int8_linear import Int8Linear
 _PROBE_WIDTH = 64
 _PROBE_ERROR = 0.05
 _INT8 = Candidate("int8_dynamic", "onednn")
+
+
+@runtime_checkable
+class JoinsLayers(Protocol):
+    """A module whose named layers read the same input: where all of them are changed alike, one layer does for all."""
+
+    layers_of_one_input: tuple[str, ...]
+
+    def join(self, joined: nn.Module) -> None:
+        """Take the layer that gives the outputs of `layers_of_one_input` side by side, in place of them."""
+        ...
 
 
 class PlanError(Exception):
@@ -66,7 +78,7 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
         PlanError: UnknownLayer, BackendMissing or FormatUnsupported; the tree may be half changed, throw it away.
     """
     layers = linear_layers(module)
-    changed = 0
+    planned: dict[str, nn.Linear] = {}
     for change in plan:
         layer = layers.get(change.layer)
         if layer is None:
@@ -75,9 +87,16 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
             known = any(candidate.backend == change.backend for candidate in candidates)
             reason: RefusalReason = "FormatUnsupported" if known else "BackendMissing"
             raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
-        module.set_submodule(change.layer, Int8Linear(layer))
-        changed += 1
-    return changed
+        planned[change.layer] = layer
+    count = len(planned)
+    for path, parent in list(module.named_modules()):
+        if isinstance(parent, JoinsLayers):
+            names = [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input]
+            if planned.keys() >= set(names):
+                parent.join(Int8Linear(*(planned.pop(name) for name in names)))
+    for name, layer in planned.items():
+        module.set_submodule(name, Int8Linear(layer))
+    return count
 
 
 def _kind(name: str) -> str:
