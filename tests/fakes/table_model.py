@@ -19,6 +19,7 @@ from trimtab_engine.variant_messages import (
     ListLayers,
     VariantBuilt,
     VariantDropped,
+    VariantRefused,
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
@@ -26,6 +27,7 @@ from trimtab_engine.wire import BASE_VARIANT
 
 KINDS = ("query", "value", "inner")
 WIDTH = 32
+LAYER_BYTES = 64 * 64
 ONEDNN, TORCHAO = Candidate("int8_dynamic", "onednn"), Candidate("int8_dynamic", "torchao")
 
 
@@ -49,12 +51,14 @@ class TableModel:
         message = chore.message
         if isinstance(message, ListLayers):
             facts = [
-                LayerFacts(name, name.split(".")[1], 64, 64, 64 * 64 * 4, [TORCHAO, ONEDNN]) for name in self.layers
+                LayerFacts(name, name.split(".")[1], 64, 64, 4 * LAYER_BYTES, [TORCHAO, ONEDNN]) for name in self.layers
             ]
             return Answered(LayersListed(message.request, facts, [TORCHAO, ONEDNN], []), 0.001)
         if isinstance(message, BuildVariant):
             assert message.variant not in self.variants
             assert len(self.variants) <= 4
+            if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan):
+                return Answered(VariantRefused(message.request, message.variant, "MemoryShort", "too large"), 0.01)
             self.variants[message.variant] = message.plan
             share = len(message.plan) / len(self.layers)
             return Answered(VariantBuilt(message.request, message.variant, len(message.plan), 1, 1, share, 0.01), 0.01)

@@ -132,7 +132,9 @@ def _saving(probe: Probe, wanted: Wanted, plan: Plan) -> Course[float]:
     name = variant_name(plan)
     try:
         yield from probe.build(plan)
-    except Refused:
+    except Refused as refusal:
+        if refusal.reason == "MemoryShort":  # says nothing about the plan
+            raise
         return 0.0
     base, variant = yield from probe.pairs(name, wanted.inputs, _HOPELESS_PAIRS)
     if speedup_interval(base, variant, 0).value >= _HOPELESS_SPEEDUP:

@@ -44,11 +44,17 @@ class Refused(Exception):  # noqa: N818  a verdict, reported by its reason
 class Probe:
     """One model on one worker: builds and drops variants, runs inputs on them, and counts what that costs."""
 
-    def __init__(self, model: str, batch_size: int, decode: Decode) -> None:
-        """`decode` turns what the model gave for a row into the numbers [width] that are compared."""
+    def __init__(
+        self, model: str, batch_size: int, decode: Decode, memory_limit_bytes: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`decode` turns what the model gave for a row into the numbers [width] that are compared.
+
+        `memory_limit_bytes` is what one more variant may take, 0 = any.
+        """
         self._model = model
         self._batch_size = batch_size
         self._decode = decode
+        self._memory_limit_bytes = memory_limit_bytes
         self._requests = 0
         self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
         self.seconds = 0.0  # of the device
@@ -63,7 +69,9 @@ class Probe:
         """Make the variant of a plan; it is named after the plan, see `variant_name`."""
         name = variant_name(plan)
         self.builds += 1
-        built = yield from self._ask(BuildVariant(self._next_request(), self._model, name, list(plan)), VariantBuilt)
+        limit_bytes = self._memory_limit_bytes()
+        message = BuildVariant(self._next_request(), self._model, name, list(plan), memory_limit_bytes=limit_bytes)
+        built = yield from self._ask(message, VariantBuilt)
         self.built.add(name)
         return built
 

@@ -10,7 +10,8 @@ from trimtab_engine.chores import ChoreFailed, RunRows
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
 from trimtab_engine.variants.course import Phase, Wish
-from trimtab_engine.variants.lifecycle import GRACE_SECONDS, WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
 from trimtab_engine.wire import BASE_VARIANT
 
 
@@ -75,6 +76,7 @@ def test_without_captured_inputs_nothing_is_decided() -> None:
         batch_size=lambda: 8,
         capture=None,
         changed=lambda standing: None,
+        memory=SpareMemory(),
     )
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
@@ -161,3 +163,54 @@ def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_
     assert world.life.in_force == BASE_VARIANT
     assert world.life.standing.phase is Phase.REFUSED
     assert world.life.standing.reason.startswith("AccuracyLost: ")
+
+
+def test_a_wish_that_comes_while_its_variant_is_dropped_is_not_answered_by_what_is_gone() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.wish(Wish())
+    world.now += GRACE_SECONDS
+    drop = world.life.next(world.now, True)
+    assert drop is not None
+    world.wish(INT8)
+    assert world.life.in_force == BASE_VARIANT
+    world.life.done(drop, world.model.answer(drop), world.now)
+    world.settle()
+    assert world.life.in_force == variant
+    assert variant in world.model.variants
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 40, 200])
+def test_short_memory_ends_a_search_says_so_and_the_search_begins_anew_when_there_is_room(steps: int) -> None:
+    world = World()
+    world.wish(INT8)
+    for _ in range(steps):
+        world.step()
+    world.short = True
+    assert world.life.urgent
+    world.settle()
+    assert not world.life.urgent
+    assert set(world.model.variants) == {BASE_VARIANT}
+    assert world.life.standing.phase is Phase.NO_MEMORY
+    assert world.life.standing.reason.startswith("MemoryShort: ")
+    world.short = False
+    world.settle()
+    assert world.life.standing.phase is Phase.IN_FORCE
+
+
+def test_short_memory_drops_what_is_kept_for_the_way_back_and_leaves_what_is_in_force() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.short = True
+    assert not world.life.urgent
+    world.settle()
+    assert world.life.in_force == variant
+    assert set(world.model.variants) == {BASE_VARIANT, variant}
+    world.wish(Wish())
+    assert world.life.urgent
+    world.settle()
+    assert set(world.model.variants) == {BASE_VARIANT}
