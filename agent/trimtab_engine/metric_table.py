@@ -115,7 +115,8 @@ METRICS: tuple[MetricSpec, ...] = (
         "trimtab_engine_variant_searches_total",
         "counter",
         ("model", "outcome"),
-        "Wishes for a variant by outcome: admitted, refused, canceled, gated_again, rolled_back.",
+        "Wishes for a variant by outcome: admitted, refused, canceled; and of variants in force: gated_again, "
+        "timed_again, rolled_back (accuracy), no_longer_faster.",
     ),
     MetricSpec(
         "trimtab_engine_agent_state",

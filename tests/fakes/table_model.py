@@ -42,6 +42,7 @@ class TableModel:
         self.variants: dict[str, list[LayerChange]] = {BASE_VARIANT: []}
         self.noise = random.Random(1)
         self.chores = 0
+        self.slow_rows = 0  # batches of up to so many rows lose the time that others save
 
     def answer(self, chore: Chore) -> ChoreOutcome:
         self.chores += 1
@@ -69,7 +70,8 @@ class TableModel:
     def _run(self, chore: RunRows) -> RowsRun:
         plan = self.variants[chore.variant]
         answers: list[bytes | None] = [self.vector(row, plan) for row in chore.rows]
-        seconds = 0.010 - sum(self.saving_seconds(change) for change in plan)
+        saved = sum(self.saving_seconds(change) for change in plan)
+        seconds = 0.010 - (saved if len(chore.rows) > self.slow_rows else -abs(saved))
         return RowsRun(answers, seconds * self.noise.uniform(0.97, 1.03))
 
     def vector(self, row: Row, plan: Sequence[LayerChange]) -> bytes:

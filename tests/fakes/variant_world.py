@@ -32,12 +32,13 @@ class World:
         self.model = TableModel(lambda layer: self.loss, onednn_saves)
         self.capture = Capture(1 << 20, NEEDED)
         self.phases: list[Phase] = []
+        self.batch_size = 8
         self.short = False  # of memory
         self.life = VariantLife(
             "m",
             task=lambda: Task.EMBEDDING,
             decode=decode_vector,
-            batch_size=lambda: 8,
+            batch_size=lambda: self.batch_size,
             capture=self.capture,
             changed=lambda standing: self.phases.append(standing.phase),
             memory=SpareMemory(lambda: self.short, lambda: 0),

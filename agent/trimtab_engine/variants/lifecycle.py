@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant
 from trimtab_engine.variants.accuracy import Task
-from trimtab_engine.variants.capture import Capture, CapturedInput, InputSets, TooFewInputs
-from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, gated, pursue, rebuilt, still_good
+from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
+from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, pursue, rebuilt, still_good
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
+from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
 from trimtab_engine.variants.shadow import Shadow, ShadowRun
 from trimtab_engine.variants.spares import SpareMemory, Spares
 from trimtab_engine.wire import BASE_VARIANT
@@ -67,6 +68,7 @@ class VariantLife:
         self._deaths = 0
         self._shadow: Shadow | None = None
         self._recent = RecentTraffic()
+        self._timed_at = 0.0  # the variant in force, last
         self.searches: dict[str, int] = {}  # by outcome
         self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, NONE, self._wish, "", None)
 
@@ -157,7 +159,7 @@ class VariantLife:
     def _begin(self, now: float) -> None:
         """Start a course where one is wanted and possible."""
         if self.standing.phase is Phase.IN_FORCE:
-            self._look_for_drift()
+            self._look_again(now)
             return
         if self._wish.quantization == NONE or self._capture is None:
             return
@@ -196,8 +198,7 @@ class VariantLife:
         except Refused as refusal:
             self._end(running, now)
             if not running.canceled:
-                self._count("refused")
-                self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+                self._refuse(refusal, now)
             return
         if running.canceled:
             running.course.close()
@@ -208,8 +209,18 @@ class VariantLife:
         self._running = None
         self._spares.add(running.probe.built, now)
 
+    def _refuse(self, refusal: Refused, now: float) -> None:
+        if self.standing.phase is Phase.IN_FORCE:
+            self._known.pop(self.standing.quantization, None)
+            self._count("no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back")
+        else:
+            self._count("refused")
+        self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+
     def _admit(self, admitted: Admitted, now: float) -> None:
-        self._count("admitted")
+        if self.standing.phase is not Phase.IN_FORCE:
+            self._count("admitted")
+        self._timed_at = now
         self._known[admitted.quantization] = admitted
         self._swap_to(admitted, now)
 
@@ -247,16 +258,22 @@ class VariantLife:
             self._count("rolled_back")
             self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
 
-    def _look_for_drift(self) -> None:
+    def _look_again(self, now: float) -> None:
+        """Gate what is in force again where the traffic has drifted, time it again where its batches are others."""
         admitted, recent = self.standing.admitted, self._recent.window()
-        if admitted is None or recent is None or self._capture is None:
+        if admitted is None or self._capture is None:
             return
-        moved = drift(admitted.traffic, recent, 0)
-        sets = self._capture.sets()
-        if moved is not None and isinstance(sets, InputSets):
-            self._count("gated_again")
-            probe = self._probe()
-            self._start(probe, gated(probe, self._wish, self._task(), sets, admitted.found))
+        drifted = recent is not None and drift(admitted.traffic, recent, 0) is not None
+        if not drifted and not timing_due(admitted.found.batch_size, self._batch_size(), now - self._timed_at):
+            return
+        sets, probe = self._capture.sets(), self._probe()
+        if isinstance(sets, TooFewInputs):
+            return
+        self._count("gated_again" if drifted else "timed_again")
+        if drifted:
+            self._start(probe, checked_again(probe, self._wish, self._task(), sets, admitted))
+        else:
+            self._start(probe, timed_again(probe, admitted, sets.search))
 
     def _probe(self) -> Probe:
         return Probe(self._model, self._batch_size(), self._decode, self._memory.limit_bytes)

@@ -48,7 +48,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundPlan:
-    """A plan that is built, accurate on the inputs of the search, and faster; and what finding it cost."""
+    """A plan that is built, accurate on the inputs of the search, and faster in batches of that size; and its cost."""
 
     plan: Plan
     speedup: Interval
@@ -56,6 +56,7 @@ class FoundPlan:
     quantized_share: float  # of the multiplications in linear layers
     device_seconds: float
     builds: int
+    batch_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,14 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
     options.sort(key=lambda option: option.saved_seconds / max(option.loss, _LEAST_LOSS), reverse=True)
     plan, agreement = yield from _longest(probe, wanted, options, reference)
     built = yield from probe.build(plan)
-    speedup = yield from _timed(probe, variant_name(plan), wanted.inputs)
+    speedup = yield from timed(probe, variant_name(plan), wanted.inputs)
     if speedup.low <= 1.0:
         yield from probe.drop(variant_name(plan))
         raise Refused(
             "NotFaster",
             f"the best plan ({len(plan)} layers) is {speedup.value:.3f} times as fast, lower bound {speedup.low:.3f}",
         )
-    return FoundPlan(plan, speedup, agreement, built.quantized_share, probe.seconds, probe.builds)
+    return FoundPlan(plan, speedup, agreement, built.quantized_share, probe.seconds, probe.builds, probe.batch_size)
 
 
 def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
@@ -191,7 +192,7 @@ def _longest(
     return tuple(option.change for option in options[:kept]), found
 
 
-def _timed(probe: Probe, variant: str, inputs: Sequence[CapturedInput]) -> Course[Interval]:
+def timed(probe: Probe, variant: str, inputs: Sequence[CapturedInput]) -> Course[Interval]:
     """Time a variant against the original until the interval says which is faster, or for the most pairs."""
     base, other = yield from probe.pairs(variant, inputs, _FINAL_PAIRS)
     while (speedup := speedup_interval(base, other, 0)).low <= 1.0 <= speedup.high and len(base) < _MOST_FINAL_PAIRS:

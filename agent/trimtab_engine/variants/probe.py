@@ -52,7 +52,7 @@ class Probe:
         `memory_limit_bytes` is what one more variant may take, 0 = any.
         """
         self._model = model
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._decode = decode
         self._memory_limit_bytes = memory_limit_bytes
         self._requests = 0
@@ -83,7 +83,7 @@ class Probe:
     def answers(self, variant: str, inputs: Sequence[CapturedInput], batch_size: int | None = None) -> Course[Outputs]:
         """Return a variant's answers [n, width] to n inputs, in batches of the size that is served."""
         rows: list[Outputs] = []
-        size = batch_size or self._batch_size
+        size = batch_size or self.batch_size
         for start in range(0, len(inputs), size):
             ran = yield from self._run(variant, inputs[start : start + size])
             rows += [self._decode(answer) for answer in ran.answers]
@@ -93,7 +93,7 @@ class Probe:
         """Return the seconds [count] that original and variant took for the same batches, in random order."""
         seconds: dict[str, list[float]] = {BASE_VARIANT: [], variant: []}
         for _ in range(count):
-            batch = self._choice.sample(list(inputs), min(self._batch_size, len(inputs)))
+            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
             for name in self._choice.sample([BASE_VARIANT, variant], 2):
                 seconds[name].append((yield from self._run(name, batch)).seconds)
         return np.array(seconds[BASE_VARIANT]), np.array(seconds[variant])

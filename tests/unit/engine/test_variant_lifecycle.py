@@ -11,6 +11,7 @@ from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
 from trimtab_engine.variants.course import Phase, Wish
 from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
 from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
 from trimtab_engine.wire import BASE_VARIANT
 
@@ -214,3 +215,48 @@ def test_short_memory_drops_what_is_kept_for_the_way_back_and_leaves_what_is_in_
     assert world.life.urgent
     world.settle()
     assert set(world.model.variants) == {BASE_VARIANT}
+
+
+def test_a_plan_that_is_slower_in_the_batches_served_later_is_taken_back_and_not_put_in_force_again() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    world.batch_size, world.model.slow_rows = 1, 2
+    before = world.model.chores
+    world.now += EVERY_SECONDS
+    world.settle()
+    assert world.life.in_force == BASE_VARIANT
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith("NoLongerFaster: in batches of 1 ")
+    assert world.life.searches == {"admitted": 1, "timed_again": 1, "no_longer_faster": 1}
+    assert world.model.chores - before <= 120
+    world.wish(Wish())
+    world.wish(INT8)
+    world.settle()
+    assert world.life.standing.reason.startswith("NotFaster: ")
+
+
+def test_a_plan_that_is_faster_in_other_batches_too_is_timed_once_and_stays() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.batch_size = 1
+    for _ in range(5):
+        world.now += EVERY_SECONDS
+        world.settle()
+    standing = world.life.standing
+    assert (standing.phase, world.life.in_force) == (Phase.IN_FORCE, variant)
+    assert standing.admitted is not None
+    assert standing.admitted.found.batch_size == 1
+    assert world.life.searches == {"admitted": 1, "timed_again": 1}
+
+
+@pytest.mark.parametrize(
+    ("timed", "served", "seconds", "due"),
+    [(8, 8, 1e6, False), (8, 7, 1e6, False), (8, 12, EVERY_SECONDS, True), (8, 12, 59.0, False), (8, 1, 1e6, True)],
+)
+def test_a_plan_is_timed_again_where_the_batch_size_has_moved_and_not_all_the_time(
+    timed: int, served: int, seconds: float, due: bool
+) -> None:
+    assert timing_due(timed, served, seconds) == due
