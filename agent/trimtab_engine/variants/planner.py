@@ -1,10 +1,10 @@
 """The search for a plan: which layers to change, into what, so that the model is faster and keeps its accuracy. Pure.
 
-Kind by kind (the layers of one kind behave alike), the largest first: what does changing all of them save, here, at the
-batch size that is served, and which number format and library is fastest? What saves nothing is dropped. Then layer by
-layer: what does changing it alone cost in accuracy? Layers go into the plan by time saved per accuracy lost; how many
-of them is found by bisection with the whole plan, because losses do not simply add up. The plan is timed in pairs
-against the original last.
+Kind by kind (the layers of one kind behave alike), the costliest by a profile first: what does changing all of them
+save, here, at the batch size that is served, and which number format and library is fastest? What saves nothing is
+dropped. Then layer by layer: what does changing it alone cost in accuracy? Layers go into the plan by time saved per
+accuracy lost; how many of them is found by bisection with the whole plan, because losses do not simply add up. The plan
+is timed in pairs against the original last.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
     layers = yield from _changeable(probe, wanted)
     reference = yield from probe.answers(BASE_VARIANT, wanted.inputs)
     options: list[_Option] = []
-    for kind in _largest_first(layers):
+    time_shares = yield from _time_shares(probe, wanted)
+    for kind in costliest_first(layers, time_shares):
         options += yield from _kind_options(probe, wanted, kind, reference)
     if not options:
         raise Refused("NotFaster", f"no kind of layer is faster in {wanted.quantization} on this device")
@@ -105,11 +106,24 @@ def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
     return layers
 
 
-def _largest_first(layers: Sequence[LayerFacts]) -> list[list[LayerFacts]]:
+def _time_shares(probe: Probe, wanted: Wanted) -> Course[Mapping[str, float]]:
+    """Share of a pass's time by kind of layer; nothing where it cannot be profiled."""
+    try:
+        profile = yield from probe.profiled(wanted.inputs)
+    except Refused:
+        return {}
+    return {cost.kind: cost.time_share for cost in profile.layers}
+
+
+def costliest_first(layers: Sequence[LayerFacts], time_shares: Mapping[str, float]) -> list[list[LayerFacts]]:
+    """Return layers by kind, those first that take most of the time; where that is not known the largest."""
     kinds: dict[tuple[str, int, int], list[LayerFacts]] = {}
     for layer in layers:
         kinds.setdefault((layer.kind, layer.rows_in, layer.rows_out), []).append(layer)
-    return sorted(kinds.values(), key=lambda kind: -sum(layer.rows_in * layer.rows_out for layer in kind))
+    return sorted(
+        kinds.values(),
+        key=lambda kind: (-time_shares.get(kind[0].kind, 0.0), -sum(x.rows_in * x.rows_out for x in kind)),
+    )
 
 
 def _kind_options(

@@ -17,6 +17,9 @@ from trimtab_engine.variant_messages import (
     LayerChange,
     LayersListed,
     ListLayers,
+    ModelProfiled,
+    ProfileModel,
+    RowBytes,
     VariantBuilt,
     VariantDropped,
     VariantRefused,
@@ -25,6 +28,8 @@ from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Numbers
 from trimtab_engine.wire import BASE_VARIANT
+
+_PROFILED_BYTES = 1 << 15  # of inputs; a packet takes twice as many
 
 T = TypeVar("T")
 M = TypeVar("M", bound=msgspec.Struct)
@@ -57,6 +62,7 @@ class Probe:
         self._memory_limit_bytes = memory_limit_bytes
         self._requests = 0
         self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
+        self.profile: ModelProfiled | None = None  # once it was asked for
         self.seconds = 0.0  # of the device
         self.builds = 0
         self.built: set[str] = set()
@@ -64,6 +70,18 @@ class Probe:
     def layers(self) -> Course[LayersListed]:
         """Ask for the layers that a plan may change."""
         return (yield from self._ask(ListLayers(self._next_request(), self._model), LayersListed))
+
+    def profiled(self, inputs: Sequence[CapturedInput]) -> Course[ModelProfiled]:
+        """Ask where a batch of these inputs spends its time; they travel in one packet, so they may be fewer."""
+        rows, room_bytes = [], _PROFILED_BYTES
+        for one in inputs[: self.batch_size]:
+            row = RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors])
+            room_bytes -= sum(map(len, row.tensors))
+            if room_bytes < 0:
+                break
+            rows.append(row)
+        self.profile = yield from self._ask(ProfileModel(self._next_request(), self._model, rows), ModelProfiled)
+        return self.profile
 
     def build(self, plan: Plan) -> Course[VariantBuilt]:
         """Make the variant of a plan; it is named after the plan, see `variant_name`."""
