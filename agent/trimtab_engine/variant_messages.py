@@ -82,7 +82,7 @@ class RowBytes(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ProfileModel(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: ask where a pass of the original spends its time; without rows on a row of ones."""
+    """Front to worker: ask where one pass of the original spends its time; without rows on a row of ones."""
 
     request: int
     model: str
@@ -102,7 +102,6 @@ class ModelProfiled(msgspec.Struct, frozen=True, tag=True):
 
     request: int
     layers: list[LayerCost]
-    pass_seconds: float
 
 
 class BuildVariant(msgspec.Struct, frozen=True, tag=True):

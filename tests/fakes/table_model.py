@@ -60,7 +60,7 @@ class TableModel:
             return Answered(LayersListed(message.request, facts, [TORCHAO, ONEDNN], []), 0.001)
         if isinstance(message, ProfileModel):
             costs = [LayerCost(kind, 1 / len(KINDS), 1 / len(KINDS)) for kind in KINDS]
-            return Answered(ModelProfiled(message.request, costs, 0.01), 0.04)
+            return Answered(ModelProfiled(message.request, costs), 0.01)
         if isinstance(message, BuildVariant):
             assert message.variant not in self.variants
             assert len(self.variants) <= 4

@@ -32,7 +32,7 @@ class VariantMetrics:
         for outcome, count in life.searches.items():
             self._searches.labels(self._model, outcome).inc(count - self._counted.get(outcome, 0))
         self._counted = dict(life.searches)
-        for cost in () if life.profile is None else life.profile.layers:
+        for cost in life.profile:
             self._time_ratio.labels(self._model, cost.kind).set(cost.time_share)
             self._memory_ratio.labels(self._model, cost.kind).set(cost.memory_share)
         admitted, shadow = life.standing.admitted, life.shadow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trimtab_engine.variant_messages import LayerCost
 
@@ -41,8 +41,20 @@ def by_kind(costs: Mapping[str, tuple[float, float]]) -> list[LayerCost]:
         kind = kinds[kind_of(name) or OUTERMOST]
         kind[:] = kind[0] + cost[0], kind[1] + cost[1]
     seconds, size = (max(sum(kind[column] for kind in kinds.values()), _TINY) for column in (0, 1))
-    ordered = [LayerCost(kind, a / seconds, b / size) for kind, (a, b) in kinds.items()]
-    ordered.sort(key=lambda cost: -cost.time_share)
+    return _bounded([LayerCost(kind, a / seconds, b / size) for kind, (a, b) in kinds.items()])
+
+
+def averaged(passes: Sequence[Sequence[LayerCost]]) -> list[LayerCost]:
+    """Return the mean shares of several passes, the slowest kind first; a kind that a pass does not name took none."""
+    kinds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for cost in (cost for costs in passes for cost in costs):
+        kind = kinds[cost.kind]
+        kind[:] = kind[0] + cost.time_share / len(passes), kind[1] + cost.memory_share / len(passes)
+    return _bounded([LayerCost(kind, time_share, memory_share) for kind, (time_share, memory_share) in kinds.items()])
+
+
+def _bounded(costs: Sequence[LayerCost]) -> list[LayerCost]:
+    ordered = sorted(costs, key=lambda cost: -cost.time_share)
     if len(ordered) <= MAX_KINDS:
         return ordered
     rest = ordered[MAX_KINDS - 1 :]

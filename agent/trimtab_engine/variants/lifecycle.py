@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
-from trimtab_engine.variant_messages import DropVariant, ModelProfiled
+from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
 from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, pursue, rebuilt, still_good
@@ -69,7 +69,7 @@ class VariantLife:
         self._shadow: Shadow | None = None
         self._recent = RecentTraffic()
         self._timed_at = 0.0  # the variant in force, last
-        self.profile: ModelProfiled | None = None  # of the original, once a search has begun
+        self.profile: list[LayerCost] = []  # of the original, once a search has begun
         self.searches: dict[str, int] = {}  # by outcome
         self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, NONE, self._wish, "", None)
 

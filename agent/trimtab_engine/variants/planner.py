@@ -112,7 +112,7 @@ def _time_shares(probe: Probe, wanted: Wanted) -> Course[Mapping[str, float]]:
         profile = yield from probe.profiled(wanted.inputs)
     except Refused:
         return {}
-    return {cost.kind: cost.time_share for cost in profile.layers}
+    return {cost.kind: cost.time_share for cost in profile}
 
 
 def costliest_first(layers: Sequence[LayerFacts], time_shares: Mapping[str, float]) -> list[list[LayerFacts]]:

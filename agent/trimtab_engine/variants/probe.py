@@ -15,6 +15,7 @@ from trimtab_engine.variant_messages import (
     BuildVariant,
     DropVariant,
     LayerChange,
+    LayerCost,
     LayersListed,
     ListLayers,
     ModelProfiled,
@@ -27,9 +28,11 @@ from trimtab_engine.variant_messages import (
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Numbers
+from trimtab_engine.variants.layer_costs import averaged
 from trimtab_engine.wire import BASE_VARIANT
 
-_PROFILED_BYTES = 1 << 15  # of inputs; a packet takes twice as many
+_PROFILED_PASSES = 3
+_PROFILED_BYTES = 1 << 15  # of a pass's inputs; a packet takes twice as many
 
 T = TypeVar("T")
 M = TypeVar("M", bound=msgspec.Struct)
@@ -62,7 +65,7 @@ class Probe:
         self._memory_limit_bytes = memory_limit_bytes
         self._requests = 0
         self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
-        self.profile: ModelProfiled | None = None  # once it was asked for
+        self.profile: list[LayerCost] = []  # once it was asked for
         self.seconds = 0.0  # of the device
         self.builds = 0
         self.built: set[str] = set()
@@ -71,16 +74,14 @@ class Probe:
         """Ask for the layers that a plan may change."""
         return (yield from self._ask(ListLayers(self._next_request(), self._model), LayersListed))
 
-    def profiled(self, inputs: Sequence[CapturedInput]) -> Course[ModelProfiled]:
-        """Ask where a batch of these inputs spends its time; they travel in one packet, so they may be fewer."""
-        rows, room_bytes = [], _PROFILED_BYTES
-        for one in inputs[: self.batch_size]:
-            row = RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors])
-            room_bytes -= sum(map(len, row.tensors))
-            if room_bytes < 0:
-                break
-            rows.append(row)
-        self.profile = yield from self._ask(ProfileModel(self._next_request(), self._model, rows), ModelProfiled)
+    def profiled(self, inputs: Sequence[CapturedInput]) -> Course[list[LayerCost]]:
+        """Return where batches of these inputs spend their time, by kind of layer."""
+        passes = []
+        for _ in range(_PROFILED_PASSES):
+            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
+            message = ProfileModel(self._next_request(), self._model, _in_one_packet(batch))
+            passes.append((yield from self._ask(message, ModelProfiled)).layers)
+        self.profile = averaged(passes)
         return self.profile
 
     def build(self, plan: Plan) -> Course[VariantBuilt]:
@@ -137,6 +138,19 @@ class Probe:
     def _next_request(self) -> int:
         self._requests += 1
         return self._requests
+
+
+def _in_one_packet(batch: Sequence[CapturedInput]) -> list[RowBytes]:
+    """Return the rows, or as many of the first as a packet takes."""
+    rows: list[RowBytes] = []
+    room_bytes = _PROFILED_BYTES
+    for one in batch:
+        row = RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors])
+        room_bytes -= sum(map(len, row.tensors))
+        if room_bytes < 0:
+            break
+        rows.append(row)
+    return rows
 
 
 def variant_name(plan: Plan) -> str:

@@ -1,9 +1,8 @@
-"""Where a pass through the original spends its time and memory: a few passes under torch's profiler, layer by layer."""
+"""Where a pass through the original spends its time and memory: one pass under torch's profiler, layer by layer."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +19,6 @@ from trimtab_engine.wire import BASE_VARIANT
 from trimtab_engine.worker.batch import example
 from trimtab_engine.worker.model import Arrays, Model
 
-_PASSES = 3
-_MOST_SECONDS = 1.0  # after which no further pass is begun
 _MAX_MODULES = 1024  # those below are part of the module around them
 _PREFIX = "trimtab:"
 
@@ -30,15 +27,15 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "9")
 
 
 def profile_model(model: Model, request: ProfileModel) -> ModelProfiled | VariantRefused:
-    """Run the rows of the request a few times and return each kind of layer's share of time and memory."""
+    """Run the rows of the request once and return each kind of layer's share of time and memory."""
     if model.module is None:
         return VariantRefused(request.request, BASE_VARIANT, "NoModule", "this kind of model has no layers")
     try:
         inputs = stacked(model.signature, request.rows) if request.rows else example(model.signature)
-        costs, seconds = _profiled(model, model.module, inputs)
+        costs = _profiled(model, model.module, inputs)
     except Exception as error:  # whatever a model's own code or the profiler raises
         return VariantRefused(request.request, BASE_VARIANT, "ProfileFailed", type(error).__name__)
-    return ModelProfiled(request.request, by_kind(costs), seconds)
+    return ModelProfiled(request.request, by_kind(costs))
 
 
 def stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
@@ -59,23 +56,18 @@ def stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
     return batch
 
 
-def _profiled(model: Model, module: nn.Module, inputs: Arrays) -> tuple[dict[str, tuple[float, float]], float]:
-    """Return seconds and bytes by module, and the seconds of a pass."""
+def _profiled(model: Model, module: nn.Module, inputs: Arrays) -> dict[str, tuple[float, float]]:
+    """Return microseconds and bytes by module."""
     on_gpu = model.device.type == "cuda"
-    model.run(inputs)
     # Not torch.profiler.profile, which wraps this one: it imports the compiler, 150 MB and seconds.
     with _marked(module), profiler.profile(use_device="cuda" if on_gpu else None, profile_memory=True) as profile:
-        began, passes = time.perf_counter(), 0
-        while passes < _PASSES and time.perf_counter() - began < _MOST_SECONDS:
-            model.run(inputs)
-            passes += 1
-        seconds = (time.perf_counter() - began) / passes
+        model.run(inputs)
     marked = [event for event in profile.key_averages() if event.key.startswith(_PREFIX)]
     times = {e.key.removeprefix(_PREFIX): e.device_time_total if on_gpu else e.cpu_time_total for e in marked}
     sizes = {e.key.removeprefix(_PREFIX): e.device_memory_usage if on_gpu else e.cpu_memory_usage for e in marked}
-    own_seconds, own_bytes = own_costs(times), own_costs(sizes)
+    own_times, own_bytes = own_costs(times), own_costs(sizes)
     held = {name: _weight_bytes(layer) for name, layer in module.named_modules()}
-    return {name: (own_seconds[name], own_bytes[name] / passes + held.get(name, 0)) for name in own_seconds}, seconds
+    return {name: (own_times[name], own_bytes[name] + held.get(name, 0)) for name in own_times}
 
 
 @contextmanager

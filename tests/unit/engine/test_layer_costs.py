@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_engine.variant_messages import LayerCost, LayerFacts
-from trimtab_engine.variants.layer_costs import MAX_KINDS, OTHER_KINDS, OUTERMOST, by_kind, own_costs
+from trimtab_engine.variants.layer_costs import MAX_KINDS, OTHER_KINDS, OUTERMOST, averaged, by_kind, own_costs
 from trimtab_engine.variants.planner import costliest_first
 
 SECONDS = st.one_of(st.just(0.0), st.floats(1e-6, 9))
@@ -45,6 +45,11 @@ def test_kinds_beyond_the_bound_are_one_line() -> None:
     assert len(found) == MAX_KINDS
     assert found[-1].kind == OTHER_KINDS
     assert found[-1].memory_share == pytest.approx(1 - (MAX_KINDS - 1) / 100)
+
+
+def test_several_passes_are_averaged_and_a_kind_that_one_does_not_name_took_nothing_there() -> None:
+    passes = [[LayerCost("a", 1.0, 1.0)], [LayerCost("b", 0.75, 0.5), LayerCost("a", 0.25, 0.5)]]
+    assert averaged(passes) == [LayerCost("a", 0.625, 0.75), LayerCost("b", 0.375, 0.25)]
 
 
 def test_the_kinds_that_take_most_time_are_tried_first_and_without_a_profile_the_largest() -> None:
