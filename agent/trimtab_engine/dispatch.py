@@ -31,6 +31,7 @@ from trimtab_engine.settings import LiveSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.variants.serving import ServedVariants
+from trimtab_engine.variants.spares import SpareMemory
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 _MAX_ATTEMPTS = 2
@@ -64,7 +65,9 @@ class Dispatcher:
         self._seconds_per_item = 0.0
         self._poison = PoisonInputs()
         self._first_ready_at: float | None = None
-        self.variants = ServedVariants(context.description.name, context.settings, lambda: self.signature, self._log)
+        memory = SpareMemory(lambda: guard.drops_spares, self._variant_limit_bytes)
+        name, settings = context.description.name, context.settings
+        self.variants = ServedVariants(name, settings, lambda: self.signature, self._log, memory)
         self._spare_time = SpareTime(self.variants, context.description.name)
         hears = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, hears)]
@@ -187,6 +190,10 @@ class Dispatcher:
                     self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
         measure = self._guard.to_measure(self._shape(link, batch), now)
         link.run(batch, self._description.name, self.variants.in_force, measure)
+
+    def _variant_limit_bytes(self) -> int:
+        room = min(self._guard.spare_bytes(link.device) for link in self._links)
+        return 0 if math.isinf(room) else max(1, int(room))
 
     def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
         rows, _, longest = shape_of([item.length for item in batch.items])

@@ -49,7 +49,11 @@ class Engine:
         self._log = context.log
         self._loop = asyncio.get_running_loop()
         self._memory = EngineMemory(
-            context, self.metrics.memory, self._cache, workers=lambda: self._dispatcher.worker_pids
+            context,
+            self.metrics.memory,
+            self._cache,
+            workers=lambda: self._dispatcher.worker_pids,
+            stepped=lambda: self._dispatcher.pump(),  # noqa: PLW0108  it is made below
         )
         guard = self._memory.guard
         self._dispatcher = Dispatcher(

@@ -1,4 +1,4 @@
-"""What front and worker say to each other about the variants of a model: layers and builds.
+"""What front and worker say to each other about the variants of a model: layers, their costs, and builds.
 
 A variant is another module tree of the same model, under a name; "base" is the original and always there. The front
 sends one of these only while no batch is with the worker, and waits for its one answer.
@@ -28,6 +28,7 @@ RefusalReason = Literal[
     "BuildFailed",
     "NotDeclared",
     "OutputsDiffer",
+    "ProfileFailed",
 ]
 
 
@@ -71,6 +72,36 @@ class LayersListed(msgspec.Struct, frozen=True, tag=True):
     layers: list[LayerFacts]
     backends: list[Candidate]
     unavailable: list[str]
+
+
+class RowBytes(msgspec.Struct, frozen=True, array_like=True):
+    """One input: the bytes of each tensor in the declared order, of one value where a whole row is of it."""
+
+    length: int
+    tensors: list[bytes]
+
+
+class ProfileModel(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: ask where one pass of the original spends its time; without rows on a row of ones."""
+
+    request: int
+    model: str
+    rows: list[RowBytes]
+
+
+class LayerCost(msgspec.Struct, frozen=True, array_like=True):
+    """Layers of one kind, as in `LayerFacts`: their share of a pass's time, and of weights and what it allocates."""
+
+    kind: str
+    time_share: float
+    memory_share: float
+
+
+class ModelProfiled(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front: the kinds of layers, the slowest first; the shares add up to 1."""
+
+    request: int
+    layers: list[LayerCost]
 
 
 class BuildVariant(msgspec.Struct, frozen=True, tag=True):

@@ -20,6 +20,7 @@ class Phase(StrEnum):
 
     ORIGINAL = "Original"
     WAITING = "WaitingForInputs"
+    NO_MEMORY = "WaitingForMemory"
     SEARCHING = "Searching"
     IN_FORCE = "InForce"
     REFUSED = "Refused"

@@ -23,6 +23,7 @@ from trimtab_engine.variants.capture import Capture, CapturedInput
 from trimtab_engine.variants.course import Phase, Standing, Wish
 from trimtab_engine.variants.lifecycle import VariantLife
 from trimtab_engine.variants.probe import Refused
+from trimtab_engine.variants.spares import SpareMemory
 
 _RECENT_BATCHES = 64
 _CLASS_OUTPUTS = ("logits", "scores", "probabilities")
@@ -32,7 +33,12 @@ class ServedVariants:
     """The variants of the model that an engine serves; a source of chores."""
 
     def __init__(
-        self, model: str, settings: ProcessSettings, signature: Callable[[], Signature | None], log: Log
+        self,
+        model: str,
+        settings: ProcessSettings,
+        signature: Callable[[], Signature | None],
+        log: Log,
+        memory: SpareMemory,
     ) -> None:
         """`signature` gives what the model answers, once it is loaded."""
         self._model = model
@@ -48,6 +54,7 @@ class ServedVariants:
             batch_size=lambda: median_low(self._sizes),
             capture=None if kept is None else Capture(kept.limit_bytes, kept.inputs),
             changed=self._publish,
+            memory=memory,
         )
 
     @property
@@ -77,6 +84,11 @@ class ServedVariants:
     def worker_died(self) -> None:
         """Hear that the worker has lost its variants."""
         self.life.worker_died(time.monotonic())
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the next chore gives memory back that is short, see `ChoreSource`."""
+        return self.life.urgent
 
     def next(self, now: float, idle: bool) -> Chore | None:
         """Return the next chore, see `ChoreSource`."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts, RefusalReason
+from trimtab_engine.variants.layer_costs import kind_of
 from trimtab_engine.worker.int8_linear import Int8Linear
 
 _PROBE_WIDTH = 64
@@ -61,7 +62,7 @@ def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[Laye
     return [
         LayerFacts(
             name=name,
-            kind=_kind(name),
+            kind=kind_of(name),
             rows_in=layer.in_features,
             rows_out=layer.out_features,
             weight_bytes=layer.weight.nbytes,
@@ -97,8 +98,3 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
     for name, layer in planned.items():
         module.set_submodule(name, Int8Linear(layer))
     return count
-
-
-def _kind(name: str) -> str:
-    """Return the path without its numbers, so that the layers of one kind in a stack share a name."""
-    return ".".join(part for part in name.split(".") if not part.isdigit())

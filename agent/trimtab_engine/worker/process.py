@@ -15,11 +15,12 @@ from trimtab_engine import wire
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.variant_messages import BuildVariant, ListLayers, VariantRefused
+from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers, ProfileModel, VariantRefused
 from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
+from trimtab_engine.worker.profile import profile_model
 from trimtab_engine.worker.variants import Variants
 
 _PR_SET_PDEATHSIG = 1
@@ -48,10 +49,12 @@ class Worker:
         if isinstance(message, wire.RunBatch):
             return self._run(variants, message)
         if variants is None:
-            variant = "" if isinstance(message, ListLayers) else message.variant
+            variant = message.variant if isinstance(message, BuildVariant | DropVariant) else ""
             return VariantRefused(message.request, variant, "UnknownModel", "no model of that name")
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
+        if isinstance(message, ProfileModel):
+            return profile_model(variants.tree(wire.BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)

@@ -10,7 +10,9 @@ from trimtab_engine.chores import ChoreFailed, RunRows
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
 from trimtab_engine.variants.course import Phase, Wish
-from trimtab_engine.variants.lifecycle import GRACE_SECONDS, WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
+from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
+from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
 from trimtab_engine.wire import BASE_VARIANT
 
 
@@ -75,6 +77,7 @@ def test_without_captured_inputs_nothing_is_decided() -> None:
         batch_size=lambda: 8,
         capture=None,
         changed=lambda standing: None,
+        memory=SpareMemory(),
     )
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
@@ -161,3 +164,99 @@ def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_
     assert world.life.in_force == BASE_VARIANT
     assert world.life.standing.phase is Phase.REFUSED
     assert world.life.standing.reason.startswith("AccuracyLost: ")
+
+
+def test_a_wish_that_comes_while_its_variant_is_dropped_is_not_answered_by_what_is_gone() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.wish(Wish())
+    world.now += GRACE_SECONDS
+    drop = world.life.next(world.now, True)
+    assert drop is not None
+    world.wish(INT8)
+    assert world.life.in_force == BASE_VARIANT
+    world.life.done(drop, world.model.answer(drop), world.now)
+    world.settle()
+    assert world.life.in_force == variant
+    assert variant in world.model.variants
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 40, 200])
+def test_short_memory_ends_a_search_says_so_and_the_search_begins_anew_when_there_is_room(steps: int) -> None:
+    world = World()
+    world.wish(INT8)
+    for _ in range(steps):
+        world.step()
+    world.short = True
+    assert world.life.urgent
+    world.settle()
+    assert not world.life.urgent
+    assert set(world.model.variants) == {BASE_VARIANT}
+    assert world.life.standing.phase is Phase.NO_MEMORY
+    assert world.life.standing.reason.startswith("MemoryShort: ")
+    world.short = False
+    world.settle()
+    assert world.life.standing.phase is Phase.IN_FORCE
+
+
+def test_short_memory_drops_what_is_kept_for_the_way_back_and_leaves_what_is_in_force() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.short = True
+    assert not world.life.urgent
+    world.settle()
+    assert world.life.in_force == variant
+    assert set(world.model.variants) == {BASE_VARIANT, variant}
+    world.wish(Wish())
+    assert world.life.urgent
+    world.settle()
+    assert set(world.model.variants) == {BASE_VARIANT}
+
+
+def test_a_plan_that_is_slower_in_the_batches_served_later_is_taken_back_and_not_put_in_force_again() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    world.batch_size, world.model.slow_rows = 1, 2
+    before = world.model.chores
+    world.now += EVERY_SECONDS
+    world.settle()
+    assert world.life.in_force == BASE_VARIANT
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith("NoLongerFaster: in batches of 1 ")
+    assert world.life.searches == {"admitted": 1, "timed_again": 1, "no_longer_faster": 1}
+    assert world.model.chores - before <= 120
+    world.wish(Wish())
+    world.wish(INT8)
+    world.settle()
+    assert world.life.standing.reason.startswith("NotFaster: ")
+
+
+def test_a_plan_that_is_faster_in_other_batches_too_is_timed_once_and_stays() -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    variant = world.life.in_force
+    world.batch_size = 1
+    for _ in range(5):
+        world.now += EVERY_SECONDS
+        world.settle()
+    standing = world.life.standing
+    assert (standing.phase, world.life.in_force) == (Phase.IN_FORCE, variant)
+    assert standing.admitted is not None
+    assert standing.admitted.found.batch_size == 1
+    assert world.life.searches == {"admitted": 1, "timed_again": 1}
+
+
+@pytest.mark.parametrize(
+    ("timed", "served", "seconds", "due"),
+    [(8, 8, 1e6, False), (8, 7, 1e6, False), (8, 12, EVERY_SECONDS, True), (8, 12, 59.0, False), (8, 1, 1e6, True)],
+)
+def test_a_plan_is_timed_again_where_the_batch_size_has_moved_and_not_all_the_time(
+    timed: int, served: int, seconds: float, due: bool
+) -> None:
+    assert timing_due(timed, served, seconds) == due
