@@ -181,15 +181,25 @@ class Dispatcher:
             drop.job.fail(error_of(drop.reason, self.retry_after_seconds(1)))
 
     def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
-        self._metrics.batch_size.observe(len(batch.items))
+        measure = self._guard.to_measure(self._shape(link, batch), now)
+        variant, shape = self.variants.in_force, shape_of([item.length for item in batch.items])
+        link.run(batch, self._description.name, variant, measure)
+        passes = self._metrics.passes
+        period = passes.begun(
+            link.device,
+            shape,
+            variant,
+            expected_seconds=self._latency.expect(shape),
+            copy_seconds=link.copy_seconds,
+            now=time.monotonic(),
+        )
         for item in batch.items:
             item.attempts += 1
+            item.job.period = item.job.period or period
             if item.attempts == 1:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
-                    self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
-        measure = self._guard.to_measure(self._shape(link, batch), now)
-        link.run(batch, self._description.name, self.variants.in_force, measure)
+                    passes.entered(now - item.job.enqueued_at, period)
 
     def _variant_limit_bytes(self) -> int:
         room = min(self._guard.spare_bytes(link.device) for link in self._links)
@@ -217,13 +227,16 @@ class Dispatcher:
         if self._spare_time.took(link, batch, message, now):
             self.pump()
             return
+        self._metrics.passes.ended(link.device, message, now, waiting=self.queued_items > 0)
         shape = self._shape(link, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
-            self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + link.copy_seconds)
+            copy_seconds = message.copy_seconds + link.copy_seconds
+            self._metrics.waste.passed(batch.items, message.seconds, copy_seconds, message.compile_seconds)
             answers = link.answers(batch, self._description.name, message)
             self.variants.batch_done(batch.items, answers, link.variant)
             self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
+            self._metrics.passes.answered(time.monotonic() - now)
         elif message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
             failed = self._split.split(batch.items)
@@ -234,7 +247,6 @@ class Dispatcher:
         self.pump()
 
     def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
-        self._metrics.batch_seconds.observe(message.seconds)
         self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
         per_item = message.seconds / len(batch.items)
         rate = self._seconds_per_item
@@ -259,6 +271,7 @@ class Dispatcher:
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        self._metrics.passes.lost(link.device, time.monotonic(), waiting=batch is not None or self.queued_items > 0)
         self.variants.worker_died()
         if self._spare_time.died(link, time.monotonic()):
             batch = None

@@ -31,7 +31,7 @@ class Engine:
 
     def __init__(self, context: Context, gave_up: Callable[[], None]) -> None:
         self.description = context.description
-        self.metrics = EngineMetrics(context.description.name)
+        self.metrics = EngineMetrics(context.description.name, context.settings.latency_objectives_seconds)
         agent = context.settings.agent
         self.first_settings = FirstSettings(0.0 if agent is None else agent.first_settings_wait_seconds)
         self._settings = context.settings
@@ -93,6 +93,7 @@ class Engine:
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
+        self.metrics.periods.live_is(live)
         self._cache.set_eviction(live.cache_eviction)
         self._memory.cache_may_have(live.cache_limit_bytes)
         self.variants.apply(live)
@@ -157,6 +158,8 @@ class Engine:
         metrics.eviction_is(self._cache.rule.name, self._cache.ghost_hit_ratios)
         metrics.sampled_inputs.reaches(self._repeats.inputs)
         metrics.sampled_repeats.reaches(self._repeats.repeats)
+        if self._tokenizer is not None:
+            metrics.tokenize_seconds.reaches(self._tokenizer.seconds)
         metrics.ready.set(self.ready)
         metrics.variants.publish(self.variants.life)
         metrics.settings_in_force(

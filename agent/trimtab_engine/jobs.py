@@ -82,6 +82,7 @@ class Job:
         "longest",
         "missing",
         "on_end",
+        "period",
         "priority",
         "received_at",
         "version",
@@ -96,6 +97,7 @@ class Job:
         self.missing = size
         self.longest: int | None = None  # length of the longest input, once it is known
         self.waiting = 0  # items that have not entered a batch yet
+        self.period: int | None = None  # of the settings that its first batch ran under; None while it was in none
         self.received_at = received_at
         self.enqueued_at = received_at
         self.deadline = deadline

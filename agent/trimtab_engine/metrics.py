@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
@@ -12,7 +13,9 @@ from trimtab_engine.batching.rule import DropReason
 from trimtab_engine.distribution import Distribution
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
-from trimtab_engine.metric_table import METRICS, MetricSpec
+from trimtab_engine.metric_table import METRICS, PERIOD, SECONDS_BUCKETS, MetricSpec
+from trimtab_engine.passes import PassMetrics, Phase
+from trimtab_engine.periods import SettingsPeriods
 from trimtab_engine.variants.figures import VariantMetrics
 from trimtab_engine.waste import WasteLedger
 
@@ -63,8 +66,20 @@ class LinkMetrics:
 class _Table:
     """The rows of the table as objects in a registry, by the part of their names after the prefix."""
 
-    def __init__(self, registry: CollectorRegistry, model: str) -> None:
-        self._made = {spec.name: _make(spec, registry, model) for spec in METRICS}
+    def __init__(self, registry: CollectorRegistry, model: str, objectives_seconds: Sequence[float]) -> None:
+        by_period = {spec.name: spec for spec in METRICS if spec.type == "gaugehistogram"}
+        self._made: dict[str, Counter | Gauge | Distribution] = {}
+        for spec in METRICS:
+            if spec.type == "histogram":
+                period = by_period.get(PERIOD + spec.name.removeprefix(_PREFIX))
+                self._made[spec.name] = Distribution(spec, model, _edges(spec, objectives_seconds), period)
+            elif spec.name not in by_period:
+                self._made[spec.name] = _make(spec, registry)
+
+    @property
+    def histograms(self) -> list[Distribution]:
+        """Those of the rows that are none of the registry's: it would take ten times as long to expose them."""
+        return [metric for metric in self._made.values() if isinstance(metric, Distribution)]
 
     def counter(self, name: str) -> Counter:
         metric = self._made[_PREFIX + name]
@@ -87,9 +102,9 @@ class RunningTotal:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._counted = 0
+        self._counted = 0.0
 
-    def reaches(self, total: int) -> None:
+    def reaches(self, total: float) -> None:
         """Count what the total has grown by since the last time."""
         self._counter.inc(total - self._counted)
         self._counted = total
@@ -98,17 +113,18 @@ class RunningTotal:
 class EngineMetrics:
     """The table as prometheus_client objects in a registry of their own, with the model's label already bound."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, objectives_seconds: Sequence[float] = ()) -> None:
+        """Make everything; the histograms of seconds get an exact edge at each of the objectives."""
         _disable_created_metrics()  # type: ignore[no-untyped-call]  # halves the exposition; the start time is process_start_time_seconds
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        table = _Table(self.registry, model)
+        table = _Table(self.registry, model, objectives_seconds)
         counter, gauge, histogram = table.counter, table.gauge, table.histogram
         self.requests = {outcome: counter("requests_total").labels(model, outcome.value) for outcome in Outcome}
         self.request_seconds = histogram("request_seconds")
-        self.queue_seconds = histogram("queue_seconds")
-        self.batch_seconds = histogram("batch_seconds")
-        self.batch_size = histogram("batch_size")
+        self._histograms = table.histograms
+        self.periods = SettingsPeriods(self._turn)
+        self.passes = PassMetrics(model, self.periods, counter, histogram)
         self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
         self.queue_requests = gauge("queue_requests").labels(model)
         self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
@@ -136,6 +152,12 @@ class EngineMetrics:
         self._setting = gauge("setting")
         self._restarts = counter("worker_restarts_total")
         self._build = gauge("build")
+        self._phase_seconds = counter("phase_seconds_total")
+
+    @cached_property
+    def tokenize_seconds(self) -> RunningTotal:
+        """What tokenizing has taken; there is no series before it is asked for, as tensors need none."""
+        return RunningTotal(self._phase_seconds.labels(self._model, Phase.TOKENIZE.value))
 
     def refused(self, error: EngineError, longest: int | None = None) -> None:
         """Count an inference request without a result; `longest` is the length of its longest input, None = unknown."""
@@ -171,14 +193,20 @@ class EngineMetrics:
 
     def exposition(self) -> bytes:
         """Return the text that GET /metrics answers."""
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + "".join([each.text() for each in self._histograms]).encode()
+
+    def _turn(self) -> None:
+        for histogram in self._histograms:
+            histogram.turn()
 
 
-def _make(spec: MetricSpec, registry: CollectorRegistry, model: str) -> Counter | Gauge | Distribution:
+def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge:
     if spec.type == "counter":
         return Counter(spec.name.removesuffix("_total"), spec.help, spec.labels, registry=registry)
-    if spec.type == "gauge":
-        return Gauge(spec.name, spec.help, spec.labels, registry=registry)
-    distribution = Distribution(spec, model)
-    registry.register(distribution)
-    return distribution
+    return Gauge(spec.name, spec.help, spec.labels, registry=registry)
+
+
+def _edges(spec: MetricSpec, objectives_seconds: Sequence[float]) -> tuple[float, ...]:
+    if spec.buckets is not SECONDS_BUCKETS:
+        return spec.buckets
+    return tuple(sorted({*SECONDS_BUCKETS, *objectives_seconds}))

@@ -80,7 +80,7 @@ class InferenceEndpoint:
             self._unexpected(error, request, exchange)
 
     def _time(self, job: Job) -> None:
-        self._engine.metrics.request_seconds.observe(time.monotonic() - job.received_at)
+        self._engine.metrics.request_seconds.observe(time.monotonic() - job.received_at, job.period)
 
     def _count(self, outcome: Outcome) -> None:
         self._engine.metrics.requests[outcome].inc()
