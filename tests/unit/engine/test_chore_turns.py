@@ -21,6 +21,7 @@ class Asks:
     def __init__(self, model: str) -> None:
         self.outcomes: list[ChoreOutcome] = []
         self.quiet = False
+        self.urgent = False
         self._model = model
 
     def next(self, now: float, idle: bool) -> Chore | None:
@@ -83,3 +84,12 @@ def test_a_death_ends_the_chore_of_the_model_that_had_it(wire: Wire) -> None:
     assert turns.died(link, 3.0)
     assert sources["a"].outcomes == [ChoreFailed("worker_died", 2.0)]
     assert sources["b"].outcomes == []
+
+
+def test_what_gives_short_memory_back_waits_for_no_quiet_moment_and_no_other_model(wire: Wire) -> None:
+    sources = {name: Asks(name) for name in ("a", "b")}
+    turns, link = ChoreTurns(sources), cast("WorkerLink", wire)
+    assert not turns.start(link, 0.0, waiting=True)
+    sources["b"].urgent = True
+    assert turns.start(link, 0.0, waiting=True)
+    assert wire.asked == ["b"]
