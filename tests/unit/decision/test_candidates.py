@@ -147,6 +147,17 @@ def test_formats_and_variants_are_tried_but_never_back_to_where_the_model_came_f
     assert chosen(EngineSettings()) == []
 
 
+def test_what_alters_no_answer_and_shows_at_once_is_tried_before_a_format_of_a_little_more_promise() -> None:
+    facts = replace(ACCURATE, repeat_share=0.2)
+    settings = CHOOSING.model_copy(update={"cache_memory": "0", "max_batch_size": 1})
+    tried = [each.change_summary for each in candidates(SAFE, settings, facts, {Knob.QUANTIZATION: ("Int8",)})]
+    assert tried == ["maxBatchSize 1→8", "cacheMemory 0→16Mi", "maxBatchSize 1→2", "quantization None→Int8"]
+    settings = settings.model_copy(update={"cache_memory": "32Mi", "max_batch_size": 8})
+    facts = replace(facts, hit_share=0.11, mean_batch=2.0)
+    tried = [each.change_summary for each in candidates(SAFE, settings, facts, {Knob.QUANTIZATION: ("Int8",)})]
+    assert tried == ["quantization None→Int8", "cacheMemory 32Mi→64Mi"]
+
+
 def test_what_changes_answers_goes_with_the_least_agreement_that_the_policy_asks_for() -> None:
     int8 = candidates({}, CHOOSING, ACCURATE, CHOICES)[0]
     assert int8.settings == CHOOSING.model_copy(update={"quantization": Quantization.INT8, "min_accuracy": "0.99"})
