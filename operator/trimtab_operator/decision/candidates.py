@@ -32,12 +32,15 @@ from trimtab_operator.runtimes.select import RUNTIMES
 WORTH_A_TRIAL = 0.5
 NO_WORDS: KnobWords = MappingProxyType({})
 
+_OF_FILLING = (Knob.MAX_QUEUE_DELAY, Knob.MAX_BATCH_TOKENS, Knob.BATCHING, Knob.LATENCY_TARGET)
+"""The knobs that decide how full batches become within their size."""
+
 _RELIEF = {
-    BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.5, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 0.8},
+    BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0, **dict.fromkeys(_OF_FILLING, 0.5)},
+    BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.CACHE_MEMORY: 0.8},
 }
 _OF_MODEL = 0.9  # a model that takes less time relieves whatever its passes limit
 _WAIT = 0.6  # of a gain that comes minutes later than others
