@@ -166,5 +166,7 @@ TRIMTAB = Runtime(
         KnobRow(Knob.MAX_BATCH_SIZE, 1, 64),
         KnobRow(Knob.MAX_QUEUE_DELAY, 0.0, 0.020),
         KnobRow(Knob.CACHE_MEMORY, 0, 64 * 2**20),
+        KnobRow(Knob.MAX_BATCH_TOKENS, 1024, 16384, safe=False),
+        KnobRow(Knob.LATENCY_TARGET, 0.05, 1.0, safe=False),
     ),
 )
