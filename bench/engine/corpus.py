@@ -25,6 +25,8 @@ TOLERANCE = 1e-3
 """Between an embedding alone and in any batch; two sentences differ by far more."""
 SHORTEST_WORDS, LONGEST_WORDS = 6, 200
 """Of mixed lengths: about 8 to 256 tokens, and as many short texts as long ones on a logarithmic scale."""
+IN_PLACE_SIGN = -1.0
+"""As the first number of a row: a model that changes in place does so now (bench/engine/modules.py)."""
 
 REFERENCE = """
 import json, sys
@@ -87,17 +89,23 @@ def corpus(workload: str) -> Corpus:
         return Corpus(list(asked), np.load(file).tolist(), TOLERANCE)
 
 
-def request_bytes(row: Any, number: int, *, dialect: str, port: int) -> bytes:
-    """Return a whole HTTP request for one row; `openai` is Infinity's protocol, every other contender speaks v2."""
+def request_body(row: Any, request_id: str) -> bytes:
+    """Return the body of a v2 request for one row: a text, or a list of numbers."""
+    text = isinstance(row, str)
+    name, datatype = ("text", "BYTES") if text else ("input", "FP32")
+    tensor = {"name": name, "datatype": datatype, "shape": [1] if text else [1, len(row)]}
+    return msgspec.json.encode({"inputs": [{**tensor, "data": [row] if text else row}], "id": request_id})
+
+
+def request_bytes(row: Any, number: int, *, dialect: str, port: int, request_id: str = "") -> bytes:
+    """Return a whole HTTP request for one row; `openai` is Infinity's protocol, every other contender speaks v2.
+
+    `request_id` stands in place of the row's own.
+    """
     if dialect == "openai":
-        path, body = "/v1/embeddings", {"model": MODEL, "input": row}
+        path, payload = "/v1/embeddings", msgspec.json.encode({"model": MODEL, "input": row})
     else:
-        text = isinstance(row, str)
-        name, datatype = ("text", "BYTES") if text else ("input", "FP32")
-        tensor = {"name": name, "datatype": datatype, "shape": [1] if text else [1, len(row)]}
-        path = f"/v2/models/{MODEL}/infer"
-        body = {"inputs": [{**tensor, "data": [row] if text else row}], "id": f"r{number}"}
-    payload = msgspec.json.encode(body)
+        path, payload = f"/v2/models/{MODEL}/infer", request_body(row, request_id or f"r{number}")
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(payload)}\r\n\r\n"
