@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from trimtab_engine.engine import Engine
 from trimtab_engine.errors import EngineError, ModelFailed, Outcome
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
