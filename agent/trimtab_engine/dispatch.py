@@ -120,13 +120,14 @@ class Dispatcher:
         backlog = items + self.queued_items + self.running_items
         return max(1, min(60, math.ceil(backlog * self._seconds_per_item / len(self._links))))
 
-    def submit(self, items: list[Item]) -> None:
-        """Queue the items of one job and form what batches can be formed."""
-        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
-        now = time.monotonic()
-        if self._poison and any(self._poison.holds(self._row_key(item), now) for item in items):
-            items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
-            return
+    def submit(self, job: Job, items: list[Item]) -> None:
+        """Queue items of one job and form what batches can be formed."""
+        job.longest = max(job.longest or 0, *[item.length for item in items])
+        if self._poison:
+            now = time.monotonic()
+            if any(self._poison.holds(self._row_key(item), now) for item in items):
+                job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
+                return
         self._batcher.add(items)
         self._alarm.soon()  # the requests that are read in one turn of the loop share a batch
 
