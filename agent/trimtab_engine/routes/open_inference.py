@@ -21,6 +21,7 @@ from trimtab_engine.signature import DATATYPES, Signature, TensorSpec, text_sign
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _HEADER_LENGTH_KEY = _HEADER_LENGTH.lower().encode()
+_HEADERS = request_headers.READ | {_HEADER_LENGTH_KEY}  # what is read here; most requests have none of them
 _TEXT_INPUTS = (
     {"name": "text", "datatype": "BYTES", "shape": [-1]},
     {"name": "input_ids", "datatype": "INT64", "shape": [-1, -1]},
@@ -98,10 +99,10 @@ class OpenInference:
             BadRequest, NotReady: see the message.
         """
         model = self._known_model()
-        plain = request_headers.none_given(request)
+        plain = _HEADERS.isdisjoint(request.headers)
         if not plain:
             request_headers.check_encoding(request)
-        body, tail = _split(request)
+        body, tail = (_decode(request.body), b"") if plain else _split(request)
         rows = self._rows(body, tail, model)
         parameters = body.parameters
         if plain and parameters is None:
@@ -161,13 +162,17 @@ def _split(request: Request) -> tuple[InferBody, bytes]:
                 f"{_HEADER_LENGTH} is {length_text[:40]!r}; accepted is 0 to the body's {len(request.body)} bytes"
             )
         head, tail = request.body[: int(length_text)], request.body[int(length_text) :]
+    return _decode(head), tail
+
+
+def _decode(head: bytes) -> InferBody:
     try:
         body = _decoder.decode(head)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
     if body.id is not None and len(body.id) > _MAX_ID_CHARACTERS:
         raise BadRequest(f"id has {len(body.id)} characters; accepted are up to {_MAX_ID_CHARACTERS}")
-    return body, tail
+    return body
 
 
 def _budget_seconds(request: Request, body: InferBody) -> float | None:

@@ -12,14 +12,9 @@ DEADLINE_HEADER = "trimtab-deadline-ms"
 PROXY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"  # when Envoy gives up; clients cannot know it
 PRIORITY_HEADER = "trimtab-priority"
 _ENCODING_HEADER = "content-encoding"
-_READ = frozenset(name.encode() for name in (DEADLINE_HEADER, PROXY_TIMEOUT_HEADER, PRIORITY_HEADER, _ENCODING_HEADER))
+READ = frozenset(name.encode() for name in (DEADLINE_HEADER, PROXY_TIMEOUT_HEADER, PRIORITY_HEADER, _ENCODING_HEADER))
 _MAX_BUDGET_SECONDS = 86400.0
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
-
-
-def none_given(request: Request) -> bool:
-    """Whether the request has none of the headers that are read here; so it is nearly always."""
-    return _READ.isdisjoint(request.headers)
 
 
 def budget_seconds(request: Request, asked_seconds: float | None = None) -> float | None:

@@ -29,6 +29,7 @@ class ShortRow:
         self._spec = signature.inputs[0]
         self._possible = len(signature.inputs) == 1 and self._spec.dtype == "float32" and not self._spec.padded
         self._shape = [1, *self._spec.shape]
+        self._count = math.prod(self._shape)
 
     def read(self, inputs: list[InputTensor]) -> list[TensorRow] | None:
         """Return the row; None where it takes `tensor_rows` to read the inputs, or to say what is wrong with them."""
@@ -37,7 +38,7 @@ class ShortRow:
         tensor, spec = inputs[0], self._spec
         if tensor.name != spec.name or tensor.datatype != "FP32" or tensor.shape != self._shape or tensor.parameters:
             return None
-        few = _few_floats(tensor.data, math.prod(self._shape))
+        few = _few_floats(tensor.data, self._count)
         if few is None:
             return None
         return [TensorRow((few if len(spec.shape) == 1 else few.reshape(spec.shape),))]
