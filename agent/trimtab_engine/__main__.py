@@ -29,11 +29,11 @@ def main() -> int:
     log = Log()
     try:
         settings = read_settings(environ)
-        description = describe_model(settings.model, settings.model_name)
+        descriptions = tuple(describe_model(each.source, each.name, each.version) for each in settings.models)
         # What is loaded now stays: the collector need not walk it, nor look at each few hundred objects of requests.
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER_OBJECTS)
-        return uvloop.run(serve(Context(settings, description, environ, log, _version())))
+        return uvloop.run(serve(Context(settings, descriptions, environ, log, _version())))
     except SettingError as error:
         log.event("settings_refused", message=str(error))
         return _BAD_SETTINGS

@@ -12,10 +12,10 @@ from trimtab_engine.settings import ProcessSettings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, the model's description, the environment for child processes, the log and our version."""
+    """Settings, the models' descriptions, the environment for child processes, the log and our version."""
 
     settings: ProcessSettings
-    description: Description
+    descriptions: tuple[Description, ...]
     environ: Mapping[str, str]
     log: Log
     version: str

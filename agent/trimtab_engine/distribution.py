@@ -33,3 +33,22 @@ class Distribution(Collector):
         edges = [*map(floatToGoString, self._spec.buckets), "+Inf"]
         family.add_metric([self._model], list(zip(edges, accumulate(self._counts), strict=True)), self._sum)
         yield family
+
+
+class Distributions(Collector):
+    """One histogram of the table with the series of every model."""
+
+    def __init__(self, spec: MetricSpec) -> None:
+        self._spec = spec
+        self._by_model: dict[str, Distribution] = {}
+
+    def of(self, model: str) -> Distribution:
+        """Return the part of a model."""
+        return self._by_model.setdefault(model, Distribution(self._spec, model))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the samples of all models as one family."""
+        families = [family for one in self._by_model.values() for family in one.collect()]
+        if families:
+            families[0].samples = [sample for family in families for sample in family.samples]
+            yield families[0]

@@ -47,7 +47,7 @@ async def serve(context: Context) -> int:
     try:
         engine.start()
         port = await server.listen(settings.host, settings.port)
-        log.event("listening", host=settings.host, port=port, pid=os.getpid(), model=context.description.name)
+        log.event("listening", host=settings.host, port=port, pid=os.getpid(), models=", ".join(engine.intakes))
         await stop.wait()
         if failed.is_set():
             return 1
@@ -72,7 +72,7 @@ def _attach(engine: Engine, context: Context) -> Callable[[], None]:
         metrics=engine.metrics.link,
         log=context.log,
     )
-    engine.variants.report_to(link.slow_is)
+    engine.report_slow_to(link.slow_is)
     client = AgentClient(agent, link, context.log)
     client.start()
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
+from trimtab_engine.model_sources import ModelSource, one_choice, read_model_list, read_model_name
 from trimtab_engine.quantities import read_bytes, read_seconds
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
@@ -19,13 +20,7 @@ _DEFAULT_TOKEN_FILE = "/var/run/trimtab/token"  # noqa: S105  the place of one
 _DEFAULT_CA_FILE = "/var/run/trimtab/ca.crt"
 _AGENT_URL = re.compile(r"https://([A-Za-z0-9][A-Za-z0-9.-]{0,252}):([0-9]{1,5})/?")
 _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
-
-_NO_MODEL = (
-    "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-    "package:NAME or module:factory"
-)
 
 T = TypeVar("T")
 
@@ -77,8 +72,7 @@ class Fault:
 class ProcessSettings:
     """Everything that is fixed for the life of the process, and the first live settings."""
 
-    model: str
-    model_name: str | None = None
+    models: tuple[ModelSource, ...]
     host: str = _DEFAULT_HOST
     port: int = 8080
     device: str = "auto"
@@ -107,11 +101,8 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         SettingError: one is missing or outside what is accepted.
     """
     read = _Reader(environ)
-    if "TRIMTAB_MODEL" not in environ:
-        raise SettingError(_NO_MODEL)
     settings = ProcessSettings(
-        model=environ["TRIMTAB_MODEL"],
-        model_name=read("TRIMTAB_MODEL_NAME", None, _model_name),
+        models=_read_models(read),
         host=read("TRIMTAB_HOST", _DEFAULT_HOST, str),
         port=read("TRIMTAB_PORT", 8080, _integer(0, 65535)),
         device=read("TRIMTAB_DEVICE", "auto", _device),
@@ -138,6 +129,14 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
             f"({settings.drain_seconds:g} s); it accepts at most that"
         )
     return settings
+
+
+def _read_models(read: _Reader) -> tuple[ModelSource, ...]:
+    return one_choice(
+        read("TRIMTAB_MODEL", None, _text),
+        read("TRIMTAB_MODEL_NAME", None, read_model_name),
+        read("TRIMTAB_MODELS", (), read_model_list),
+    )
 
 
 def _read_live(read: _Reader) -> LiveSettings:
@@ -259,9 +258,7 @@ def _device(text: str) -> str:
     return text
 
 
-def _model_name(text: str) -> str | None:
-    if not _MODEL_NAME.fullmatch(text):
-        raise ValueError("1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit")
+def _text(text: str) -> str | None:
     return text
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from trimtab_engine.engine import Engine
 from trimtab_engine.errors import EngineError, ModelFailed, Outcome
 from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
+from trimtab_engine.intake import Intake
 from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
@@ -33,10 +33,10 @@ class ParsedRequest(NamedTuple):
 
 
 class InferenceEndpoint:
-    """One route that runs the model."""
+    """One route that runs a model."""
 
-    def __init__(self, engine: Engine, parse: Callable[[Request], ParsedRequest], log: Log) -> None:
-        self._engine = engine
+    def __init__(self, intake: Intake, parse: Callable[[Request], ParsedRequest], log: Log) -> None:
+        self._intake = intake
         self._parse = parse
         self._log = log
 
@@ -45,16 +45,16 @@ class InferenceEndpoint:
         try:
             parsed = self._parse(request)
             request.body = b""  # a request may wait long; its inputs live on in the job
-            job = self._engine.infer(
+            job = self._intake.infer(
                 parsed.inputs,
                 request.began_at,
                 request.received_at,
                 partial(self._end, parsed.render, request, exchange),
             )
             if not job.ended:
-                exchange.on_gone = partial(self._engine.cancel, job)
+                exchange.on_gone = partial(self._intake.cancel, job)
         except EngineError as error:
-            self._engine.metrics.refused(error)
+            self._intake.metrics.refused(error)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
@@ -75,20 +75,20 @@ class InferenceEndpoint:
         except EngineError as error:
             if error.outcome is Outcome.ERROR:
                 self._time(job)
-            self._engine.metrics.refused(error, job.longest)
+            self._intake.metrics.refused(error, job.longest)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
 
     def _time(self, job: Job) -> None:
-        self._engine.metrics.request_seconds.observe(time.monotonic() - job.received_at)
+        self._intake.metrics.request_seconds.observe(time.monotonic() - job.received_at)
 
     def _count(self, outcome: Outcome) -> None:
-        self._engine.metrics.requests[outcome].inc()
+        self._intake.metrics.requests[outcome].inc()
 
     def _unexpected(self, error: Exception, request: Request, exchange: Exchange) -> None:
         failure = ModelFailed("an unexpected error; the server's log has the trace")
-        self._engine.metrics.refused(failure)
+        self._intake.metrics.refused(failure)
         log_defect(self._log, error)
         exchange.reply(error_response(request.path, failure))
 

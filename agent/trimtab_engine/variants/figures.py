@@ -25,7 +25,7 @@ class VariantMetrics:
         """Set everything as it is now."""
         variant = life.in_force
         for gauge in (self._in_force, self._accuracy, self._samples):
-            gauge.clear()
+            gauge.remove_by_labels({"model": self._model})
         self._in_force.labels(self._model, variant).set(1)
         for outcome, count in life.searches.items():
             self._searches.labels(self._model, outcome).inc(count - self._counted.get(outcome, 0))

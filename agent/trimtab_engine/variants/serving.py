@@ -106,6 +106,7 @@ class ServedVariants:
     def _publish(self, standing: Standing) -> None:
         self._log.event(
             "variant",
+            model=self._model,
             phase=standing.phase.value,
             in_force=standing.in_force,
             asked=standing.wish.quantization,

@@ -74,12 +74,10 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     began = time.perf_counter()
     torch.set_num_threads(config.torch_threads)
     control = socket.socket(fileno=config.control_descriptor)
-    try:
-        device = device_named(config.device)
-        models = {description.name: _warm_model(description, device) for description in config.models}
-    except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
-        log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
+    models = _load_all(config, log)
+    if models is None:
         return 1
+    device = device_named(config.device)
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
     loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
@@ -102,6 +100,21 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             return control.recv(wire.MAX_PACKET_BYTES)
         except TimeoutError:
             memory.idle()
+
+
+def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]] | None:
+    """Return every model, warm, by name; None where one cannot be served: the log says which and why."""
+    models: dict[str, Variants[Model]] = {}
+    name = ""
+    try:
+        device = device_named(config.device)
+        for description in config.models:
+            name = description.name
+            models[name] = _warm_model(description, device)
+    except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
+        log.event("model_refused", error=type(error).__name__, model=name, message=str(error)[:_MAX_ERROR_CHARACTERS])
+        return None
+    return models
 
 
 def _warm_model(description: Description, device: torch.device) -> Variants[Model]:

@@ -33,7 +33,7 @@ class World:
             "memory_ladder_moves_total": Counter("moves", "-", ["direction"], registry=self.registry),
             "out_of_memory_total": Counter("oom", "-", ["model"], registry=self.registry),
         }
-        metrics = MemoryMetrics(gauges.__getitem__, counters.__getitem__, "m")
+        metrics = MemoryMetrics(gauges.__getitem__, counters.__getitem__)
         self.steps: list[tuple[Step, Step]] = []
         self.stream = io.StringIO()
         self.guard = MemoryGuard(metrics, Log(self.stream), lambda *move: self.steps.append(move))
