@@ -92,11 +92,13 @@ class ModelQueue:
 
     def add(self, items: list[Item]) -> bool:
         """Queue the items of one job, unless one is known to take workers down."""
-        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
-        now = time.monotonic()
-        if self._poison and any(self._poison.holds(self._row_key(item), now) for item in items):
-            items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
-            return False
+        job = items[0].job
+        job.longest = max(job.longest or 0, *[item.length for item in items])
+        if self._poison:
+            now = time.monotonic()
+            if any(self._poison.holds(self._row_key(item), now) for item in items):
+                job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
+                return False
         self._batcher.add(items)
         return True
 

@@ -28,6 +28,7 @@ _CORRECTED_BY_BATCHES = 64  # the newest; older ones may be of a device that was
 _FEWEST = 3  # batches before anything is predicted
 _FEWEST_OF_A_SIZE = 5  # before its median corrects the fit
 _REFIT_EVERY = 8
+_REFIT_SECONDS = 0.05  # of passes from one fit to the next: a fit takes about 1.5 ms, also where a pass takes 0.1 ms
 _ROBUST_STEPS = 3
 _ROBUST_ERROR = 0.1  # relative errors beyond this pull less
 _RECENT = 64  # batches that the margin is taken from
@@ -72,6 +73,7 @@ class LatencyModel:
     def __init__(self) -> None:
         self._seen: list[deque[_Seen]] = [deque(maxlen=_PER_SIZE) for _ in _SIZES]
         self._count = 0
+        self._since_fit_seconds = 0.0
         self._longest = 0
         self._costs: _Vector | None = None
         self._per_pass = self._per_row = self._per_token = self._per_square = 0.0
@@ -107,7 +109,10 @@ class LatencyModel:
         self._count += 1
         self._longest = max(self._longest, shape.longest)
         self._seen[_size_class(shape.rows)].append(_Seen(shape, seconds, self._count))
-        if self._count >= _FEWEST and (self._count < 2 * _REFIT_EVERY or self._count % _REFIT_EVERY == 0):
+        self._since_fit_seconds += seconds
+        due = self._count % _REFIT_EVERY == 0 and self._since_fit_seconds >= _REFIT_SECONDS
+        if self._count >= _FEWEST and (self._count < 2 * _REFIT_EVERY or due):
+            self._since_fit_seconds = 0.0
             self._refit()
 
     def _refit(self) -> None:
