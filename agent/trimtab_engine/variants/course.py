@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from trimtab_engine.chores import Chore
 from trimtab_engine.variants.accuracy import Accuracy, Task
 from trimtab_engine.variants.capture import InputSets
 from trimtab_engine.variants.declared import Declared
@@ -86,6 +87,16 @@ class Standing:
     wish: Wish
     reason: str
     admitted: Admitted | None
+
+
+@dataclass(slots=True)
+class Running:
+    """A course under way; `canceled` when its wish is gone, but the chore in hand must still be heard."""
+
+    probe: Probe
+    course: Course[Admitted]
+    chore: Chore
+    canceled: bool = False
 
 
 def pursue(probe: Probe, wish: Wish, task: Task, sets: InputSets) -> Course[Admitted]:

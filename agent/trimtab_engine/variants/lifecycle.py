@@ -8,7 +8,6 @@ variant that leaves is kept for a grace period, so that going back to it is imme
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant, LayerCost
@@ -19,6 +18,7 @@ from trimtab_engine.variants.course import (
     Admitted,
     Asked,
     Phase,
+    Running,
     Standing,
     Wish,
     pursue,
@@ -36,17 +36,6 @@ from trimtab_engine.wire import BASE_VARIANT
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
 _NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"
 _MOST_DEATHS = 2  # of the worker within one course, after which it is refused
-
-
-@dataclass(slots=True)
-class _Running:
-    """A course under way; `canceled` when its wish is gone, but the chore in hand must still be heard."""
-
-    probe: Probe
-    course: Course[Admitted]
-    chore: Chore | None
-    wish: Wish
-    canceled: bool = False
 
 
 class VariantLife:
@@ -73,7 +62,7 @@ class VariantLife:
         self._memory = memory
         self._wish = Wish()
         self._wished_at: float | None = None
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._known: dict[Asked, Admitted] = {}
         self._spares = Spares()
         self._deaths = 0
@@ -197,10 +186,10 @@ class VariantLife:
             self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _start(self, probe: Probe, course: Course[Admitted]) -> None:
-        self._running = _Running(probe, course, next(course), self._wish)
+        self._running = Running(probe, course, next(course))
         self._publish(Phase.SEARCHING if self.standing.phase is not Phase.IN_FORCE else Phase.IN_FORCE, "")
 
-    def _advance(self, running: _Running, outcome: ChoreOutcome, now: float) -> None:
+    def _advance(self, running: Running, outcome: ChoreOutcome, now: float) -> None:
         try:
             running.chore = running.course.send(outcome)
         except StopIteration as end:
@@ -217,7 +206,7 @@ class VariantLife:
             running.course.close()
             self._end(running, now)
 
-    def _end(self, running: _Running, now: float) -> None:
+    def _end(self, running: Running, now: float) -> None:
         """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
         self._running = None
         self.profile = running.probe.profile or self.profile
