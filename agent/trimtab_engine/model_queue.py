@@ -58,7 +58,9 @@ class ModelQueue:
         self._seconds_per_item = 0.0
         self._poison = PoisonInputs()
         self._running: list[Batch] = []
-        self.variants = ServedVariants(self.name, _share_of_each(context), signature, context.log, spare_memory)
+        self.variants = ServedVariants(
+            self.name, _share_of_each(context), signature, context.log, memory=spare_memory, declared=context.declared
+        )
 
     @property
     def name(self) -> str:

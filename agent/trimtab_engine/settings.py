@@ -11,6 +11,7 @@ from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
 from trimtab_engine.model_sources import ModelSource, one_choice, read_model_list, read_model_name
 from trimtab_engine.quantities import read_bytes, read_seconds
+from trimtab_engine.variants.declared import DeclaredSource, read_declared
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
 MAX_BATCH_SIZE_BOUND = int(ENGINE_KNOBS[Knob.MAX_BATCH_SIZE].high)
@@ -93,6 +94,7 @@ class ProcessSettings:
     fault: Fault | None = None
     memory_limit_bytes: int | None = None  # None = the container's
     device_memory_fraction: float = 1.0
+    declared: tuple[DeclaredSource, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
@@ -124,6 +126,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         fault=read("TRIMTAB_FAULT", None, _fault),
         memory_limit_bytes=read("TRIMTAB_MEMORY_LIMIT", None, _byte_count(1 << 20, 1 << 50)),
         device_memory_fraction=read("TRIMTAB_DEVICE_MEMORY_FRACTION", 1.0, _fraction),
+        declared=read("TRIMTAB_VARIANTS", (), read_declared),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
         raise SettingError(

@@ -10,8 +10,10 @@ from typing import Literal
 
 import msgspec
 
-Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only", "declared"]
-Backend = Literal["onednn", "torchao", "directory"]
+from trimtab_engine.model_directory import Description
+
+Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only"]
+Backend = Literal["onednn", "torchao"]
 RefusalReason = Literal[
     "UnknownModel",
     "UnknownVariant",
@@ -26,7 +28,6 @@ RefusalReason = Literal[
     "NotFinite",
     "MemoryShort",
     "BuildFailed",
-    "NotDeclared",
     "OutputsDiffer",
     "ProfileFailed",
 ]
@@ -105,18 +106,16 @@ class ModelProfiled(msgspec.Struct, frozen=True, tag=True):
 
 
 class BuildVariant(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: make this tree from the float original.
+    """Front to worker: make this tree from the float original by a plan, or load a declared model in its place.
 
-    `plan` changes layers; a plan of the one line LayerChange("", "declared", "directory") loads the model directory
-    that the process settings declare under `declared`. `memory_limit_bytes` is what the tree may take beside what the
-    process holds already; 0 sets no limit.
+    `memory_limit_bytes` is what it may take beside what the process holds already; 0 sets no limit.
     """
 
     request: int
     model: str
     variant: str
     plan: list[LayerChange]
-    declared: str = ""
+    declared: Description | None = None
     memory_limit_bytes: int = 0
 
 

@@ -45,6 +45,7 @@ class TableModel:
         self.variants: dict[str, list[LayerChange]] = {BASE_VARIANT: []}
         self.noise = random.Random(1)
         self.chores = 0
+        self.declared_plans: dict[str, list[LayerChange]] = {}  # declared models behave like these plans
         self.slow_rows = 0  # batches of up to so many rows lose the time that others save
 
     def answer(self, chore: Chore) -> ChoreOutcome:
@@ -64,9 +65,10 @@ class TableModel:
         if isinstance(message, BuildVariant):
             assert message.variant not in self.variants
             assert len(self.variants) <= 4
-            if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan):
+            if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan or self.layers):
                 return Answered(VariantRefused(message.request, message.variant, "MemoryShort", "too large"), 0.01)
-            self.variants[message.variant] = message.plan
+            plan = self.declared_plans[message.declared.name] if message.declared else message.plan
+            self.variants[message.variant] = plan
             share = len(message.plan) / len(self.layers)
             return Answered(VariantBuilt(message.request, message.variant, len(message.plan), 1, 1, share, 0.01), 0.01)
         assert isinstance(message, DropVariant)

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.25
 
 # Device readings come with batches. An old one must not keep the ladder on its last step, where none run.
 _DEVICE_READING_SECONDS = 10.0
+_VARIANT_SHARE = 0.5  # of the room for batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,8 @@ class MemoryGuard:
         self._move(next_state(self._pressure, self._state, now))
 
     def spare_bytes(self, device: str) -> float:
-        """Return the bytes that a further variant may take on a device; infinite where nothing is limited."""
-        return self._device(device).room.room_bytes
+        """Return the bytes that a further variant may take, batches keep as many; infinite where nothing is limited."""
+        return self._device(device).room.room_bytes * _VARIANT_SHARE
 
     def most_items(self, device: str, model: str, length: int, max_batch_size: int, now: float) -> int:
         """Return the most items padded to `length` of the next batch; 0 = one alone is predicted not to fit."""

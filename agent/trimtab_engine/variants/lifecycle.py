@@ -8,13 +8,24 @@ variant that leaves is kept for a grace period, so that going back to it is imme
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
-from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, pursue, rebuilt, still_good
+from trimtab_engine.variants.course import (
+    ORIGINAL,
+    Admitted,
+    Asked,
+    Phase,
+    Running,
+    Standing,
+    Wish,
+    pursue,
+    rebuilt,
+    repeatable,
+    still_good,
+)
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
@@ -25,17 +36,6 @@ from trimtab_engine.wire import BASE_VARIANT
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
 _NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"
 _MOST_DEATHS = 2  # of the worker within one course, after which it is refused
-
-
-@dataclass(slots=True)
-class _Running:
-    """A course under way; `canceled` when its wish is gone, but the chore in hand must still be heard."""
-
-    probe: Probe
-    course: Course[Admitted]
-    chore: Chore | None
-    wish: Wish
-    canceled: bool = False
 
 
 class VariantLife:
@@ -62,8 +62,8 @@ class VariantLife:
         self._memory = memory
         self._wish = Wish()
         self._wished_at: float | None = None
-        self._running: _Running | None = None
-        self._known: dict[str, Admitted] = {}  # by quantization
+        self._running: Running | None = None
+        self._known: dict[Asked, Admitted] = {}
         self._spares = Spares()
         self._deaths = 0
         self._shadow: Shadow | None = None
@@ -71,7 +71,7 @@ class VariantLife:
         self._timed_at = 0.0  # the variant in force, last
         self.profile: list[LayerCost] = []  # of the original, once a search has begun
         self.searches: dict[str, int] = {}  # by outcome
-        self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, NONE, self._wish, "", None)
+        self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, ORIGINAL, self._wish, "", None)
 
     @property
     def in_force(self) -> str:
@@ -86,14 +86,15 @@ class VariantLife:
     def wish(self, wish: Wish, now: float) -> None:
         """Ask for something; what was under way for another wish is given up."""
         before, self._wish = self._wish, wish
-        same = (wish.quantization, wish.min_accuracy) == (before.quantization, before.min_accuracy)
-        if same and self._wished_at is not None:
+        if wish == before and self._wished_at is not None:
             return
         self._wished_at, self._deaths = now, 0
         self._cancel()
-        known = self._known.get(wish.quantization)
-        if wish.quantization == NONE:
+        known = self._known.get(wish.asked)
+        if wish.asked == ORIGINAL:
             self._to_original(now, Phase.ORIGINAL, "")
+        elif wish.objection is not None:
+            self._to_original(now, Phase.REFUSED, wish.objection)
         elif self._capture is None:
             self._to_original(now, Phase.REFUSED, "CaptureOff: without captured inputs no accuracy can be known")
         elif known is not None and known.variant in self._spares and still_good(known, wish):
@@ -105,7 +106,7 @@ class VariantLife:
         """Note that the worker holds only the original from now on; what is known of plans stays."""
         self._spares.clear()
         self._running = None
-        if self._wish.quantization != NONE and self.standing.phase is not Phase.REFUSED:
+        if self._wish.asked != ORIGINAL and self.standing.phase is not Phase.REFUSED:
             self._deaths += 1
             if self._deaths > _MOST_DEATHS:
                 self._to_original(now, Phase.REFUSED, "WorkerDied: the worker died again and again under this wish")
@@ -162,13 +163,13 @@ class VariantLife:
         if self.standing.phase is Phase.IN_FORCE:
             self._look_again(now)
             return
-        if self._wish.quantization == NONE or self._capture is None:
+        if self._wish.asked == ORIGINAL or self._capture is None:
             return
-        known = self._known.get(self._wish.quantization)
+        known = self._known.get(self._wish.asked)
         if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith("TooFewInputs"):
             return
         probe = self._probe()
-        if known is not None and still_good(known, self._wish):
+        if known is not None and repeatable(known, self._wish):
             self._start(probe, rebuilt(probe, known))
             return
         sets = self._capture.sets()
@@ -185,10 +186,10 @@ class VariantLife:
             self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _start(self, probe: Probe, course: Course[Admitted]) -> None:
-        self._running = _Running(probe, course, next(course), self._wish)
+        self._running = Running(probe, course, next(course))
         self._publish(Phase.SEARCHING if self.standing.phase is not Phase.IN_FORCE else Phase.IN_FORCE, "")
 
-    def _advance(self, running: _Running, outcome: ChoreOutcome, now: float) -> None:
+    def _advance(self, running: Running, outcome: ChoreOutcome, now: float) -> None:
         try:
             running.chore = running.course.send(outcome)
         except StopIteration as end:
@@ -205,7 +206,7 @@ class VariantLife:
             running.course.close()
             self._end(running, now)
 
-    def _end(self, running: _Running, now: float) -> None:
+    def _end(self, running: Running, now: float) -> None:
         """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
         self._running = None
         self.profile = running.probe.profile or self.profile
@@ -213,7 +214,7 @@ class VariantLife:
 
     def _refuse(self, refusal: Refused, now: float) -> None:
         if self.standing.phase is Phase.IN_FORCE:
-            self._known.pop(self.standing.quantization, None)
+            self._known.pop(self.standing.settings, None)
             self._count("no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back")
         else:
             self._count("refused")
@@ -223,7 +224,7 @@ class VariantLife:
         if self.standing.phase is not Phase.IN_FORCE:
             self._count("admitted")
         self._timed_at = now
-        self._known[admitted.quantization] = admitted
+        self._known[admitted.asked] = admitted
         self._swap_to(admitted, now)
 
     def _swap_to(self, admitted: Admitted, now: float) -> None:
@@ -232,14 +233,14 @@ class VariantLife:
             self._recent.clear()
             self._shadow = Shadow(self._task(), self._decode, self._wish.min_accuracy)
         self._spares.hold(admitted.variant)
-        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.quantization, self._wish, "", admitted)
+        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.asked, self._wish, "", admitted)
         self._changed(self.standing)
 
     def _to_original(self, now: float, phase: Phase, reason: str) -> None:
         self._spares.leave(self.in_force, now)
         self._shadow = None
         self._recent.clear()
-        self.standing = Standing(phase, BASE_VARIANT, NONE, self._wish, reason, None)
+        self.standing = Standing(phase, BASE_VARIANT, ORIGINAL, self._wish, reason, None)
         self._changed(self.standing)
 
     def _give_spares_up(self, now: float) -> None:
@@ -256,7 +257,7 @@ class VariantLife:
         shadow.compare(chore, outcome, now)
         lost = shadow.lost()
         if lost is not None:
-            self._known.pop(self.standing.quantization, None)
+            self._known.pop(self.standing.settings, None)
             self._count("rolled_back")
             self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
 
@@ -287,7 +288,7 @@ class VariantLife:
 
     def _publish(self, phase: Phase, reason: str) -> None:
         held = self.standing
-        self.standing = Standing(phase, held.in_force, held.quantization, self._wish, reason, held.admitted)
+        self.standing = Standing(phase, held.in_force, held.settings, self._wish, reason, held.admitted)
         if phase is not held.phase:  # counts of inputs rise all the time: no news
             self._changed(self.standing)
 

@@ -18,7 +18,7 @@ from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts
 from trimtab_engine.variants.accuracy import Outputs, Task, agreement_of_each
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Interval, mean_interval, speedup_interval
-from trimtab_engine.variants.probe import Course, Plan, Probe, Refused, variant_name
+from trimtab_engine.variants.probe import Course, Plan, Probe, Recipe, Refused, variant_name
 from trimtab_engine.wire import BASE_VARIANT
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -48,9 +48,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundPlan:
-    """A plan that is built, accurate on the inputs of the search, and faster in batches of that size; and its cost."""
+    """A plan or declared model that is built, accurate on the inputs of the search and faster, and what that cost.
 
-    plan: Plan
+    Only of a declared model it may be unknown whether it is faster; it is not slower.
+    """
+
+    plan: Recipe
     speedup: Interval
     agreement: Interval
     quantized_share: float  # of the multiplications in linear layers

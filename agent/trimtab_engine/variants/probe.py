@@ -27,6 +27,7 @@ from trimtab_engine.variant_messages import (
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
+from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.intervals import Numbers
 from trimtab_engine.variants.layer_costs import averaged
 from trimtab_engine.wire import BASE_VARIANT
@@ -38,6 +39,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=msgspec.Struct)
 Course = Generator[Chore, ChoreOutcome, T]
 Plan = tuple[LayerChange, ...]
+Recipe = Plan | Declared
 Decode = Callable[[bytes | None], Outputs]
 
 
@@ -84,12 +86,13 @@ class Probe:
         self.profile = averaged(passes)
         return self.profile
 
-    def build(self, plan: Plan) -> Course[VariantBuilt]:
-        """Make the variant of a plan; it is named after the plan, see `variant_name`."""
-        name = variant_name(plan)
+    def build(self, recipe: Recipe) -> Course[VariantBuilt]:
+        """Make a variant by a plan, or load a declared one; for its name see `variant_name`."""
+        name = variant_name(recipe)
         self.builds += 1
         limit_bytes = self._memory_limit_bytes()
-        message = BuildVariant(self._next_request(), self._model, name, list(plan), memory_limit_bytes=limit_bytes)
+        plan, declared = ([], recipe.description) if isinstance(recipe, Declared) else (list(recipe), None)
+        message = BuildVariant(self._next_request(), self._model, name, plan, declared, limit_bytes)
         built = yield from self._ask(message, VariantBuilt)
         self.built.add(name)
         return built
@@ -153,12 +156,14 @@ def _in_one_packet(batch: Sequence[CapturedInput]) -> list[RowBytes]:
     return rows
 
 
-def variant_name(plan: Plan) -> str:
-    """Return the name of a plan's variant: its formats and a short hash, the same for the same plan everywhere."""
+def variant_name(recipe: Recipe) -> str:
+    """Return a variant's name: that which was declared, or a plan's formats and hash, the same everywhere."""
+    if isinstance(recipe, Declared):
+        return recipe.name
     digest = hashlib.blake2b(
-        msgspec.msgpack.encode(sorted((c.layer, c.format, c.backend) for c in plan)), digest_size=4
+        msgspec.msgpack.encode(sorted((c.layer, c.format, c.backend) for c in recipe)), digest_size=4
     )
-    formats = "+".join(sorted({change.format.partition("_")[0] for change in plan}))
+    formats = "+".join(sorted({change.format.partition("_")[0] for change in recipe}))
     return f"{formats}-{digest.hexdigest()}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import median_low
 
 import numpy as np
@@ -20,7 +20,8 @@ from trimtab_engine.settings import LiveSettings, ProcessSettings
 from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.variants.accuracy import Outputs, Task
 from trimtab_engine.variants.capture import Capture, CapturedInput
-from trimtab_engine.variants.course import Phase, Standing, Wish
+from trimtab_engine.variants.course import NONE, Phase, Standing, Wish
+from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import VariantLife
 from trimtab_engine.variants.probe import Refused
 from trimtab_engine.variants.spares import SpareMemory
@@ -38,12 +39,15 @@ class ServedVariants:
         settings: ProcessSettings,
         signature: Callable[[], Signature | None],
         log: Log,
+        *,
         memory: SpareMemory,
+        declared: Iterable[Declared],
     ) -> None:
-        """`signature` gives what the model answers, once it is loaded."""
+        """`signature` gives what the model answers, once it is loaded; `declared` are the variants of any model."""
         self._model = model
         self._signature = signature
         self._log = log
+        self._declared = {each.name: each for each in declared if each.model == model}
         self._sizes: deque[int] = deque([1], maxlen=_RECENT_BATCHES)
         self._reported: Callable[[SlowSettings], None] = lambda _: None
         kept = settings.capture
@@ -69,7 +73,8 @@ class ServedVariants:
 
     def apply(self, live: LiveSettings) -> None:
         """Ask for what the settings say; it is in force later, or refused."""
-        self.life.wish(Wish(live.quantization, live.min_accuracy), time.monotonic())
+        declared = self._declared.get(live.variant)
+        self.life.wish(Wish(live.quantization, live.min_accuracy, live.variant, declared), time.monotonic())
 
     def batch_done(self, items: list[Item], answers: list[bytes], variant: str) -> None:
         """Hear of a batch of requests and what it was answered by a variant."""
@@ -121,21 +126,24 @@ class ServedVariants:
             model=self._model,
             phase=standing.phase.value,
             in_force=standing.in_force,
-            asked=standing.wish.quantization,
+            asked=standing.wish.variant if standing.wish.quantization == NONE else standing.wish.quantization,
             reason=standing.reason,
             **_evidence(standing),
         )
         self._reported(self._slow(standing))
 
     def _slow(self, standing: Standing) -> SlowSettings:
-        asked = standing.wish.quantization
-        if asked == standing.quantization:
-            return SlowSettings()
-        in_force = {Knob.QUANTIZATION: standing.quantization}
+        words = zip((Knob.QUANTIZATION, Knob.VARIANT), standing.wish.asked, standing.settings, strict=True)
+        unmet = [(knob, asked, have) for knob, asked, have in words if asked != have]
+        in_force = {knob: have for knob, _, have in unmet}
         if standing.phase is Phase.REFUSED:
-            return SlowSettings(in_force, refused=(refused(Knob.QUANTIZATION, asked, standing.reason),))
-        pending: PendingSetting = {"setting": Knob.QUANTIZATION.value, "value": asked, "phase": standing.phase.value}
-        return SlowSettings(in_force, pending=(pending,))
+            return SlowSettings(
+                in_force, refused=tuple(refused(knob, asked, standing.reason) for knob, asked, _ in unmet)
+            )
+        pending: list[PendingSetting] = [
+            {"setting": knob.value, "value": asked, "phase": standing.phase.value} for knob, asked, _ in unmet
+        ]
+        return SlowSettings(in_force, tuple(pending))
 
 
 def _first_output(signature: Signature | None) -> TensorSpec:
@@ -155,7 +163,7 @@ def _evidence(standing: Standing) -> dict[str, float]:
         "accuracy_self": round(report.itself, 5),
         "speedup": round(found.speedup.value, 3),
         "speedup_low": round(found.speedup.low, 3),
-        "layers": len(found.plan),
+        "layers": 0 if isinstance(found.plan, Declared) else len(found.plan),
         "quantized_share": round(found.quantized_share, 3),
         "device_seconds": round(found.device_seconds, 1),
         "builds": found.builds,

@@ -17,6 +17,7 @@ from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
 from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers, ProfileModel, VariantRefused
 from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
+from trimtab_engine.worker.declared import stand_in_for
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
@@ -123,7 +124,7 @@ def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]]
 def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
     model = _load(description, device)
     warm_up(model)
-    return Variants(model, example(model.signature))
+    return Variants(model, example(model.signature), lambda other: stand_in_for(model, _load(other, device)))
 
 
 def _load(description: Description, device: torch.device) -> Model:

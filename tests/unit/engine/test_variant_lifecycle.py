@@ -7,9 +7,12 @@ from fakes.table_model import decode_vector
 from fakes.variant_world import INT8, NEEDED, World, captured
 
 from trimtab_engine.chores import ChoreFailed, RunRows
+from trimtab_engine.model_directory import FactoryModel
+from trimtab_engine.variant_messages import Backend, LayerChange
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
-from trimtab_engine.variants.course import Phase, Wish
+from trimtab_engine.variants.course import Asked, Phase, Wish
+from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
 from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
 from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
@@ -22,7 +25,7 @@ def test_a_wish_is_searched_gated_and_put_in_force() -> None:
     assert world.life.in_force == BASE_VARIANT
     world.settle()
     standing = world.life.standing
-    assert (standing.phase, standing.quantization) == (Phase.IN_FORCE, "Int8")
+    assert (standing.phase, standing.settings) == (Phase.IN_FORCE, Asked("Int8", "base"))
     assert standing.in_force in world.model.variants
     assert standing.admitted is not None
     assert standing.admitted.found.speedup.low > 1.0
@@ -260,3 +263,77 @@ def test_a_plan_is_timed_again_where_the_batch_size_has_moved_and_not_all_the_ti
     timed: int, served: int, seconds: float, due: bool
 ) -> None:
     assert timing_due(timed, served, seconds) == due
+
+
+BACKENDS: dict[str, Backend] = {"fast": "onednn", "slow": "torchao"}
+SMALL = Declared("small", "m", FactoryModel("small", "1", "models:small"))
+
+
+def small_world(speed: str = "fast", loss: float = 0.0005) -> World:
+    """A world that wishes for a declared variant; it behaves like a plan of two layers."""
+    world = World(loss=loss)
+    changed = world.model.layers[:2]
+    world.model.declared_plans["small"] = [LayerChange(layer, "int8_dynamic", BACKENDS[speed]) for layer in changed]
+    world.wish(Wish(variant="small", declared=SMALL))
+    return world
+
+
+def test_a_declared_variant_is_loaded_gated_and_put_in_force_under_its_name_without_a_search() -> None:
+    world = small_world()
+    assert world.life.in_force == BASE_VARIANT
+    world.settle()
+    standing = world.life.standing
+    assert (standing.phase, standing.in_force) == (Phase.IN_FORCE, "small")
+    assert standing.settings == Asked("None", "small")
+    assert standing.admitted is not None
+    assert standing.admitted.found.builds == 1
+    world.wish(INT8)
+    assert world.life.in_force == BASE_VARIANT
+    world.settle()
+    assert world.life.standing.settings == Asked("Int8", "base")
+    world.wish(Wish(variant="small", declared=SMALL))
+    world.settle()
+    assert world.life.in_force == "small"
+
+
+@pytest.mark.parametrize(
+    ("speed", "loss", "reason"), [("fast", 0.1, "AccuracyTooLow: search: "), ("slow", 0.0, "NotFaster: ")]
+)
+def test_a_declared_variant_that_loses_too_much_or_is_slower_is_refused_and_leaves_nothing(
+    speed: str, loss: float, reason: str
+) -> None:
+    world = small_world(speed, loss)
+    world.settle()
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith(reason)
+    assert set(world.model.variants) == {BASE_VARIANT}
+
+
+def test_after_a_death_of_the_worker_a_declared_variant_goes_through_the_gate_again() -> None:
+    world = small_world()
+    world.settle()
+    world.model.variants = {BASE_VARIANT: []}
+    world.life.worker_died(world.now)
+    assert world.life.in_force == BASE_VARIANT
+    world.loss = 0.1
+    world.settle()
+    assert world.life.standing.reason.startswith("AccuracyTooLow: ")
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        (Wish("Int8", variant="small", declared=SMALL), "NotTogether: "),
+        (Wish(variant="large"), "NotDeclared: "),
+    ],
+)
+def test_what_cannot_be_pursued_is_refused_at_once_and_the_original_answers(wish: Wish, reason: str) -> None:
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    world.wish(wish)
+    assert world.life.in_force == BASE_VARIANT
+    assert world.life.standing.phase is Phase.REFUSED
+    assert world.life.standing.reason.startswith(reason)
+    world.settle()
+    assert world.life.standing.reason.startswith(reason)
