@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trimtab_engine.worker.packed_linear import PackedLinear
 from trimtab_engine.worker.packed_rows import PackedRows, pack, spread
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -194,7 +195,7 @@ class _Layer(nn.Module):
 
 
 def _linear(weights: Weights, width_in: int, width_out: int) -> nn.Linear:
-    linear = nn.Linear(1, 1)
+    linear = PackedLinear(1, 1)
     linear.in_features, linear.out_features = width_in, width_out
     linear.weight, linear.bias = weights.take("weight", width_out, width_in), weights.take("bias", width_out)
     return linear

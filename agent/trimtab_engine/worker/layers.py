@@ -11,6 +11,7 @@ from torch import nn
 from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts, RefusalReason
 from trimtab_engine.variants.layer_costs import kind_of
 from trimtab_engine.worker.int8_linear import Int8Linear
+from trimtab_engine.worker.packed_linear import PackedLinear
 
 _PROBE_WIDTH = 64
 _PROBE_ERROR = 0.05
@@ -53,8 +54,8 @@ def probe(device: torch.device) -> tuple[list[Candidate], list[str]]:
 
 
 def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
-    """Return the plain linear layers by path; subclasses have arithmetic of their own and are left alone."""
-    return {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+    """Return the plain linear layers by path; other subclasses have arithmetic of their own and are left alone."""
+    return {name: layer for name, layer in module.named_modules() if type(layer) in (nn.Linear, PackedLinear)}
 
 
 def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[LayerFacts]:

@@ -21,6 +21,7 @@ from trimtab_engine.variants.intervals import mean_interval
 from trimtab_engine.worker.bert import bert_shape, load_bert
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import change_layers
+from trimtab_engine.worker.packed_linear import PackedLinear
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
 from trimtab_engine.worker.variants import Variants
 
@@ -216,3 +217,14 @@ def test_one_rows_outlier_does_not_coarsen_its_neighbours_and_a_row_of_zeros_giv
     with torch.inference_mode():
         assert torch.equal(layer(torch.cat([x, outlier]))[:2], layer(x))
         assert torch.allclose(layer(zeros), linear.bias[None], atol=1e-5)
+
+
+def test_a_packed_weight_answers_as_the_plain_one_and_is_shared_by_the_trees_that_share_the_weight() -> None:
+    layer = PackedLinear(64, 32)
+    plain = nn.Linear(64, 32)
+    plain.load_state_dict(layer.state_dict())
+    for rows in (1, 20, 300):
+        x = torch.randn(rows, 64, generator=torch.Generator().manual_seed(rows))
+        with torch.inference_mode():
+            torch.testing.assert_close(layer(x), plain(x), rtol=0, atol=1e-6)
+    assert share_clone(layer)._packed is layer._packed is not None
