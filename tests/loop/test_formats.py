@@ -111,3 +111,13 @@ async def test_a_format_that_the_engine_takes_back_because_answers_drift_ends_th
     assert (trial["status"]["verdict"], trial["status"]["violations"]) == ("Regressed", 1)
     assert "took the change back: quantization Int8: AccuracyLost: 0.9612" in trial["status"]["reason"]
     assert stage.formats() == ["None", "None"]
+
+
+async def test_the_costliest_layers_stand_beside_the_bottleneck(stage: Formatted) -> None:
+    stage.prometheus.layer_time = {"attention.self.query": 0.125, "intermediate.dense": 0.375}
+    stage.allow_int8()
+    await stage.run(600)
+    assert stage.status()["bottleneck"]["parts"] == [
+        {"kind": "intermediate.dense", "timeRatio": "0.375"},
+        {"kind": "attention.self.query", "timeRatio": "0.125"},
+    ]
