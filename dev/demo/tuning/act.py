@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dev.demo.arms import calibrate
 from dev.demo.plan import MODEL_NAME, NAMESPACE, SCRAPE_SECONDS
 from dev.demo.stage import Stage
-from dev.demo.tuning.gate import Gate, searching
+from dev.demo.tuning.gate import Gate, format_trial, searching
 from dev.demo.tuning.manifests import tuned_workload
 from dev.demo.tuning.plan import RATE_ANNOTATION, TUNED, TUNED_PODS, Quality, Start, TuningPlan
 from dev.demo.tuning.results import ActResult
@@ -26,7 +26,8 @@ class Script:
 
     `policy` is the manifest that is applied, None to leave the engines alone. The second window comes once the search
     has ended, or after `seconds`, or, when a change was kept, at `enough_at` (monotonic seconds) at the latest. With a
-    `quality` that the policy names, an engine that still searches when the load is over is watched until `over_at`.
+    `quality` that the policy names, the load goes on until a trial of it begins, and the search is then watched without
+    load; both end at `over_at`.
     """
 
     name: str
@@ -90,6 +91,8 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
         if under_way:
             stage.narrator.say(f"trial {under_way[0].name} ({under_way[0].change}) goes on in the second window")
         after = _window(stage, traffic, tuning, "after")
+        if script.quality is not None:
+            _until_tried(stage, traffic, watch, script)
         run = traffic.stop()
         gate = None if script.quality is None else _gate(stage, watch, script.quality, script.over_at)
         verdict_at = watch.first_verdict_at_seconds
@@ -102,6 +105,16 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
             progressing=watch.progressing,
             gate=gate,
         )
+
+
+def _until_tried(stage: Stage, traffic: Traffic, watch: TuningWatch, script: Script) -> None:
+    """Keep the load up until the format has its turn: nothing is tried without requests."""
+    waiting = False
+    while format_trial(watch.trials) is None and not watch.search_ended and time.monotonic() < script.over_at:
+        if not waiting:
+            stage.narrator.say("the second window is over; the load goes on until the number format has its turn")
+            waiting = True
+        _pass(traffic, LOOK_SECONDS)
 
 
 def _gate(stage: Stage, watch: TuningWatch, quality: Quality, over_at: float) -> Gate:

@@ -72,7 +72,8 @@ class TuningWatch:
     def gate(self, quality: Quality, accuracy: Accuracy | None) -> Gate:
         """Return how it stands with a format now."""
         working = "; ".join(sorted(set(self._work.values())))
-        return Gate(quality, format_trial(self.trials), working, unavailable(self._policy), accuracy)
+        why = unavailable(self._policy) or (self.progressing if self.search_ended else "")
+        return Gate(quality, format_trial(self.trials), working, why, accuracy)
 
     def _look(self) -> None:
         sighting = look(self._kube, TUNED)

@@ -30,11 +30,15 @@ def choice_steps(knob: Knob, words: tuple[str, ...], current: EngineSettings, fa
             yield KnobStep(knob, at, word, *promise)
 
 
-def _format(_word: str, _current: EngineSettings, facts: Facts) -> _Promise:
+def _format(_word: str, current: EngineSettings, facts: Facts) -> _Promise | None:
+    if current.variant not in (None, BASE_VARIANT):
+        return None  # engines take either: an original in another format, or a stand-in as it was declared
     return _faster("weights of 8 bits take less time and memory", expectation.FORMAT_GAIN, facts)
 
 
-def _variant(_word: str, _current: EngineSettings, facts: Facts) -> _Promise:
+def _variant(_word: str, current: EngineSettings, facts: Facts) -> _Promise | None:
+    if current.quantization not in (None, Quantization.NONE):
+        return None
     return _faster("another model that the engine declares may take less time", expectation.VARIANT_GAIN, facts)
 
 

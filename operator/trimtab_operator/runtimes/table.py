@@ -76,7 +76,8 @@ class Runtime:
     in seconds (too large while a pod is younger than two minutes: take the smallest over the pods). `fullness` are the
     signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
     that requests wait only where a replica can take no more. `knobs` are what may be turned; the safe ones
-    of them, and how far, also where a policy does not say.
+    of them, and how far, also where a policy does not say. `layer_time`, where a runtime profiles its models,
+    answers the costliest kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Runtime:
     fullness: tuple[Signal, ...] = ()
     queue_means_full: bool = False
     knobs: tuple[KnobRow, ...] = ()
+    layer_time: str = ""
 
 
 def render(template: str, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:

@@ -205,6 +205,11 @@ def test_formats_and_variants_are_tried_but_never_back_to_where_the_model_came_f
     assert chosen(EngineSettings()) == []
 
 
+def test_a_format_and_another_model_are_not_asked_for_together() -> None:
+    assert chosen(CHOOSING.model_copy(update={"quantization": Quantization.INT8})) == []
+    assert chosen(CHOOSING.model_copy(update={"variant": "small"})) == []
+
+
 def test_what_alters_no_answer_and_shows_at_once_is_tried_before_a_format_of_a_little_more_promise() -> None:
     facts = replace(ACCURATE, repeat_share=0.2)
     settings = CHOOSING.model_copy(update={"cache_memory": "0", "max_batch_size": 1})
