@@ -37,11 +37,10 @@ class ServerProcess:
         `core` pins it; `before_exec` runs between fork and exec.
         """
         self._log = tempfile.NamedTemporaryFile(prefix="trimtab-bench-")  # noqa: SIM115
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
         self._process = subprocess.Popen(
             [*([] if core is None else ["taskset", "-c", str(core)]), *command],
             cwd=REPOSITORY,
-            env={**kept, "PYTHONPATH": _SOURCES, "PYTHONUNBUFFERED": "1", **variables},
+            env=engine_environ(variables),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -95,6 +94,12 @@ class ServerProcess:
             except ProcessLookupError:
                 continue
         self._log.close()
+
+
+def engine_environ(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a process: ours without TRIMTAB_* and BENCH_*, our sources importable, and these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
+    return {**kept, "PYTHONPATH": _SOURCES, "PYTHONUNBUFFERED": "1", **variables}
 
 
 def tree(root: int) -> set[int]:
