@@ -65,8 +65,7 @@ class ServerProcess:
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the lines of the log that are JSON objects of this event, as the engine writes them."""
         lines = Path(self._log.name).read_text(errors="replace").splitlines()
-        objects = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}"))
-        return [each for each in objects if each.get("event") == name]
+        return [event for line in lines if (event := _event(line)).get("event") == name]
 
     def wait_for(self, name: str, seconds: float, condition: Callable[[dict[str, Any]], bool] = lambda _: True) -> Any:
         """Return the newest event of that name that meets the condition. Raises TimeoutError with the log's end."""
@@ -94,6 +93,15 @@ class ServerProcess:
             except ProcessLookupError:
                 continue
         self._log.close()
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Return the object on a line of a log; empty for the words of libraries, and for a line that is half written."""
+    try:
+        found = json.loads(line) if line.startswith("{") else {}
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def engine_environ(variables: Mapping[str, str]) -> dict[str, str]:

@@ -27,6 +27,13 @@ class LiveEngine:
         self._folder = tempfile.TemporaryDirectory(prefix="trimtab-bench-agent-")
         self._agent = LineProcess("bench.engine.agent", self._folder.name)
         self._load = LineProcess("bench.engine.load")
+        try:
+            self.engine = self._start(settings)
+        except (BenchError, TimeoutError) as error:
+            self._end()
+            raise BenchError(f"trimtab does not run: {error}") from error
+
+    def _start(self, settings: Mapping[str, str]) -> EngineProcess:
         variables = {
             **ONE_THREAD,
             "TRIMTAB_MODEL_NAME": MODEL,
@@ -35,11 +42,7 @@ class LiveEngine:
             **settings,
             **self._agent.ask({"kind": "environment"}),
         }
-        try:
-            self.engine = EngineProcess(variables, core=SERVER_CORE)
-        except TimeoutError as error:
-            self._end()
-            raise BenchError(f"trimtab does not run: {error}") from error
+        return EngineProcess(variables, core=SERVER_CORE)
 
     def __enter__(self) -> LiveEngine:
         return self
