@@ -37,11 +37,10 @@ class ServerProcess:
         `core` pins it; `before_exec` runs between fork and exec.
         """
         self._log = tempfile.NamedTemporaryFile(prefix="trimtab-bench-")  # noqa: SIM115
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
         self._process = subprocess.Popen(
             [*([] if core is None else ["taskset", "-c", str(core)]), *command],
             cwd=REPOSITORY,
-            env={**kept, "PYTHONPATH": _SOURCES, "PYTHONUNBUFFERED": "1", **variables},
+            env=engine_environ(variables),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -66,8 +65,7 @@ class ServerProcess:
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the lines of the log that are JSON objects of this event, as the engine writes them."""
         lines = Path(self._log.name).read_text(errors="replace").splitlines()
-        objects = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}"))
-        return [each for each in objects if each.get("event") == name]
+        return [event for line in lines if (event := _event(line)).get("event") == name]
 
     def wait_for(self, name: str, seconds: float, condition: Callable[[dict[str, Any]], bool] = lambda _: True) -> Any:
         """Return the newest event of that name that meets the condition. Raises TimeoutError with the log's end."""
@@ -95,6 +93,21 @@ class ServerProcess:
             except ProcessLookupError:
                 continue
         self._log.close()
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Return the object on a line of a log; empty for the words of libraries, and for a line that is half written."""
+    try:
+        found = json.loads(line) if line.startswith("{") else {}
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def engine_environ(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a process: ours without TRIMTAB_* and BENCH_*, our sources importable, and these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
+    return {**kept, "PYTHONPATH": _SOURCES, "PYTHONUNBUFFERED": "1", **variables}
 
 
 def tree(root: int) -> set[int]:

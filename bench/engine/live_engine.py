@@ -10,6 +10,7 @@ from typing import Any
 from bench.engine.contenders import ONE_THREAD
 from bench.engine.corpus import MODEL
 from bench.engine.errors import BenchError
+from bench.engine.extent import Extent
 from bench.engine.field import SERVER_CORE
 from bench.engine.line_process import LineProcess
 from bench.engine_process import EngineProcess
@@ -20,12 +21,19 @@ REPORT_SECONDS = 30.0
 class LiveEngine:
     """Started and ready; leaving the `with` block ends all three. `workload` names the inputs of the load."""
 
-    def __init__(self, workload: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, workload: str, settings: Mapping[str, str], extent: Extent) -> None:
         """Start all; raises BenchError."""
-        self._workload = workload
+        self._workload, self._extent = workload, extent
         self._folder = tempfile.TemporaryDirectory(prefix="trimtab-bench-agent-")
         self._agent = LineProcess("bench.engine.agent", self._folder.name)
         self._load = LineProcess("bench.engine.load")
+        try:
+            self.engine = self._start(settings)
+        except (BenchError, TimeoutError) as error:
+            self._end()
+            raise BenchError(f"trimtab does not run: {error}") from error
+
+    def _start(self, settings: Mapping[str, str]) -> EngineProcess:
         variables = {
             **ONE_THREAD,
             "TRIMTAB_MODEL_NAME": MODEL,
@@ -34,11 +42,7 @@ class LiveEngine:
             **settings,
             **self._agent.ask({"kind": "environment"}),
         }
-        try:
-            self.engine = EngineProcess(variables, core=SERVER_CORE)
-        except TimeoutError as error:
-            self._end()
-            raise BenchError(f"trimtab does not run: {error}") from error
+        return EngineProcess(variables, core=SERVER_CORE)
 
     def __enter__(self) -> LiveEngine:
         return self
@@ -65,9 +69,14 @@ class LiveEngine:
         self.begin(kind, **more)
         return self.loaded()
 
+    def learn(self, depth: int) -> dict[str, Any]:
+        """Learn what the version in force answers, alone and in batches. Raises BenchError."""
+        return self.load("learn", depth=depth, answers=self._extent.noise_answers)
+
     def begin(self, kind: str, *, inputs: str = "", **more: Any) -> None:
         """Begin a load; `inputs` other than the workload's. Its figures are taken with `loaded`."""
-        self._load.tell({"live": inputs or self._workload, "port": self.engine.port, "kind": kind, **more})
+        which = {"live": inputs or self._workload, "port": self.engine.port, "rows": self._extent.learned_rows}
+        self._load.tell({**which, "kind": kind, **more})
 
     def loaded(self) -> dict[str, Any]:
         """Wait for the load that was begun. Raises BenchError."""

@@ -15,14 +15,14 @@ from bench.engine.load.wire import Lost
 from dev.load.arrivals import constant
 
 _targets: dict[tuple[str, str, int], Target] = {}
-_live: dict[tuple[str, int], LiveLoad] = {}
+_live: dict[tuple[str, int, int], LiveLoad] = {}
 
 
 def answer_to(order: dict[str, Any]) -> dict[str, Any]:
     """Run one slice, or one order about a live engine, and return its figures. Raises Lost, OSError."""
     if "live" not in order:
         return run(order).document()
-    key = (order["live"], order["port"])
+    key = (order["live"], order["port"], order["rows"])
     if key not in _live:
         _live[key] = LiveLoad(*key)
     return _live[key].run(order)

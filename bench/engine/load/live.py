@@ -17,9 +17,6 @@ from dev.load.arrivals import constant
 from dev.load.figures import percentile
 from dev.load.sentences import sentences
 
-ROWS = 256
-"""Inputs whose answers are known: the first of the workload's corpus."""
-NOISE_ANSWERS = 1024
 NOISE_FACTOR = 5.0
 SMALLEST_TOLERANCE = 1e-7
 """An answer may lie so many times further from its reference than batches were seen to move one; at least this far."""
@@ -29,12 +26,13 @@ _LONGEST_SECONDS = 600.0
 class LiveLoad:
     """Holds the references of one engine between orders; an order is a dict with `kind`, see `run`."""
 
-    def __init__(self, workload: str, port: int) -> None:
+    def __init__(self, workload: str, port: int, count: int) -> None:
+        """Take the first `count` inputs of the workload; of `capture` all, none of which has a reference."""
         self._port = port
         if workload == "capture":
             rows = list(sentences())
         else:
-            rows = texts(workload)[:ROWS] if workload == "minilm" else corpus(workload).rows[:ROWS]
+            rows = (texts(workload) if workload == "minilm" else corpus(workload).rows)[:count]
         self._requests = Requests(rows, port)
         self._references: dict[str, NDArray[np.float32]] = {}
         self._tolerances: dict[str, float] = {}
@@ -47,7 +45,7 @@ class LiveLoad:
         version. `hot`: an open loop, judged, with the latency of each request by when it was due.
         """
         if order["kind"] == "learn":
-            return self._learn(order["depth"])
+            return self._learn(order["depth"], order["answers"])
         slice_ = PipelinedSlice(self._requests, self._port)
         if order["kind"] == "hot":
             arrivals = constant(order["rate"], order["seconds"], seed=order["seed"]).arrivals_seconds
@@ -57,7 +55,7 @@ class LiveLoad:
         log = slice_.closed(order["depth"], order.get("seconds", _LONGEST_SECONDS), order.get("requests", 1 << 31))
         return _arrivals(log) if order["kind"] == "swaps" else {"sent": len(log)}
 
-    def _learn(self, depth: int) -> dict[str, Any]:
+    def _learn(self, depth: int, answers: int) -> dict[str, Any]:
         alone = PipelinedSlice(self._requests, self._port, connections=1).closed(
             1, _LONGEST_SECONDS, len(self._requests)
         )
@@ -67,7 +65,7 @@ class LiveLoad:
             return {"failed": f"{len(rows)} of {len(self._requests)} rows were answered, by versions {versions}"}
         (version,) = versions
         self._references[version] = np.stack([rows[row] for row in range(len(self._requests))])
-        batched = PipelinedSlice(self._requests, self._port).closed(depth, _LONGEST_SECONDS, NOISE_ANSWERS)
+        batched = PipelinedSlice(self._requests, self._port).closed(depth, _LONGEST_SECONDS, answers)
         verdict = judge(batched, self._references, {})
         noise = verdict.largest_difference.get(version, 0.0)
         self._tolerances[version] = max(SMALLEST_TOLERANCE, NOISE_FACTOR * noise)

@@ -19,7 +19,7 @@ def measure(run: Run) -> list[Result]:
     try:
         grown = growing(extent.growing_seconds)
         with tempfile.TemporaryDirectory(prefix="trimtab-endurance-") as name:
-            faulty = faults(Path(name), extent.fault_requests)
+            faulty = faults(Path(name), extent.fault_requests, extent.fault_seconds)
     except TimeoutError as error:
         raise BenchError(str(error)) from error
     return [_growing_row(grown, run), _faults_row(faulty, run)]

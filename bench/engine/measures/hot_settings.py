@@ -63,7 +63,7 @@ def measure(live: LiveEngine, run: Run, rate: float, formats: tuple[str, ...]) -
         next_at = answer["served_at"] + PERIOD_SECONDS
         if number % 20 == 19:
             say(f"  hot settings: {number + 1} of {planned} changes")
-    return rows(live.loaded(), made, run, in_place_is_seen())
+    return rows(live.loaded(), made, run, in_place_is_seen(run))
 
 
 def rows(figures: Mapping[str, Any], made: Sequence[Change], run: Run, in_place: str) -> list[Result]:
@@ -111,10 +111,10 @@ def why_void(changed: int, met: int, answered: int) -> str:
     return "" if answered >= LEAST_ANSWERS else f"{answered} answers"
 
 
-def in_place_is_seen() -> str:
+def in_place_is_seen(run: Run) -> str:
     """Let a model change its weights in place under the same check. Returns why the check is blind, empty if not."""
-    with LiveEngine("trivial", {"TRIMTAB_MODEL": "bench.engine.modules:changing_in_place"}) as live:
-        live.load("learn", depth=DEPTH)
+    with LiveEngine("trivial", {"TRIMTAB_MODEL": "bench.engine.modules:changing_in_place"}, run.extent) as live:
+        live.learn(DEPTH)
         live.begin("hot", rate=_BLIND_RATE, seconds=_BLIND_SECONDS, seed=6)
         time.sleep(_BLIND_SECONDS / 2)
         _ask(live.engine.port, [IN_PLACE_SIGN, 0.0, 0.0, 0.0])

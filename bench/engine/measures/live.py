@@ -19,7 +19,7 @@ def measure(run: Run) -> list[Result]:
         "TRIMTAB_MAX_QUEUE_DELAY": "2ms",
         "TRIMTAB_CAPTURE_INPUTS": str(run.extent.captured_inputs),
     }
-    with LiveEngine("minilm", settings) as live:
+    with LiveEngine("minilm", settings, run.extent) as live:
         base = _learn(live)
         try:
             searched = gated_plan.search(live, run)
@@ -40,7 +40,7 @@ def measure(run: Run) -> list[Result]:
 
 def _learn(live: LiveEngine) -> str:
     """Learn what the version in force answers; returns it. Raises BenchError where batches blur it with another."""
-    learned = live.load("learn", depth=gated_plan.DEPTH)
+    learned = live.learn(gated_plan.DEPTH)
     if learned["mixed"]:
         raise BenchError(
             f"batches move answers of {learned['version']} as far as to another version's: none can be told"

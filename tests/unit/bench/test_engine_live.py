@@ -40,6 +40,7 @@ def sent(row: int, values: list[float], *, version: str = "1/base", echoed: int 
         (sent(1, [3.1, 4.0], version="1/base"), (1, 0, 0, 1)),  # the arithmetic of the other version
         (sent(1, [3.0, 4.0], version="1/int8"), (1, 0, 0, 1)),
         (sent(1, [3.07, 4.0], version="1/int8"), (1, 0, 0, 0)),  # nearer to its own version
+        (sent(0, [1.01, 2.0]), (1, 0, 0, 1)),  # further than batches move it
         (sent(0, [3.0, 4.0]), (1, 0, 0, 1)),  # the answer to another input
         (sent(0, [1.0, 2.0], version="1/other"), (1, 0, 0, 1)),
         (sent(0, [1.0]), (1, 0, 0, 1)),
@@ -218,9 +219,11 @@ def test_the_name_of_a_process_may_hold_brackets() -> None:
     assert _used(f"12 (a (b) c) {fields}") == ("a (b) c", (10 + 11) / 100)
 
 
-def test_random_versions_never_share_a_burst() -> None:
+def test_two_versions_never_share_a_burst() -> None:
     dice = random.Random(1)
     received = sorted(dice.random() for _ in range(50))
     versions = [dice.choice(["a", "b"]) for _ in received]
     found = bursts(received, versions, 8)
+    turns_of_version = sum(one != other for one, other in pairwise(versions))
     assert sum(burst.answers for burst in found) == 50
+    assert len(found) > turns_of_version > 10
