@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,6 @@ class Trap:
 def test_a_pickle_in_the_place_of_the_sample_inputs_is_never_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import zipfile
-
     export_score(tmp_path / "good.pt2")
     monkeypatch.setenv("TRAP", str(tmp_path / "sprung"))
     with zipfile.ZipFile(tmp_path / "good.pt2") as good, zipfile.ZipFile(tmp_path / "bad.pt2", "w") as bad:
