@@ -1,8 +1,4 @@
-"""Between queue and workers: form batches when a worker is idle, map answers back, try again what a worker took down.
-
-A batch that fails, or whose worker dies, is tried again once, each item alone: the guilty one fails alone, its
-neighbours are answered. One that finds no memory is split in two, down to single items.
-"""
+"""Between queues and workers: an idle worker gets a batch of the model whose turn it is, or a chore."""
 
 from __future__ import annotations
 
@@ -16,29 +12,25 @@ import msgspec
 
 from trimtab_engine import wire
 from trimtab_engine.alarm import Alarm
-from trimtab_engine.batching.batch import Batch, Unfit, WaitUntil
-from trimtab_engine.batching.latency_model import LatencyModel, shape_of
-from trimtab_engine.batching.rule import Batcher, Drop, DropReason
+from trimtab_engine.batching.batch import Batch, WaitUntil
+from trimtab_engine.batching.latency_model import shape_of
+from trimtab_engine.chore_turns import ChoreTurns
 from trimtab_engine.context import Context
-from trimtab_engine.drops import error_of
-from trimtab_engine.errors import EngineError, MemoryPressure, ModelFailed, OutOfMemory, PoisonRequest, WorkerDied
-from trimtab_engine.jobs import Answer, Item, Job, input_key
+from trimtab_engine.errors import EngineError
+from trimtab_engine.jobs import Answer, Item
 from trimtab_engine.memory.guard import MemoryGuard, PassShape
-from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import EngineMetrics
-from trimtab_engine.poison import PoisonInputs
+from trimtab_engine.model_directory import Description
+from trimtab_engine.model_queue import ModelQueue
 from trimtab_engine.settings import LiveSettings
+from trimtab_engine.shares import FairShares
 from trimtab_engine.signature import Signature
-from trimtab_engine.spare_time import SpareTime
-from trimtab_engine.variants.serving import ServedVariants
+from trimtab_engine.variants.spares import SpareMemory
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
-
-_MAX_ATTEMPTS = 2
-_SMOOTHING = 0.2
 
 
 class Dispatcher:
-    """Owns the queue and the links to the workers."""
+    """Owns the queues of the models and the links to the workers."""
 
     def __init__(
         self,
@@ -46,38 +38,25 @@ class Dispatcher:
         metrics: EngineMetrics,
         live: Callable[[], LiveSettings],
         *,
-        answered: Callable[[bytes, Answer, str], None],
+        answered: Callable[[str, bytes, Answer, str], None],
         guard: MemoryGuard,
         gave_up: Callable[[], None],
     ) -> None:
+        """`answered(model, key, answer, version)` hears of each cacheable answer."""
         self._context = context
-        self._description = context.description
         self._metrics = metrics
         self._log = context.log
         self._live = live
-        self._answered = answered  # hears of each cacheable answer
-        self._latency = LatencyModel()
-        self._batcher = Batcher(self._latency)
         self._guard = guard
-        self._split = SplitBatches()
         self._alarm = Alarm(asyncio.get_running_loop(), self.pump)
-        self._seconds_per_item = 0.0
-        self._poison = PoisonInputs()
         self._first_ready_at: float | None = None
-        self.variants = ServedVariants(context.description.name, context.settings, lambda: self.signature, self._log)
-        self._spare_time = SpareTime(self.variants, context.description.name)
+        self.queues = {
+            described.name: self._queue_of(described, context, answered) for described in context.descriptions
+        }
+        self._shares = FairShares()
+        self._chores = ChoreTurns({name: queue.variants for name, queue in self.queues.items()})
         hears = WorkerEvents(self._on_ready, self._on_result, self._on_heard, self._on_death, lambda _: gave_up())
         self._links: Sequence[WorkerLink] = [WorkerLink(context.settings.device, context, hears)]
-
-    @property
-    def queued_items(self) -> int:
-        """Items that wait for a batch."""
-        return len(self._batcher) + len(self._split)
-
-    @property
-    def running_items(self) -> int:
-        """Items in a batch now."""
-        return sum(len(link.batch.items) for link in self._links if link.batch)
 
     @property
     def ready(self) -> bool:
@@ -94,15 +73,9 @@ class Dispatcher:
         """Process ids by device, None for a worker that is not ready."""
         return {link.device: link.pid if link.ready else None for link in self._links}
 
-    @property
-    def signature(self) -> Signature | None:
-        """What the model takes and gives; None until a worker has told."""
-        return next((found for link in self._links if (found := link.signatures.get(self._description.name))), None)
-
-    @property
-    def version(self) -> str:
-        """Version of the model and variant that the next batch runs on."""
-        return f"{self._description.version}/{self.variants.in_force}"
+    def signature(self, model: str) -> Signature | None:
+        """Return what a model takes and gives; None until a worker has told."""
+        return next((found for link in self._links if (found := link.signatures.get(model))), None)
 
     def start(self) -> None:
         """Start every worker."""
@@ -115,38 +88,23 @@ class Dispatcher:
         for link in self._links:
             link.close()
 
-    def retry_after_seconds(self, items: int) -> int:
-        """Whole seconds in which `items` more would be served at the present rate, at least 1 and at most 60."""
-        backlog = items + self.queued_items + self.running_items
-        return max(1, min(60, math.ceil(backlog * self._seconds_per_item / len(self._links))))
-
-    def submit(self, items: list[Item]) -> None:
+    def submit(self, model: str, items: list[Item]) -> None:
         """Queue the items of one job and form what batches can be formed."""
-        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
-        now = time.monotonic()
-        if self._poison and any(self._poison.holds(self._row_key(item), now) for item in items):
-            items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
-            return
-        self._batcher.add(items)
-        self._alarm.soon()  # the requests that are read in one turn of the loop share a batch
-
-    def cancel(self, job: Job) -> None:
-        """Forget the waiting items of a job; what is in a batch runs on and is not answered."""
-        self._batcher.discard(job)
-        job.cancel()
+        if self.queues[model].add(items):
+            self._alarm.soon()  # the requests that are read in one turn of the loop share a batch
 
     def fail_all(self, error: EngineError) -> None:
         """Answer everything that waits or runs with an error."""
-        running = [item for link in self._links if link.batch is not None for item in link.batch.items]
-        for item in self._batcher.take_all() + self._split.take_all() + running:
-            item.job.fail(error)
+        for queue in self.queues.values():
+            queue.fail_all(error)
 
     def pump(self) -> None:
         """Expire, then give every idle worker a batch, then set the timer for what comes next."""
         now = time.monotonic()
-        self._drop(self._batcher.expire(now))
-        self._drop([Drop(job, DropReason.EXPIRED) for job in self._split.expire(now)])
-        wake_at = min(self._batcher.earliest_deadline, self._split.earliest_deadline)
+        wake_at = math.inf
+        for queue in self.queues.values():
+            queue.expire(now)
+            wake_at = min(wake_at, queue.earliest_deadline)
         for link in self._links:
             if link.idle:
                 wake_at = min(wake_at, self._feed(link, now))
@@ -154,57 +112,43 @@ class Dispatcher:
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
-        if self._spare_time.start(link, now, waiting=self.queued_items > 0):
+        waiting = {name: queue.earliest_deadline for name, queue in self.queues.items() if queue.queued_items}
+        if self._chores.start(link, now, waiting=bool(waiting)):
             return math.inf
-        live = self._within(link, self._live())
-        self._drop(self._batcher.give_up(now, live))
+        live = self._live()
+        if len(waiting) > 1:  # the device would be another model's meanwhile: a batch grows while that one runs
+            live = replace(live, max_queue_delay_seconds=0.0)
+        ask_at = math.inf
+        for name in self._shares.in_turn(waiting):
+            decision = self._decide(link, self.queues[name], live, now)
+            if isinstance(decision, Batch):
+                self._run(link, self.queues[name], decision, now)
+                return self._chores.quiet_at(now)
+            if isinstance(decision, WaitUntil):
+                ask_at = min(ask_at, decision.time)
+        return ask_at if ask_at < math.inf else self._chores.quiet_at(now)
+
+    def _decide(self, link: WorkerLink, queue: ModelQueue, live: LiveSettings, now: float) -> Batch | WaitUntil | None:
+        within = self._within(link, queue.name, live)
 
         def most_items(length: int) -> int:
-            return self._guard.most_items(link.device, self._description.name, length, live.max_batch_size, now)
+            return self._guard.most_items(link.device, queue.name, length, within.max_batch_size, now)
 
-        while isinstance(
-            decision := self._split.next_batch(most_items) or self._batcher.next_batch(now, live, most_items), Unfit
-        ):
-            self._fail(decision.item, MemoryPressure("this input is predicted to need more memory than there is", 60))
-        if isinstance(decision, Batch):
-            self._run(link, decision, now)
-        elif isinstance(decision, WaitUntil):
-            return decision.time
-        return self._spare_time.quiet_at(now)
+        return queue.next_batch(now, within, most_items)
 
-    def _drop(self, drops: list[Drop]) -> None:
-        for drop in drops:
-            self._metrics.drops[drop.reason].inc()
-            drop.job.fail(error_of(drop.reason, self.retry_after_seconds(1)))
+    def _run(self, link: WorkerLink, queue: ModelQueue, batch: Batch, now: float) -> None:
+        self._shares.began(queue.name)
+        measure = self._guard.to_measure(_shape(link, queue.name, batch), now)
+        link.run(batch, queue.name, queue.variants.in_force, measure)
+        queue.began(batch, link.device, link.copy_seconds, now)
 
-    def _run(self, link: WorkerLink, batch: Batch, now: float) -> None:
-        measure = self._guard.to_measure(self._shape(link, batch), now)
-        variant, shape = self.variants.in_force, shape_of([item.length for item in batch.items])
-        link.run(batch, self._description.name, variant, measure)
-        passes = self._metrics.passes
-        period = passes.begun(
-            link.device,
-            shape,
-            variant,
-            expected_seconds=self._latency.expect(shape),
-            copy_seconds=link.copy_seconds,
-            now=time.monotonic(),
-        )
-        for item in batch.items:
-            item.attempts += 1
-            item.job.period = item.job.period or period
-            if item.attempts == 1:
-                item.job.waiting -= 1
-                if item.job.waiting == 0:
-                    passes.entered(now - item.job.enqueued_at, period)
+    def _variant_limit_bytes(self) -> int:
+        room = min(self._guard.spare_bytes(link.device) for link in self._links)
+        return 0 if math.isinf(room) else max(1, int(room))
 
-    def _shape(self, link: WorkerLink, batch: Batch) -> PassShape:
-        rows, _, longest = shape_of([item.length for item in batch.items])
-        return PassShape(link.device, self._description.name, rows, longest)
-
-    def _within(self, link: WorkerLink, live: LiveSettings) -> LiveSettings:
+    def _within(self, link: WorkerLink, model: str, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
-        rows = link.row_limits[self._description.name]
+        rows = link.row_limits[model]
         return live if live.max_batch_size <= rows else replace(live, max_batch_size=rows)
 
     def _on_ready(self, link: WorkerLink, message: wire.WorkerReady) -> None:
@@ -216,83 +160,61 @@ class Dispatcher:
 
     def _on_result(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed) -> None:
         now = time.monotonic()
-        self._metrics.worker_busy(link.device, message.seconds)
-        if self._spare_time.took(link, batch, message, now):
+        queue = self.queues[link.model]
+        self._metrics.models[link.model].worker_busy(link.device, message.seconds)
+        if self._chores.took(link, batch, message, now):
             self.pump()
             return
-        self._metrics.passes.ended(link.device, message, now, waiting=self.queued_items > 0)
-        shape = self._shape(link, batch)
+        self._metrics.models[link.model].passes.ended(link.device, message, now, self._waiting)
+        self._shares.ended(link.model, message.seconds)
+        shape = _shape(link, link.model, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
-            copy_seconds = message.copy_seconds + link.copy_seconds
-            self._metrics.waste.passed(batch.items, message.seconds, copy_seconds, message.compile_seconds)
-            answers = link.answers(batch, self._description.name, message)
-            self.variants.batch_done(batch.items, answers, link.variant)
-            self._pass_done(batch, message, answers, f"{self._description.version}/{link.variant}")
-            self._metrics.passes.answered(time.monotonic() - now)
+            queue.done(batch, message, link.answers(batch, link.model, message), link.variant, link.copy_seconds)
         elif message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
-            failed = self._split.split(batch.items)
-            if failed is not None:
-                self._fail(failed, OutOfMemory("the device has no memory for this request, even alone"))
+            queue.ran_out(batch)
         else:
-            self._pass_failed(batch, message)
+            queue.failed(batch, message.error)
         self.pump()
 
-    def _pass_done(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], version: str) -> None:
-        self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
-        per_item = message.seconds / len(batch.items)
-        rate = self._seconds_per_item
-        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
-        bad_rows = set(message.bad_rows)
-        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
-            if row in bad_rows:
-                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
-                continue
-            answer = Answer(data, item.length, version)
-            if item.key is not None:
-                self._answered(item.key, answer, item.job.version)
-            item.job.answer(item.index, answer)
-
-    def _pass_failed(self, batch: Batch, message: wire.BatchFailed) -> None:
-        for item in batch.items:
-            self._again_or_fail(item, ModelFailed(f"the model pass failed with {message.error}"))
-
     def _on_heard(self, link: WorkerLink, message: msgspec.Struct) -> None:
-        self._spare_time.heard(message, time.monotonic())
+        self._chores.heard(message, time.monotonic())
         self.pump()
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
-        self._metrics.passes.lost(link.device, time.monotonic(), waiting=batch is not None or self.queued_items > 0)
-        self.variants.worker_died()
-        if self._spare_time.died(link, time.monotonic()):
-            batch = None
-        for item in batch.items if batch is not None else ():
-            item.deaths += 1
-            if item.deaths >= _MAX_ATTEMPTS:
-                self._condemn(item)
-                self._fail(item, PoisonRequest("this request was in two worker deaths; it is not tried again"))
-            else:
-                self._again_or_fail(item, WorkerDied("the worker died while it held this request"))
+        waiting = batch is not None or self._waiting
+        for model in self._metrics.models.values():
+            model.passes.lost(link.device, time.monotonic(), waiting)
+        for queue in self.queues.values():
+            queue.variants.worker_died()
+        of_a_chore = self._chores.died(link, time.monotonic())
+        if batch is not None and not of_a_chore:
+            self.queues[link.model].died(batch)
         self.pump()
 
-    def _again_or_fail(self, item: Item, error: EngineError) -> None:
-        if item.job.ended:
-            return
-        if item.attempts < _MAX_ATTEMPTS:
-            self._batcher.add_alone(item)
-        else:
-            self._fail(item, error)
+    def _queue_of(
+        self, described: Description, context: Context, answered: Callable[[str, bytes, Answer, str], None]
+    ) -> ModelQueue:
+        return ModelQueue(
+            described,
+            context,
+            self._metrics.models[described.name],
+            signature=lambda: self.signature(described.name),
+            answered=answered,
+            contenders=self._contenders,
+            spare_memory=SpareMemory(lambda: self._guard.drops_spares, self._variant_limit_bytes),
+        )
 
-    def _fail(self, item: Item, error: EngineError) -> None:
-        self._batcher.discard(item.job)
-        item.job.fail(error)
+    @property
+    def _waiting(self) -> bool:
+        return any(queue.queued_items for queue in self.queues.values())
 
-    def _condemn(self, item: Item) -> None:
-        key = self._row_key(item)
-        self._poison.add(key, time.monotonic())
-        self._log.event("poison_request", key=key.hex())
+    def _contenders(self) -> int:
+        return sum(1 for queue in self.queues.values() if queue.queued_items or queue.running_items)
 
-    def _row_key(self, item: Item) -> bytes:
-        return input_key(self._description.name, self._description.version, item.row)
+
+def _shape(link: WorkerLink, model: str, batch: Batch) -> PassShape:
+    rows, _, longest = shape_of([item.length for item in batch.items])
+    return PassShape(link.device, model, rows, longest)

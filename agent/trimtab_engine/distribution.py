@@ -51,17 +51,11 @@ class _Series:
 
 
 class Distribution:
-    """One histogram of the table, bound to the model that is served; for one thread, as the front has.
+    """One model's part of a histogram; for one thread, as the front has."""
 
-    `period` is the row of its other face, for a histogram that has one.
-    """
-
-    def __init__(
-        self, spec: MetricSpec, model: str, edges: tuple[float, ...] | None = None, period: MetricSpec | None = None
-    ) -> None:
-        self._spec = spec
-        self._period = period
-        self._edges = spec.buckets if edges is None else edges
+    def __init__(self, spec: MetricSpec, model: str, edges: tuple[float, ...], period: MetricSpec | None) -> None:
+        self._name = spec.name
+        self._edges = edges
         self._all = _Counts(self._edges)
         self._current = _Counts(self._edges)
         self._previous: _Counts | None = None  # there is no series before settings have changed
@@ -92,19 +86,54 @@ class Distribution:
         elif self._previous is not None and period == self._number - 1:
             self._previous.add(bucket, value)
 
+    def lines(self) -> list[str]:
+        """Return the cumulative face of this moment."""
+        series, counts = self._series, self._all
+        return [
+            *series.buckets(counts),
+            series.count(f"{self._name}_count", counts),
+            series.sum(f"{self._name}_sum", counts),
+        ]
+
+    def sides(self) -> list[tuple[_Series, _Counts]]:
+        """Return the periods of the other face."""
+        sides = [(self._of_settings[CURRENT], self._current)]
+        if self._previous is not None:
+            sides.append((self._of_settings[PREVIOUS], self._previous))
+        return sides
+
+
+class Distributions:
+    """One histogram of the table with the part of every model.
+
+    `period` is the row of its other face, for a histogram that has one.
+    """
+
+    def __init__(
+        self, spec: MetricSpec, edges: tuple[float, ...] | None = None, period: MetricSpec | None = None
+    ) -> None:
+        self._spec = spec
+        self._edges = spec.buckets if edges is None else edges
+        self._period = period
+        self._by_model: dict[str, Distribution] = {}
+
+    def of(self, model: str) -> Distribution:
+        """Return the part of a model."""
+        if model not in self._by_model:
+            self._by_model[model] = Distribution(self._spec, model, self._edges, self._period)
+        return self._by_model[model]
+
     def text(self) -> str:
         """Return the lines of this moment, in Prometheus' text format."""
-        name, series, counts = self._spec.name, self._series, self._all
-        lines = [*_head(name, self._spec.help, "histogram"), *series.buckets(counts)]
-        lines += [series.count(f"{name}_count", counts), series.sum(f"{name}_sum", counts)]
+        lines = _head(self._spec.name, self._spec.help, "histogram")
+        for part in self._by_model.values():
+            lines += part.lines()
         if self._period is not None:
             lines += self._period_lines(self._period)
         return "\n".join(lines) + "\n"
 
     def _period_lines(self, spec: MetricSpec) -> list[str]:
-        sides = [(self._of_settings[CURRENT], self._current)]
-        if self._previous is not None:
-            sides.append((self._of_settings[PREVIOUS], self._previous))
+        sides = [side for part in self._by_model.values() for side in part.sides()]
         lines = _head(spec.name, spec.help, "histogram")  # the text format has no word for a gauge histogram
         for series, counts in sides:
             lines += series.buckets(counts)

@@ -1,61 +1,63 @@
-"""The engine behind every protocol: admission, cache, tokenizing, queue; ends each request exactly once."""
+"""The engine behind every protocol: the models, what they share, and the life of the process from start to drained."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from trimtab_engine.cache.flights import Flights, Follower
+from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.cache.response_cache import ResponseCache
 from trimtab_engine.context import Context
 from trimtab_engine.dispatch import Dispatcher
-from trimtab_engine.errors import BadRequest, DeadlineExpired, DeadlinePast, Draining, ModelFailed, NotReady, QueueFull
+from trimtab_engine.errors import Draining, NotReady
 from trimtab_engine.first_settings import FirstSettings
-from trimtab_engine.jobs import Answer, InferenceInputs, Item, Job, Row, TokenRow, input_key
+from trimtab_engine.intake import Intake, SharedParts
+from trimtab_engine.jobs import Answer
 from trimtab_engine.memory.engine_memory import EngineMemory
 from trimtab_engine.metrics import EngineMetrics
-from trimtab_engine.model_directory import ModelDescription
-from trimtab_engine.repeats import RepeatSample
 from trimtab_engine.settings import LiveSettings
-from trimtab_engine.signature import Signature
-from trimtab_engine.tokens import TextTokenizer
-
-# Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
-_INLINE_CHARACTERS = 4096
+from trimtab_engine.slow_of_models import SlowReports
 
 
 class Engine:
-    """One served model."""
+    """The served models, by name in `intakes`."""
 
     def __init__(self, context: Context, gave_up: Callable[[], None]) -> None:
-        self.description = context.description
-        self.metrics = EngineMetrics(context.description.name, context.settings.latency_objectives_seconds)
+        """Make everything that needs no worker.
+
+        Raises:
+            SettingError: a tokenizer cannot be read.
+        """
+        names = [described.name for described in context.descriptions]
+        self.metrics = EngineMetrics(*names, objectives_seconds=context.settings.latency_objectives_seconds)
         agent = context.settings.agent
         self.first_settings = FirstSettings(0.0 if agent is None else agent.first_settings_wait_seconds)
         self._settings = context.settings
         self._live = LiveSettings()
         self._cache = ResponseCache(0, context.settings.cache_lifetime_seconds)
-        self._flights = Flights()
-        self._follower_timers: dict[Job, asyncio.TimerHandle] = {}
-        described = self.description
-        self._tokenizer = TextTokenizer(described) if isinstance(described, ModelDescription) else None
         self._tokenizer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenizer")
-        self._tokenizing = 0
-        self._repeats = RepeatSample()
         self._draining = False
         self._refusing = False
-        self._log = context.log
-        self._loop = asyncio.get_running_loop()
         self._memory = EngineMemory(
-            context, self.metrics.memory, self._cache, workers=lambda: self._dispatcher.worker_pids
+            context,
+            self.metrics.memory,
+            self._cache,
+            workers=lambda: self._dispatcher.worker_pids,
+            stepped=lambda: self._dispatcher.pump(),  # noqa: PLW0108  it is made below
         )
         guard = self._memory.guard
         self._dispatcher = Dispatcher(
             context, self.metrics, lambda: self._live, answered=self._store, guard=guard, gave_up=gave_up
         )
-        self.variants = self._dispatcher.variants
+        shared = SharedParts(
+            context.settings, self._cache, guard, self._dispatcher, self._tokenizer_thread, self._admit, context.log
+        )
+        self.intakes = {
+            described.name: Intake(described, self.metrics.models[described.name], shared)
+            for described in context.descriptions
+        }
 
     @property
     def ready(self) -> bool:
@@ -63,11 +65,6 @@ class Engine:
         worker_ready_at = self._dispatcher.first_ready_at
         settled = worker_ready_at is not None and self.first_settings.settled(time.monotonic(), worker_ready_at)
         return settled and self._dispatcher.ready and not self._draining
-
-    @property
-    def signature(self) -> Signature | None:
-        """What the model takes and gives; None until a worker has loaded it."""
-        return self._dispatcher.signature
 
     @property
     def draining(self) -> bool:
@@ -89,11 +86,19 @@ class Engine:
     def apply(self, live: LiveSettings) -> None:
         """Put live settings in force: the next batch and the cache follow them."""
         self._live = live
-        self.metrics.periods.live_is(live)
         self._cache.set_eviction(live.cache_eviction)
         self._memory.cache_may_have(live.cache_limit_bytes)
-        self.variants.apply(live)
+        for model in self.metrics.models.values():
+            model.periods.live_is(live)
+        for queue in self._dispatcher.queues.values():
+            queue.variants.apply(live)
         self._dispatcher.pump()
+
+    def report_slow_to(self, reported: Callable[[SlowSettings], None]) -> None:
+        """Tell how it stands with the slow settings, now and whenever that changes."""
+        reports = SlowReports(list(self.intakes), reported)
+        for name, queue in self._dispatcher.queues.items():
+            queue.variants.report_to(partial(reports.heard, name))
 
     def begin_drain(self) -> None:
         """Report not ready; requests are still served, because endpoints lag behind readiness."""
@@ -106,192 +111,28 @@ class Engine:
     def abandon(self) -> None:
         """Answer what is still waiting or running with Draining: the time for draining is over."""
         error = Draining("the server ended before this request was done")
-        self._flights.fail_all(error)
+        for intake in self.intakes.values():
+            intake.fail_followers(error)
         self._dispatcher.fail_all(error)
-
-    def infer(self, inputs: InferenceInputs, began_at: float, received_at: float, on_end: Callable[[Job], None]) -> Job:
-        """Admit a request; `on_end` hears of its end, possibly before this returns.
-
-        `began_at` and `received_at` are the monotonic times (seconds) of the first and the last byte.
-
-        Raises:
-            Draining, NotReady, DeadlinePast, BadRequest, QueueFull: refused before any work.
-        """
-        now = time.monotonic()
-        deadline = self._admit(inputs, began_at, now)
-        job = Job(len(inputs.rows), received_at, deadline, inputs.priority, self._ender(on_end))
-        keys = self._look_up(inputs.rows, job, now)
-        missing = [index for index, answer in enumerate(job.answers) if answer is None]
-        self._check_room(len(missing))
-        self._repeats.see(inputs.rows)
-        if self._cache.enabled:
-            self.metrics.cache_hits.inc(len(inputs.rows) - len(missing))
-            self.metrics.cache_misses.inc(len(missing))
-        job.admitted = True
-        if not missing:
-            job.end()
-            return job
-        job.enqueued_at = now
-        job.missing = len(missing)
-        self._compute(job, self._follow_or_lead(job, [(index, inputs.rows[index], keys[index]) for index in missing]))
-        return job
-
-    def cancel(self, job: Job) -> None:
-        """Forget a job whose client is gone."""
-        self._dispatcher.cancel(job)
 
     def exposition(self) -> bytes:
         """Return the metrics, with the gauges as of now."""
-        metrics, live = self.metrics, self._live
-        metrics.queue_requests.set(self._waiting_items)
-        metrics.queue_limit_requests.set(self._settings.queue_limit_items)
-        metrics.inflight_requests.set(self._dispatcher.running_items)
+        metrics = self.metrics
         metrics.cache_bytes.set(self._cache.size_bytes)
         metrics.cache_limit_bytes.set(self._cache.limit_bytes)
         metrics.cache_evictions.reaches(self._cache.removals["room"])
         metrics.cache_expired.reaches(self._cache.removals["age"])
-        metrics.cache_shared.reaches(self._flights.followed)
         metrics.eviction_is(self._cache.rule.name, self._cache.ghost_hit_ratios)
-        metrics.sampled_inputs.reaches(self._repeats.inputs)
-        metrics.sampled_repeats.reaches(self._repeats.repeats)
-        if self._tokenizer is not None:
-            metrics.tokenize_seconds.reaches(self._tokenizer.seconds)
         metrics.ready.set(self.ready)
-        metrics.variants.publish(self.variants.life)
-        metrics.settings_in_force(
-            [
-                ("max_batch_size", live.max_batch_size),
-                ("max_queue_delay_seconds", live.max_queue_delay_seconds),
-                ("cache_limit_bytes", live.cache_limit_bytes),
-                ("queue_limit_requests", self._settings.queue_limit_items),
-            ]
-        )
+        for intake in self.intakes.values():
+            intake.publish(self._live)
         return metrics.exposition()
 
-    def _admit(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
+    def _admit(self) -> None:
         if self._refusing:
             raise Draining("the server is draining; ask another replica")
         if self._dispatcher.first_ready_at is None:
             raise NotReady("the model is still loading")
-        self._memory.guard.check()
-        limit = self._settings.queue_limit_items
-        if len(inputs.rows) > limit:
-            raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")
-        budget = inputs.budget_seconds
-        deadline = began_at + (self._settings.default_deadline_seconds if budget is None else budget)
-        if deadline <= now:
-            raise DeadlinePast("the deadline had passed when the request was read; no work was begun")
-        return deadline
 
-    def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[bytes | None]:
-        if not self._cache.enabled:
-            return [None] * len(rows)
-        job.version = self._dispatcher.version
-        keys: list[bytes | None] = []
-        for index, row in enumerate(rows):
-            key = input_key(self.description.name, job.version, row)
-            keys.append(key)
-            self._cache.see(int.from_bytes(key[:8], "big"))
-            answer = self._cache.get(key, now)
-            if answer is not None:
-                job.answers[index] = answer
-                job.hits[index] = ord("h")
-        return keys
-
-    @property
-    def _waiting_items(self) -> int:
-        return self._dispatcher.queued_items + self._tokenizing + self._flights.waiting
-
-    def _ender(self, on_end: Callable[[Job], None]) -> Callable[[Job], None]:
-        if not self._cache.enabled:
-            return on_end
-
-        def ended(job: Job) -> None:
-            timer = self._follower_timers.pop(job, None)
-            if timer is not None:
-                timer.cancel()
-            # Not at once: a job may end in the middle of the dispatcher's work.
-            for heir in self._flights.leave(job):
-                self._loop.call_soon(self._take_over, heir)
-            on_end(job)
-
-        return ended
-
-    def _follow_or_lead(
-        self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]
-    ) -> list[tuple[int, str | Row, bytes | None]]:
-        own = []
-        for index, row, key in missing:
-            if key is None or not self._flights.join(Follower(job, index, row, key)):
-                own.append((index, row, key))
-            else:
-                job.hits[index] = ord("s")
-        if len(own) < len(missing):
-            late = DeadlineExpired("the deadline passed while an equal request was computed")
-            self._follower_timers[job] = self._loop.call_later(job.deadline - job.enqueued_at, job.fail, late)
-        return own
-
-    def _take_over(self, heir: Follower) -> None:
-        job = heir.job
-        if not job.ended:
-            job.hits[heir.index] = ord("m")
-            self._compute(job, [(heir.index, heir.row, heir.key)])
-
-    def _store(self, key: bytes, answer: Answer, version: str) -> None:
-        priority = self._flights.resolve(key, answer)
-        # A swap may lie between the key, which names a version, and the answer.
-        if self._memory.guard.admits_to_cache and answer.version == version:
-            self._cache.put(key, answer, time.monotonic(), priority or 0)
-
-    def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:
-        if not items:
-            return
-        job.waiting += len(items)
-        try:
-            self._tokenize(job, items)
-        except Exception as error:
-            self._log.event("tokenizing_failed", error=type(error).__name__)
-            job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
-
-    def _check_room(self, items: int) -> None:
-        limit = self._settings.queue_limit_items
-        waiting = self._waiting_items
-        if items and waiting + items > limit:
-            raise QueueFull(
-                f"{waiting} of {limit} places in the queue are taken; this request needs {items}",
-                self._dispatcher.retry_after_seconds(items),
-            )
-
-    def _tokenize(self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]) -> None:
-        texts = [row for _, row, _ in missing if isinstance(row, str)]
-
-        def submit(rows: Sequence[Row]) -> None:
-            self._dispatcher.submit(
-                [
-                    Item(job, index, row, key, job.enqueued_at)
-                    for (index, _, key), row in zip(missing, rows, strict=True)
-                ]
-            )
-
-        if not texts or self._tokenizer is None:
-            submit([row for _, row, _ in missing if not isinstance(row, str)])
-        elif sum(map(len, texts)) <= _INLINE_CHARACTERS:
-            submit(self._tokenizer.encode(texts))
-        else:
-            self._tokenize_in_thread(job, self._tokenizer, texts, submit)
-
-    def _tokenize_in_thread(
-        self, job: Job, tokenizer: TextTokenizer, texts: list[str], submit: Callable[[Sequence[Row]], None]
-    ) -> None:
-        def done(future: asyncio.Future[list[TokenRow]]) -> None:
-            self._tokenizing -= len(texts)
-            error = None if future.cancelled() else future.exception()
-            if error is not None:
-                self._log.event("tokenizing_failed", error=type(error).__name__)
-                job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
-            elif not job.ended and not future.cancelled():
-                submit(future.result())
-
-        self._tokenizing += len(texts)
-        future = self._loop.run_in_executor(self._tokenizer_thread, tokenizer.encode, texts)
-        future.add_done_callback(done)
+    def _store(self, model: str, key: bytes, answer: Answer, version: str) -> None:
+        self.intakes[model].store(key, answer, version)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from trimtab_api.engine_knobs import BASE_VARIANT, Knob
 from trimtab_engine.agent_link.client import AgentClient
 from trimtab_engine.agent_link.link import AgentLink
 from trimtab_engine.context import Context
@@ -47,7 +48,7 @@ async def serve(context: Context) -> int:
     try:
         engine.start()
         port = await server.listen(settings.host, settings.port)
-        log.event("listening", host=settings.host, port=port, pid=os.getpid(), model=context.description.name)
+        log.event("listening", host=settings.host, port=port, pid=os.getpid(), models=", ".join(engine.intakes))
         await stop.wait()
         if failed.is_set():
             return 1
@@ -71,8 +72,9 @@ def _attach(engine: Engine, context: Context) -> Callable[[], None]:
         later=asyncio.get_running_loop().call_later,
         metrics=engine.metrics.link,
         log=context.log,
+        offers={Knob.VARIANT: (BASE_VARIANT, *sorted({each.name for each in context.declared}))},
     )
-    engine.variants.report_to(link.slow_is)
+    engine.report_slow_to(link.slow_is)
     client = AgentClient(agent, link, context.log)
     client.start()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,8 +58,7 @@ class Answer(NamedTuple):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceInputs:
+class InferenceInputs(msgspec.Struct, frozen=True):
     """What a request asks for, independent of the protocol it came by. `budget_seconds` None = the default deadline."""
 
     rows: Sequence[str | Row]

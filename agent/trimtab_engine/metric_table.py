@@ -171,7 +171,20 @@ METRICS: tuple[MetricSpec, ...] = (
         "trimtab_engine_variant_searches_total",
         "counter",
         ("model", "outcome"),
-        "Wishes for a variant by outcome: admitted, refused, canceled, gated_again, rolled_back.",
+        "Wishes for a variant by outcome: admitted, refused, canceled; and of variants in force: gated_again, "
+        "timed_again, rolled_back (accuracy), no_longer_faster.",
+    ),
+    MetricSpec(
+        "trimtab_engine_layer_time_ratio",
+        "gauge",
+        ("model", "layer_kind"),
+        "Share of the time of a pass of the original by kind of layer (path without numbers), from the last profile.",
+    ),
+    MetricSpec(
+        "trimtab_engine_layer_memory_ratio",
+        "gauge",
+        ("model", "layer_kind"),
+        "Share of the original's weights and of what a pass allocates by kind of layer, from the last profile.",
     ),
     MetricSpec(
         "trimtab_engine_agent_state",

@@ -1,4 +1,4 @@
-"""The metrics of the table as objects, bound to the model that is served."""
+"""The metrics of the table as objects, bound to the models that are served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
 from trimtab_engine.batching.rule import DropReason
-from trimtab_engine.distribution import Distribution
+from trimtab_engine.distribution import Distribution, Distributions
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.metric_table import METRICS, PERIOD, SECONDS_BUCKETS, MetricSpec
@@ -20,6 +20,7 @@ from trimtab_engine.variants.figures import VariantMetrics
 from trimtab_engine.waste import WasteLedger
 
 _PREFIX = "trimtab_engine_"
+SHARED_BY_ALL = "*"  # the label `model` of what several models share; no model is named so
 
 
 class AgentState(StrEnum):
@@ -66,20 +67,20 @@ class LinkMetrics:
 class _Table:
     """The rows of the table as objects in a registry, by the part of their names after the prefix."""
 
-    def __init__(self, registry: CollectorRegistry, model: str, objectives_seconds: Sequence[float]) -> None:
+    def __init__(self, registry: CollectorRegistry, objectives_seconds: Sequence[float]) -> None:
         by_period = {spec.name: spec for spec in METRICS if spec.type == "gaugehistogram"}
-        self._made: dict[str, Counter | Gauge | Distribution] = {}
+        self._made: dict[str, Counter | Gauge | Distributions] = {}
         for spec in METRICS:
             if spec.type == "histogram":
                 period = by_period.get(PERIOD + spec.name.removeprefix(_PREFIX))
-                self._made[spec.name] = Distribution(spec, model, _edges(spec, objectives_seconds), period)
+                self._made[spec.name] = Distributions(spec, _edges(spec, objectives_seconds), period)
             elif spec.name not in by_period:
                 self._made[spec.name] = _make(spec, registry)
 
     @property
-    def histograms(self) -> list[Distribution]:
+    def histograms(self) -> list[Distributions]:
         """Those of the rows that are none of the registry's: it would take ten times as long to expose them."""
-        return [metric for metric in self._made.values() if isinstance(metric, Distribution)]
+        return [metric for metric in self._made.values() if isinstance(metric, Distributions)]
 
     def counter(self, name: str) -> Counter:
         metric = self._made[_PREFIX + name]
@@ -91,10 +92,10 @@ class _Table:
         assert isinstance(metric, Gauge)  # noqa: S101
         return metric
 
-    def histogram(self, name: str) -> Distribution:
+    def histogram(self, name: str, model: str) -> Distribution:
         metric = self._made[_PREFIX + name]
-        assert isinstance(metric, Distribution)  # noqa: S101
-        return metric
+        assert isinstance(metric, Distributions)  # noqa: S101
+        return metric.of(model)
 
 
 class RunningTotal:
@@ -110,54 +111,13 @@ class RunningTotal:
         self._counted = total
 
 
-class EngineMetrics:
-    """The table as prometheus_client objects in a registry of their own, with the model's label already bound."""
+class Refusals:
+    """Counts the inference requests without a result, of one model or of none that is known."""
 
-    def __init__(self, model: str, objectives_seconds: Sequence[float] = ()) -> None:
-        """Make everything; the histograms of seconds get an exact edge at each of the objectives."""
-        _disable_created_metrics()  # type: ignore[no-untyped-call]  # halves the exposition; the start time is process_start_time_seconds
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        table = _Table(self.registry, model, objectives_seconds)
-        counter, gauge, histogram = table.counter, table.gauge, table.histogram
-        self.requests = {outcome: counter("requests_total").labels(model, outcome.value) for outcome in Outcome}
-        self.request_seconds = histogram("request_seconds")
-        self._histograms = table.histograms
-        self.periods = SettingsPeriods(self._turn)
-        self.passes = PassMetrics(model, self.periods, counter, histogram)
-        self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
-        self.queue_requests = gauge("queue_requests").labels(model)
-        self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
-        self.inflight_requests = gauge("inflight_requests").labels(model)
-        self.cache_hits = counter("cache_hits_total").labels(model)
-        self.cache_misses = counter("cache_misses_total").labels(model)
-        self.cache_bytes = gauge("cache_bytes").labels(model)
-        self.cache_limit_bytes = gauge("cache_limit_bytes").labels(model)
-        self.cache_evictions = RunningTotal(counter("cache_evictions_total").labels(model))
-        self.cache_shared = RunningTotal(counter("cache_shared_total").labels(model))
-        self.cache_expired = RunningTotal(counter("cache_expired_total").labels(model))
-        self.sampled_inputs = RunningTotal(counter("sampled_inputs_total").labels(model))
-        self.sampled_repeats = RunningTotal(counter("sampled_repeats_total").labels(model))
-        self.ready = gauge("ready")
-        self.variants = VariantMetrics(model, gauge, counter)
-        self.memory = MemoryMetrics(gauge, counter, model)
-        self.waste = WasteLedger(counter("waste_seconds_total"), model)
-        self._errors = counter("errors_total")
-        settings = gauge("settings_generation"), gauge("settings_applied")
-        self.link = LinkMetrics(gauge("agent_state"), counter("settings_changes_total"), *settings)
+    def __init__(self, table: _Table, model: str) -> None:
+        self.requests = {outcome: table.counter("requests_total").labels(model, outcome.value) for outcome in Outcome}
+        self._errors = table.counter("errors_total")
         self._model = model
-        self._cache_rule = gauge("cache_rule")
-        self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")
-        self._busy_seconds = counter("worker_busy_seconds_total")
-        self._setting = gauge("setting")
-        self._restarts = counter("worker_restarts_total")
-        self._build = gauge("build")
-        self._phase_seconds = counter("phase_seconds_total")
-
-    @cached_property
-    def tokenize_seconds(self) -> RunningTotal:
-        """What tokenizing has taken; there is no series before it is asked for, as tensors need none."""
-        return RunningTotal(self._phase_seconds.labels(self._model, Phase.TOKENIZE.value))
 
     def refused(self, error: EngineError, longest: int | None = None) -> None:
         """Count an inference request without a result; `longest` is the length of its longest input, None = unknown."""
@@ -165,15 +125,95 @@ class EngineMetrics:
         bucket = "none" if longest is None else str(1 << (longest - 1).bit_length())
         self._errors.labels(self._model, error.reason, bucket).inc()
 
-    def worker_known(self, version: str, torch: str, device: str) -> None:
-        """Start the series of a worker that has told what it runs on."""
-        self._build.labels(version, torch, device).set(1)
+
+class ModelMetrics(Refusals):
+    """What is exposed of one model, with its label already bound."""
+
+    def __init__(self, table: _Table, model: str, free_since: dict[str, float]) -> None:
+        """`free_since` is that of all models' passes, see `PassMetrics`."""
+        super().__init__(table, model)
+        counter, gauge = table.counter, table.gauge
+        self._histograms = [each.of(model) for each in table.histograms]
+        self.request_seconds = table.histogram("request_seconds", model)
+        self.periods = SettingsPeriods(self._turn)
+        self.passes = PassMetrics(model, self.periods, counter, lambda name: table.histogram(name, model), free_since)
+        self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
+        self.queue_requests = gauge("queue_requests").labels(model)
+        self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
+        self.inflight_requests = gauge("inflight_requests").labels(model)
+        self.cache_hits = counter("cache_hits_total").labels(model)
+        self.cache_misses = counter("cache_misses_total").labels(model)
+        self.cache_shared = RunningTotal(counter("cache_shared_total").labels(model))
+        self.sampled_inputs = RunningTotal(counter("sampled_inputs_total").labels(model))
+        self.sampled_repeats = RunningTotal(counter("sampled_repeats_total").labels(model))
+        self.variants = VariantMetrics(model, gauge, counter)
+        self.waste = WasteLedger(counter("waste_seconds_total"), model)
+        counter("out_of_memory_total").labels(model)
+        self._busy_seconds = counter("worker_busy_seconds_total")
+        self._setting = gauge("setting")
+        self._phase_seconds = counter("phase_seconds_total")
+
+    @cached_property
+    def tokenize_seconds(self) -> RunningTotal:
+        """What tokenizing has taken; there is no series before it is asked for, as tensors need none."""
+        return RunningTotal(self._phase_seconds.labels(self._model, Phase.TOKENIZE.value))
+
+    def worker_known(self, device: str) -> None:
+        """Start the series of a worker."""
         self._busy_seconds.labels(self._model, device).inc(0)
-        self._restarts.labels(device).inc(0)
 
     def worker_busy(self, device: str, seconds: float) -> None:
         """Add the wall time of one batch."""
         self._busy_seconds.labels(self._model, device).inc(seconds)
+
+    def settings_in_force(self, values: Iterable[tuple[str, float]]) -> None:
+        """Publish the settings, each as (name, value)."""
+        for name, value in values:
+            self._setting.labels(self._model, name).set(value)
+
+    def _turn(self) -> None:
+        for histogram in self._histograms:
+            histogram.turn()
+
+
+class EngineMetrics:
+    """The table as prometheus_client objects in a registry of their own.
+
+    What the models share (the cache) and requests that name none of them have the label of the only model, or `*` where
+    there are several.
+    """
+
+    def __init__(self, *models: str, objectives_seconds: Sequence[float] = ()) -> None:
+        """Make everything; the histograms of seconds get an exact edge at each of the objectives."""
+        _disable_created_metrics()  # type: ignore[no-untyped-call]  # halves the exposition; the start time is process_start_time_seconds
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        table = _Table(self.registry, objectives_seconds)
+        self._histograms = table.histograms
+        counter, gauge = table.counter, table.gauge
+        self._shared = shared = models[0] if len(models) == 1 else SHARED_BY_ALL
+        free_since: dict[str, float] = {}
+        self.models = {model: ModelMetrics(table, model, free_since) for model in models}
+        self.unnamed: Refusals = self.models[shared] if shared in self.models else Refusals(table, shared)
+        self.cache_bytes = gauge("cache_bytes").labels(shared)
+        self.cache_limit_bytes = gauge("cache_limit_bytes").labels(shared)
+        self.cache_evictions = RunningTotal(counter("cache_evictions_total").labels(shared))
+        self.cache_expired = RunningTotal(counter("cache_expired_total").labels(shared))
+        self.ready = gauge("ready")
+        self.memory = MemoryMetrics(gauge, counter)
+        settings = gauge("settings_generation"), gauge("settings_applied")
+        self.link = LinkMetrics(gauge("agent_state"), counter("settings_changes_total"), *settings)
+        self._cache_rule = gauge("cache_rule")
+        self._ghost_hit_ratio = gauge("cache_ghost_hit_ratio")
+        self._restarts = counter("worker_restarts_total")
+        self._build = gauge("build")
+
+    def worker_known(self, version: str, torch: str, device: str) -> None:
+        """Start the series of a worker that has told what it runs on."""
+        self._build.labels(version, torch, device).set(1)
+        self._restarts.labels(device).inc(0)
+        for model in self.models.values():
+            model.worker_known(device)
 
     def worker_restarted(self, device: str) -> None:
         """Count one worker process started after a death."""
@@ -182,22 +222,13 @@ class EngineMetrics:
     def eviction_is(self, rule: str, ghost_hit_ratios: Mapping[str, float]) -> None:
         """Publish the rule of eviction, and what each would hit."""
         self._cache_rule.clear()
-        self._cache_rule.labels(self._model, rule).set(1)
+        self._cache_rule.labels(self._shared, rule).set(1)
         for name, ratio in ghost_hit_ratios.items():
-            self._ghost_hit_ratio.labels(self._model, name).set(ratio)
-
-    def settings_in_force(self, values: Iterable[tuple[str, float]]) -> None:
-        """Publish the settings, each as (name, value)."""
-        for name, value in values:
-            self._setting.labels(self._model, name).set(value)
+            self._ghost_hit_ratio.labels(self._shared, name).set(ratio)
 
     def exposition(self) -> bytes:
         """Return the text that GET /metrics answers."""
         return generate_latest(self.registry) + "".join([each.text() for each in self._histograms]).encode()
-
-    def _turn(self) -> None:
-        for histogram in self._histograms:
-            histogram.turn()
 
 
 def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge:

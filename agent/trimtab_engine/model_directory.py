@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from trimtab_engine.errors import SettingError
+from trimtab_engine.exported_archive import SUFFIX, ExportedModel, describe_archive
+from trimtab_engine.model_sources import FIRST_VERSION
 
 _PACKAGE_PREFIX = "package:"
 _FACTORY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
@@ -44,11 +46,11 @@ class FactoryModel(msgspec.Struct, frozen=True, tag=True):
     factory: str
 
 
-Description = ModelDescription | FactoryModel
+Description = ModelDescription | FactoryModel | ExportedModel
 
 
-def describe_model(source: str, name: str | None) -> Description:
-    """Describe the model that `source` names: a directory, `package:NAME` or `module:factory`.
+def describe_model(source: str, name: str | None, version: str = FIRST_VERSION) -> Description:
+    """Describe the model that `source` names: a directory, `package:NAME`, a `.pt2` archive or `module:factory`.
 
     A factory's module is not imported here: the front process runs no code of a model.
 
@@ -56,11 +58,13 @@ def describe_model(source: str, name: str | None) -> Description:
         SettingError: nothing usable is there.
     """
     if _FACTORY.fullmatch(source) and not source.startswith(_PACKAGE_PREFIX):
-        return FactoryModel(name or source.rpartition(":")[2], "1", source)
-    return describe_directory(source, name)
+        return FactoryModel(name or source.rpartition(":")[2], version, source)
+    if source.endswith(SUFFIX):
+        return describe_archive(source, name, version)
+    return describe_directory(source, name, version)
 
 
-def describe_directory(source: str, name: str | None) -> ModelDescription:
+def describe_directory(source: str, name: str | None, version: str = FIRST_VERSION) -> ModelDescription:
     """Find and describe the text encoder in a directory, or in that of `package:NAME`.
 
     Raises:
@@ -70,7 +74,7 @@ def describe_directory(source: str, name: str | None) -> ModelDescription:
     config = _read_json(directory / "config.json")
     _refuse_generation(directory, config)
     if not (directory / "tokenizer.json").is_file():
-        raise SettingError(f"TRIMTAB_MODEL is {source!r}; {directory} has no tokenizer.json, which the engine needs")
+        raise SettingError(f"the model is {source!r}; {directory} has no tokenizer.json, which the engine needs")
     pooling, normalize = _read_modules(directory)
     width, vocabulary = config.get("hidden_size", config.get("dim")), config.get("vocab_size")
     if not isinstance(width, int) or not isinstance(vocabulary, int):
@@ -78,7 +82,7 @@ def describe_directory(source: str, name: str | None) -> ModelDescription:
     default_name = source.removeprefix(_PACKAGE_PREFIX) if source.startswith(_PACKAGE_PREFIX) else directory.name
     return ModelDescription(
         name=name or default_name,
-        version="1",
+        version=version,
         directory=str(directory),
         model_type=str(config.get("model_type", "")),
         vocabulary_size=vocabulary,
@@ -105,8 +109,8 @@ def _find_directory(source: str) -> Path:
         directory = Path(source).resolve()
         if not (directory / "config.json").is_file():
             raise SettingError(
-                f"TRIMTAB_MODEL is {source!r}; it accepts a directory that holds a config.json, "
-                "package:NAME or module:factory"
+                f"the model is {source!r}; accepted is a directory that holds a config.json, "
+                "package:NAME, a .pt2 archive or module:factory"
             )
         return directory
     package = source.removeprefix(_PACKAGE_PREFIX)
@@ -116,7 +120,7 @@ def _find_directory(source: str) -> Path:
         for directory in _within(Path(root), depth=2):
             if (directory / "config.json").is_file() and (directory / "tokenizer.json").is_file():
                 return directory
-    raise SettingError(f"TRIMTAB_MODEL is {source!r}; no installed package of that name holds a model directory")
+    raise SettingError(f"the model is {source!r}; no installed package of that name holds a model directory")
 
 
 def _within(root: Path, depth: int) -> Iterator[Path]:

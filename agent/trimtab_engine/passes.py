@@ -42,8 +42,12 @@ class PassMetrics:
         periods: SettingsPeriods,
         counter: Callable[[str], Counter],
         histogram: Callable[[str], Distribution],
+        free_since: dict[str, float],
     ) -> None:
-        """`counter` and `histogram` give a row of the table by its name."""
+        """`counter` and `histogram` give a row of the table by its name.
+
+        `free_since` is shared by the models of a process: since when each device has been free while something waits.
+        """
         self._periods = periods
         self._batch_seconds = histogram("batch_seconds")
         self._batch_size = histogram("batch_size")
@@ -54,7 +58,7 @@ class PassMetrics:
         self._input_tokens, self._padding_tokens = tokens.labels(model, "input"), tokens.labels(model, "padding")
         self._phases = {phase: phases.labels(model, phase.value) for phase in Phase if phase is not Phase.TOKENIZE}
         self._running: dict[str, _Running] = {}
-        self._free_since: dict[str, float] = {}  # by device, while something waits
+        self._free_since = free_since
 
     def begun(
         self, device: str, shape: Shape, variant: str, *, expected_seconds: float, copy_seconds: float, now: float
@@ -93,7 +97,7 @@ class PassMetrics:
         self._phases[Phase.HANDOVER].inc(max(0.0, now - running.began_at - message.seconds))
 
     def answered(self, seconds: float) -> None:
-        """Count the time from a batch's result to the last answer that it led to."""
+        """Count the time that the front took to make answers of a batch's result."""
         self._phases[Phase.ANSWER].inc(seconds)
 
     def lost(self, device: str, now: float, waiting: bool) -> None:

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
+from trimtab_engine.model_sources import ModelSource, one_choice, read_model_list, read_model_name
 from trimtab_engine.quantities import read_bytes, read_seconds
+from trimtab_engine.variants.declared import DeclaredSource, read_declared
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
 MAX_BATCH_SIZE_BOUND = int(ENGINE_KNOBS[Knob.MAX_BATCH_SIZE].high)
@@ -19,13 +21,7 @@ _DEFAULT_TOKEN_FILE = "/var/run/trimtab/token"  # noqa: S105  the place of one
 _DEFAULT_CA_FILE = "/var/run/trimtab/ca.crt"
 _AGENT_URL = re.compile(r"https://([A-Za-z0-9][A-Za-z0-9.-]{0,252}):([0-9]{1,5})/?")
 _DEVICE = re.compile(r"auto|cpu|cuda:[0-9]{1,2}")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FAULT = re.compile(r"(exit|out_of_memory|fail)_on_token:([0-9]{1,9})")
-
-_NO_MODEL = (
-    "TRIMTAB_MODEL is not set; it accepts the directory of a sentence-transformers or transformers model, "
-    "package:NAME or module:factory"
-)
 
 T = TypeVar("T")
 
@@ -77,8 +73,7 @@ class Fault:
 class ProcessSettings:
     """Everything that is fixed for the life of the process, and the first live settings."""
 
-    model: str
-    model_name: str | None = None
+    models: tuple[ModelSource, ...]
     host: str = _DEFAULT_HOST
     port: int = 8080
     device: str = "auto"
@@ -99,6 +94,7 @@ class ProcessSettings:
     fault: Fault | None = None
     memory_limit_bytes: int | None = None  # None = the container's
     device_memory_fraction: float = 1.0
+    declared: tuple[DeclaredSource, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
@@ -108,11 +104,8 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         SettingError: one is missing or outside what is accepted.
     """
     read = _Reader(environ)
-    if "TRIMTAB_MODEL" not in environ:
-        raise SettingError(_NO_MODEL)
     settings = ProcessSettings(
-        model=environ["TRIMTAB_MODEL"],
-        model_name=read("TRIMTAB_MODEL_NAME", None, _model_name),
+        models=_read_models(read),
         host=read("TRIMTAB_HOST", _DEFAULT_HOST, str),
         port=read("TRIMTAB_PORT", 8080, _integer(0, 65535)),
         device=read("TRIMTAB_DEVICE", "auto", _device),
@@ -133,6 +126,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         fault=read("TRIMTAB_FAULT", None, _fault),
         memory_limit_bytes=read("TRIMTAB_MEMORY_LIMIT", None, _byte_count(1 << 20, 1 << 50)),
         device_memory_fraction=read("TRIMTAB_DEVICE_MEMORY_FRACTION", 1.0, _fraction),
+        declared=read("TRIMTAB_VARIANTS", (), read_declared),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
         raise SettingError(
@@ -140,6 +134,14 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
             f"({settings.drain_seconds:g} s); it accepts at most that"
         )
     return settings
+
+
+def _read_models(read: _Reader) -> tuple[ModelSource, ...]:
+    return one_choice(
+        read("TRIMTAB_MODEL", None, _text),
+        read("TRIMTAB_MODEL_NAME", None, read_model_name),
+        read("TRIMTAB_MODELS", (), read_model_list),
+    )
 
 
 def _read_live(read: _Reader) -> LiveSettings:
@@ -273,9 +275,7 @@ def _device(text: str) -> str:
     return text
 
 
-def _model_name(text: str) -> str | None:
-    if not _MODEL_NAME.fullmatch(text):
-        raise ValueError("1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit")
+def _text(text: str) -> str | None:
     return text
 
 

@@ -27,10 +27,11 @@ from trimtab_engine.worker_link import WorkerLink
 class SpareTime:
     """One chore at a time, on whichever worker is free first."""
 
-    def __init__(self, source: ChoreSource, model: str) -> None:
+    def __init__(self, source: ChoreSource, model: str, allowance: ChoreAllowance) -> None:
+        """Take who asks for chores, and what all chores of the process may take together under load."""
         self._source = source
         self._model = model
-        self._allowance = ChoreAllowance()
+        self._allowance = allowance
         self._chore: Chore | None = None
         self._batch: Batch | None = None
         self._link: WorkerLink | None = None
@@ -48,7 +49,7 @@ class SpareTime:
         if self._chore is not None:
             return False
         idle = not waiting and now >= self._served_at + QUIET_SECONDS
-        if not idle and not self._allowance.may_start(now):
+        if not (idle or self._source.urgent or self._allowance.may_start(now)):
             return False
         chore = self._source.next(now, idle)
         if chore is None:

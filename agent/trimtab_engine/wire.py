@@ -16,6 +16,8 @@ from trimtab_engine.variant_messages import (
     DropVariant,
     LayersListed,
     ListLayers,
+    ModelProfiled,
+    ProfileModel,
     VariantBuilt,
     VariantDropped,
     VariantRefused,
@@ -87,8 +89,17 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-ToWorker = RunBatch | ListLayers | BuildVariant | DropVariant
-FromWorker = WorkerReady | BatchDone | BatchFailed | LayersListed | VariantBuilt | VariantRefused | VariantDropped
+ToWorker = RunBatch | ListLayers | ProfileModel | BuildVariant | DropVariant
+FromWorker = (
+    WorkerReady
+    | BatchDone
+    | BatchFailed
+    | LayersListed
+    | ModelProfiled
+    | VariantBuilt
+    | VariantRefused
+    | VariantDropped
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

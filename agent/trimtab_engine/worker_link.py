@@ -49,14 +49,15 @@ class WorkerLink:
         events: WorkerEvents,
     ) -> None:
         self.device = device
-        self._description = context.description
+        self._descriptions = context.descriptions
         self._settings = context.settings
         self._environ = _worker_environment(context.environ, context.settings.torch_threads)
         self._events = events
         self._log = context.log
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
         self.row_limits: dict[str, int] = {}  # rows that the slot takes, whatever their lengths
-        self.variant = wire.BASE_VARIANT  # that of the batch that is with the worker, or was last
+        self.model = ""  # that of the batch that is with the worker, or was last
+        self.variant = wire.BASE_VARIANT  # so too
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -73,7 +74,7 @@ class WorkerLink:
 
     @property
     def ready(self) -> bool:
-        """Whether the worker has loaded its model."""
+        """Whether the worker has loaded its models."""
         return self._ready_at is not None
 
     @property
@@ -93,7 +94,7 @@ class WorkerLink:
         self._slot = Slot(memory)
         ours.setblocking(False)
         config = wire.WorkerConfig(
-            models=[self._description],
+            models=list(self._descriptions),
             device=self.device,
             torch_threads=self._settings.torch_threads,
             control_descriptor=theirs.fileno(),
@@ -126,7 +127,7 @@ class WorkerLink:
         assert self._slot is not None and self._control is not None and self.idle  # noqa: S101, PT018
         inputs = pack(self._slot, self.signatures[model], [item.row for item in batch.items])
         self._batch = batch
-        self.variant = variant
+        self.model, self.variant = model, variant
         self._batch_number += 1
         self.copy_seconds = time.perf_counter() - began
         self._send(wire.RunBatch(self._batch_number, model, variant, inputs, measure))

@@ -13,14 +13,13 @@ from trimtab_engine.memory.reading import MemoryReading
 class MemoryMetrics:
     """Gauges and counters of the ladder; a reading that is absent has no series."""
 
-    def __init__(self, gauge: Callable[[str], Gauge], counter: Callable[[str], Counter], model: str) -> None:
+    def __init__(self, gauge: Callable[[str], Gauge], counter: Callable[[str], Counter]) -> None:
         """Take the metrics by the part of their names after `trimtab_engine_`."""
         moves = counter("memory_ladder_moves_total")
         self._step = gauge("memory_ladder_step")
         self._moves = {direction: moves.labels(direction) for direction in ("up", "down")}
         self._bytes = gauge("memory_bytes")
         self._out_of_memory = counter("out_of_memory_total")
-        self._out_of_memory.labels(model)
 
     def read(self, container: MemoryReading | None, idle_bytes: int | None) -> None:
         """Publish the container's reading and what the idle engine takes of it."""

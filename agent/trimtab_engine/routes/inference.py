@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
-from trimtab_engine.engine import Engine
 from trimtab_engine.errors import EngineError, ModelFailed, Outcome
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
+from trimtab_engine.intake import Intake
 from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
 from trimtab_engine.routes.error_form import error_response
@@ -21,21 +22,21 @@ CACHE_HEADER = "trimtab-cache"
 VERSION_HEADER = "trimtab-version"
 
 Headers = tuple[tuple[str, str], ...]
+Render = Callable[[list[Answer], Headers], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(NamedTuple):
     """Inputs, and how their answers become a response."""
 
     inputs: InferenceInputs
-    render: Callable[[list[Answer], Headers], Response]
+    render: Render
 
 
 class InferenceEndpoint:
-    """One route that runs the model."""
+    """One route that runs a model."""
 
-    def __init__(self, engine: Engine, parse: Callable[[Request], ParsedRequest], log: Log) -> None:
-        self._engine = engine
+    def __init__(self, intake: Intake, parse: Callable[[Request], ParsedRequest], log: Log) -> None:
+        self._intake = intake
         self._parse = parse
         self._log = log
 
@@ -44,21 +45,21 @@ class InferenceEndpoint:
         try:
             parsed = self._parse(request)
             request.body = b""  # a request may wait long; its inputs live on in the job
-            job = self._engine.infer(
+            job = self._intake.infer(
                 parsed.inputs,
                 request.began_at,
                 request.received_at,
-                lambda job: self._end(job, parsed, request, exchange),
+                partial(self._end, parsed.render, request, exchange),
             )
             if not job.ended:
-                exchange.on_gone = lambda: self._engine.cancel(job)
+                exchange.on_gone = partial(self._intake.cancel, job)
         except EngineError as error:
-            self._engine.metrics.refused(error)
+            self._intake.metrics.refused(error)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
 
-    def _end(self, job: Job, parsed: ParsedRequest, request: Request, exchange: Exchange) -> None:
+    def _end(self, render: Render, request: Request, exchange: Exchange, job: Job) -> None:
         if job.canceled:
             self._count(Outcome.CANCELED)
             return
@@ -67,33 +68,35 @@ class InferenceEndpoint:
                 raise job.error
             answers = [answer for answer in job.answers if answer is not None]
             headers = ((CACHE_HEADER, job.hits.decode()), (VERSION_HEADER, _versions(answers)))
-            response = parsed.render(answers, headers)
+            response = render(answers, headers)
             self._time(job)
             self._count(Outcome.OK)
             exchange.reply(response)
         except EngineError as error:
             if error.outcome is Outcome.ERROR:
                 self._time(job)
-            self._engine.metrics.refused(error, job.longest)
+            self._intake.metrics.refused(error, job.longest)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
 
     def _time(self, job: Job) -> None:
-        self._engine.metrics.request_seconds.observe(time.monotonic() - job.received_at, job.period)
+        self._intake.metrics.request_seconds.observe(time.monotonic() - job.received_at, job.period)
 
     def _count(self, outcome: Outcome) -> None:
-        self._engine.metrics.requests[outcome].inc()
+        self._intake.metrics.requests[outcome].inc()
 
     def _unexpected(self, error: Exception, request: Request, exchange: Exchange) -> None:
         failure = ModelFailed("an unexpected error; the server's log has the trace")
-        self._engine.metrics.refused(failure)
+        self._intake.metrics.refused(failure)
         log_defect(self._log, error)
         exchange.reply(error_response(request.path, failure))
 
 
 def _versions(answers: list[Answer]) -> str:
     first = answers[0].version
+    if len(answers) == 1:
+        return first
     return first if all(answer.version == first for answer in answers) else ",".join(a.version for a in answers)
 
 

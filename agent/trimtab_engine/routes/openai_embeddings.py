@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -30,18 +31,40 @@ _decoder = msgspec.json.Decoder(EmbeddingsBody)
 
 
 class OpenAIModels:
-    """The list of models, which is one. `created` is a Unix time."""
+    """The list of models. `created` is a Unix time."""
 
-    def __init__(self, name: str, created: int) -> None:
-        self._model = {"id": name, "object": "model", "created": created, "owned_by": "trimtab"}
+    def __init__(self, names: Iterable[str], created: int) -> None:
+        self._models = {
+            name: {"id": name, "object": "model", "created": created, "owned_by": "trimtab"} for name in names
+        }
 
     def all(self) -> Response:
         """GET /v1/models."""
-        return Response(200, msgspec.json.encode({"object": "list", "data": [self._model]}))
+        return Response(200, msgspec.json.encode({"object": "list", "data": list(self._models.values())}))
 
-    def one(self) -> Response:
+    def one(self, name: str) -> Response:
         """GET /v1/models/{name}."""
-        return Response(200, msgspec.json.encode(self._model))
+        return Response(200, msgspec.json.encode(self._models[name]))
+
+
+class _Named(msgspec.Struct):
+    model: str
+
+
+_name_decoder = msgspec.json.Decoder(_Named)
+
+
+def model_asked_for(request: Request) -> str:
+    """Return the model that an embeddings request names.
+
+    Raises:
+        BadRequest: the body names none, or cannot be read.
+    """
+    request_headers.check_encoding(request)
+    try:
+        return _name_decoder.decode(request.body).model
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
 
 
 class OpenAIEmbeddings:

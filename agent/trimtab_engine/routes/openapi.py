@@ -65,14 +65,15 @@ _MOST_BYTES = 1 << 30
 def openapi_document(version: str, models: Sequence[Description]) -> Json:
     """Return the document of a server of that version that serves these models."""
     paths: dict[str, Json] = {}
+    encoders = [model.name for model in models if isinstance(model, ModelDescription)]
     for operation in _OPERATIONS:
-        if operation.path != _TEXT_ONLY or any(isinstance(model, ModelDescription) for model in models):
+        if operation.path != _TEXT_ONLY or encoders:
             paths.setdefault(operation.path, {})[operation.method] = _described(operation, models)
     return {
         "openapi": "3.1.0",
         "info": {"title": "trimtab-engine", "version": version, "license": {"name": "Apache-2.0"}},
         "paths": paths,
-        "components": {"schemas": components([model.name for model in models])},
+        "components": {"schemas": components(encoders)},
     }
 
 

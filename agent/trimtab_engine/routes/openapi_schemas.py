@@ -107,11 +107,11 @@ ANSWERS: dict[str, Schema] = {
 }
 
 
-def components(models: Sequence[str]) -> dict[str, Schema]:
-    """Return every schema by its name, for a server of models of these names."""
+def components(encoders: Sequence[str]) -> dict[str, Schema]:
+    """Return every schema by its name, for a server of text encoders of these names."""
     _, found = msgspec.json.schema_components([InferBody, EmbeddingsBody], ref_template=_PLACE)
     for (struct, field), schema in _NARROWER.items():
         found[struct]["properties"][field] = schema
     found["InferBody"]["properties"]["inputs"]["minItems"] = 1
-    found["EmbeddingsBody"]["properties"]["model"] = {"enum": sorted(models)}
+    found["EmbeddingsBody"]["properties"]["model"] = {"enum": sorted(encoders)}
     return {**found, **ANSWERS}

@@ -10,18 +10,22 @@ import msgspec
 
 from trimtab_engine.engine import Engine
 from trimtab_engine.errors import EngineError, MethodNotAllowed, ModelFailed, UnknownModel, UnknownPath
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
+from trimtab_engine.intake import Intake
 from trimtab_engine.log import Log
+from trimtab_engine.metrics import Refusals
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
 from trimtab_engine.routes.open_inference import OpenInference
-from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels
+from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels, model_asked_for
 from trimtab_engine.routes.openapi import openapi_document
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-_INFER = "infer"
+_MODELS = "/v2/models/"
+_INFER = "/infer"
+_EMBEDDINGS = "/v1/embeddings"
 
 Endpoint = Callable[[Request, Exchange], None]
 
@@ -32,28 +36,20 @@ class Router:
     def __init__(self, engine: Engine, log: Log, version: str) -> None:
         self._engine = engine
         self._log = log
-        self._v2 = OpenInference(engine.description, version, lambda: engine.signature)
-        listed = OpenAIModels(engine.description.name, created=int(time.time()))
-        infer = InferenceEndpoint(engine, self._v2.parse, log).handle
-        name, model_version = engine.description.name, engine.description.version
-        document = msgspec.json.encode(openapi_document(version, [engine.description]))
-        self._model_paths = (f"/v2/models/{name}", f"/v2/models/{name}/versions/{model_version}")
+        self._version = version
+        self._listed = OpenAIModels(engine.intakes, created=int(time.time()))
+        descriptions = [intake.description for intake in engine.intakes.values()]
+        document = msgspec.json.encode(openapi_document(version, descriptions))
         self._routes: dict[str, tuple[str, Endpoint]] = {
-            "/v2": ("GET", _answer(lambda: Response(200, self._v2.server_metadata))),
             "/v2/health/live": ("GET", _answer(lambda: Response(200, b'{"live":true}'))),
             "/v2/health/ready": ("GET", _answer(self._ready)),
-            "/v1/models": ("GET", _answer(listed.all)),
-            f"/v1/models/{name}": ("GET", _answer(listed.one)),
+            "/v1/models": ("GET", _answer(self._listed.all)),
             "/openapi.json": ("GET", _answer(lambda: Response(200, document))),
             "/metrics": ("GET", _answer(lambda: Response(200, engine.exposition(), _METRICS_TYPE))),
         }
-        if isinstance(engine.description, ModelDescription):
-            openai = OpenAIEmbeddings(engine.description)
-            self._routes["/v1/embeddings"] = ("POST", InferenceEndpoint(engine, openai.parse, log).handle)
-        for base in self._model_paths:
-            self._routes[base] = ("GET", _answer(self._v2.model_metadata))
-            self._routes[f"{base}/ready"] = ("GET", _answer(self._model_ready))
-            self._routes[f"{base}/{_INFER}"] = ("POST", infer)
+        for intake in engine.intakes.values():
+            self._add_model(intake)
+        self._add_embeddings()
 
     @property
     def methods(self) -> dict[str, str]:
@@ -72,8 +68,7 @@ class Router:
                 raise MethodNotAllowed(f"{path} accepts {method}, not {request.method}")
             endpoint(request, exchange)
         except EngineError as error:
-            if path.endswith(f"/{_INFER}"):
-                self._engine.metrics.refused(error)
+            self._count(path, error)
             allow = (("Allow", route[0]),) if route is not None and isinstance(error, MethodNotAllowed) else ()
             exchange.reply(error_response(path, error, allow))
         except Exception as error:
@@ -83,26 +78,62 @@ class Router:
     def refuse(self, path: str, error: EngineError) -> Response:
         """Give an error of the HTTP layer its form; refused inference requests are counted."""
         path = path.partition("?")[0]
-        if path.endswith((f"/{_INFER}", "/v1/embeddings")):
-            self._engine.metrics.refused(error)
+        self._count(path, error)
         return error_response(path, error)
 
+    def _add_model(self, intake: Intake) -> None:
+        v2 = OpenInference(intake.description, self._version, lambda: intake.signature)
+        infer = InferenceEndpoint(intake, v2.parse, self._log).handle
+        self._routes["/v2"] = ("GET", _answer(lambda: Response(200, v2.server_metadata)))
+        self._routes[f"/v1/models/{intake.name}"] = ("GET", _answer(lambda: self._listed.one(intake.name)))
+        ready = _answer(lambda: self._model_ready(intake.name))
+        for base in (f"{_MODELS}{intake.name}", f"{_MODELS}{intake.name}/versions/{intake.description.version}"):
+            self._routes[base] = ("GET", _answer(v2.model_metadata))
+            self._routes[f"{base}/ready"] = ("GET", ready)
+            self._routes[base + _INFER] = ("POST", infer)
+
+    def _add_embeddings(self) -> None:
+        endpoints: dict[str, Endpoint] = {
+            name: InferenceEndpoint(intake, OpenAIEmbeddings(intake.description).parse, self._log).handle
+            for name, intake in self._engine.intakes.items()
+            if isinstance(intake.description, ModelDescription)
+        }
+
+        def choose(request: Request, exchange: Exchange) -> None:
+            name = model_asked_for(request)
+            if name not in endpoints:
+                raise UnknownModel(
+                    f"model {name[:128]!r} gives no embeddings here; those that do: {', '.join(endpoints)}"
+                )
+            endpoints[name](request, exchange)
+
+        if endpoints:
+            self._routes[_EMBEDDINGS] = ("POST", next(iter(endpoints.values())) if len(endpoints) == 1 else choose)
+
+    def _count(self, path: str, error: EngineError) -> None:
+        if path.endswith((_INFER, _EMBEDDINGS)):
+            self._metrics_of(path).refused(error)
+
+    def _metrics_of(self, path: str) -> Refusals:
+        name = unquote(path).removeprefix(_MODELS).partition("/")[0] if path.startswith(_MODELS) else ""
+        return self._engine.metrics.models.get(name, self._engine.metrics.unnamed)
+
     def _unknown(self, path: str) -> EngineError:
-        of_another = path.startswith(("/v2/models/", "/v1/models/")) and not path.startswith(self._model_paths[0] + "/")
-        if of_another or path.startswith(f"{self._model_paths[0]}/versions/"):
-            return UnknownModel(
-                f"{path[:200]} names no model or version served here; served is {self._engine.description.name!r}, "
-                f"version {self._engine.description.version}"
-            )
-        return UnknownPath(f"there is no {path[:200]}")
+        kind, _, rest = path.removeprefix("/").partition("/models/")
+        name, _, below = unquote(rest).partition("/")
+        known = name in self._engine.intakes and not below.startswith("versions/")
+        if kind not in ("v1", "v2") or known:
+            return UnknownPath(f"there is no {path[:200]}")
+        served = (f"{name!r}, version {intake.description.version}" for name, intake in self._engine.intakes.items())
+        return UnknownModel(f"{path[:200]} names no model or version served here; served is {'; '.join(served)}")
 
     def _ready(self) -> Response:
         if self._engine.ready:
             return Response(200, b'{"ready":true}')
         return Response(503, b'{"ready":false}')
 
-    def _model_ready(self) -> Response:
-        name = msgspec.json.encode(self._engine.description.name)
+    def _model_ready(self, model: str) -> Response:
+        name = msgspec.json.encode(model)
         state = b"true" if self._engine.ready else b"false"
         return Response(200 if self._engine.ready else 503, b'{"name":' + name + b',"ready":' + state + b"}")
 

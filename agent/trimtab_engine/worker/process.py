@@ -12,14 +12,18 @@ from collections.abc import Mapping
 import torch
 
 from trimtab_engine import wire
+from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.variant_messages import BuildVariant, ListLayers, VariantRefused
+from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers, ProfileModel, VariantRefused
 from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
+from trimtab_engine.worker.declared import stand_in_for
+from trimtab_engine.worker.exported import load_program
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
+from trimtab_engine.worker.profile import profile_model
 from trimtab_engine.worker.variants import Variants
 
 _PR_SET_PDEATHSIG = 1
@@ -48,10 +52,12 @@ class Worker:
         if isinstance(message, wire.RunBatch):
             return self._run(variants, message)
         if variants is None:
-            variant = "" if isinstance(message, ListLayers) else message.variant
+            variant = message.variant if isinstance(message, BuildVariant | DropVariant) else ""
             return VariantRefused(message.request, variant, "UnknownModel", "no model of that name")
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
+        if isinstance(message, ProfileModel):
+            return profile_model(variants.tree(wire.BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)
@@ -74,12 +80,10 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     began = time.perf_counter()
     torch.set_num_threads(config.torch_threads)
     control = socket.socket(fileno=config.control_descriptor)
-    try:
-        device = device_named(config.device)
-        models = {description.name: _warm_model(description, device) for description in config.models}
-    except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
-        log.event("model_refused", error=type(error).__name__, message=str(error)[:_MAX_ERROR_CHARACTERS])
+    models = _load_all(config, log)
+    if models is None:
         return 1
+    device = device_named(config.device)
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
     loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
@@ -104,15 +108,32 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             memory.idle()
 
 
+def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]] | None:
+    """Return every model, warm, by name; None where one cannot be served: the log says which and why."""
+    models: dict[str, Variants[Model]] = {}
+    name = ""
+    try:
+        device = device_named(config.device)
+        for description in config.models:
+            name = description.name
+            models[name] = _warm_model(description, device)
+    except Exception as error:  # whatever a library raises over a file: the front ends, this line tells why
+        log.event("model_refused", error=type(error).__name__, model=name, message=str(error)[:_MAX_ERROR_CHARACTERS])
+        return None
+    return models
+
+
 def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
     model = _load(description, device)
     warm_up(model)
-    return Variants(model, example(model.signature))
+    return Variants(model, example(model.signature), lambda other: stand_in_for(model, _load(other, device)))
 
 
 def _load(description: Description, device: torch.device) -> Model:
     if isinstance(description, FactoryModel):
         return load_own_model(description.factory, device)
+    if isinstance(description, ExportedModel):
+        return load_program(description, device)
     return load_model(description, device)
 
 

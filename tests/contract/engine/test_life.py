@@ -173,7 +173,7 @@ def test_a_worker_dies_with_its_front(mortal: EngineProcess) -> None:
     ("settings", "message"),
     [
         ({"TRIMTAB_MAX_BATCH_SIZE": "0"}, "TRIMTAB_MAX_BATCH_SIZE is '0'; it accepts a whole number from 1 to 256"),
-        ({"TRIMTAB_MODEL": "/nonexistent"}, "TRIMTAB_MODEL is '/nonexistent'; it accepts a directory"),
+        ({"TRIMTAB_MODEL": "/nonexistent"}, "the model is '/nonexistent'; accepted is a directory"),
     ],
 )
 def test_settings_that_cannot_be_used_end_the_process_with_exit_code_2(settings: dict[str, str], message: str) -> None:

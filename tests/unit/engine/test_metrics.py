@@ -48,16 +48,16 @@ def test_series_that_can_be_known_are_zero_from_the_start() -> None:
 def test_the_series_have_the_labels_of_the_table() -> None:
     metrics = EngineMetrics("m")
     metrics.worker_known("1.0", "2.13", "cpu")
-    metrics.settings_in_force([("max_batch_size", 8)])
+    metrics.models["m"].settings_in_force([("max_batch_size", 8)])
     metrics.memory.read(MemoryReading(1, 2), 1)
-    metrics.refused(QueueFull("full"))
+    metrics.models["m"].refused(QueueFull("full"))
     metrics.eviction_is("lru", {"lru": 0.5})
-    metrics.periods.live_is(LiveSettings())
-    metrics.periods.live_is(LiveSettings(max_batch_size=4))
+    metrics.models["m"].periods.live_is(LiveSettings())
+    metrics.models["m"].periods.live_is(LiveSettings(max_batch_size=4))
     world = World()
     world.wish(INT8)
     world.settle()
-    metrics.variants.publish(world.life)
+    metrics.models["m"].variants.publish(world.life)
     exposed = families(metrics)
     for spec in METRICS:
         samples = exposed[spec.name.removesuffix("_total")].samples  # type: ignore[attr-defined]
@@ -72,9 +72,9 @@ def test_bucket_edges_of_seconds_are_at_most_a_quarter_apart_and_reach_a_minute(
 
 
 def test_an_objective_is_an_exact_edge_of_every_histogram_of_seconds_and_of_no_other() -> None:
-    metrics = EngineMetrics("m", (0.05, 0.2, 0.001))
-    metrics.request_seconds.observe(0.05)
-    metrics.request_seconds.observe(0.0500001)
+    metrics = EngineMetrics("m", objectives_seconds=(0.05, 0.2, 0.001))
+    metrics.models["m"].request_seconds.observe(0.05)
+    metrics.models["m"].request_seconds.observe(0.0500001)
     text = metrics.exposition().decode()
     assert 'trimtab_engine_request_seconds_bucket{le="0.05",model="m"} 1' in text
     assert 'trimtab_engine_period_request_seconds_bucket{le="0.05",model="m",settings="current"} 1' in text
@@ -88,13 +88,14 @@ def test_an_objective_is_an_exact_edge_of_every_histogram_of_seconds_and_of_no_o
 
 def test_the_series_of_settings_begin_anew_where_settings_change_and_the_counters_do_not() -> None:
     metrics = EngineMetrics("m")
-    metrics.periods.live_is(LiveSettings())
-    metrics.request_seconds.observe(0.5, metrics.periods.number)
+    model = metrics.models["m"]
+    model.periods.live_is(LiveSettings())
+    model.request_seconds.observe(0.5, model.periods.number)
     assert 'settings="previous"' not in metrics.exposition().decode()
-    before = metrics.periods.number
-    metrics.periods.live_is(LiveSettings(max_batch_size=4))
-    metrics.request_seconds.observe(0.5, before)  # its batch was under way when they changed
-    metrics.request_seconds.observe(0.5, metrics.periods.number)
+    before = model.periods.number
+    model.periods.live_is(LiveSettings(max_batch_size=4))
+    model.request_seconds.observe(0.5, before)  # its batch was under way when they changed
+    model.request_seconds.observe(0.5, model.periods.number)
     text = metrics.exposition().decode()
     assert 'trimtab_engine_period_request_seconds_gcount{model="m",settings="previous"} 2\n' in text
     assert 'trimtab_engine_period_request_seconds_gcount{model="m",settings="current"} 1\n' in text
@@ -109,8 +110,8 @@ def test_the_reference_page_names_every_metric() -> None:
 def test_an_error_is_counted_by_reason_and_by_the_length_of_its_longest_input() -> None:
     metrics = EngineMetrics("m")
     for longest in (1, 5, 8, 9):
-        metrics.refused(ModelFailed("-"), longest)
-    metrics.refused(QueueFull("-"))
+        metrics.models["m"].refused(ModelFailed("-"), longest)
+    metrics.models["m"].refused(QueueFull("-"))
     counted = {
         (sample.labels["reason"], sample.labels["length_bucket"]): sample.value
         for sample in families(metrics)["trimtab_engine_errors"].samples  # type: ignore[attr-defined]
@@ -120,3 +121,31 @@ def test_an_error_is_counted_by_reason_and_by_the_length_of_its_longest_input() 
     text = metrics.exposition().decode()
     assert 'trimtab_engine_requests_total{model="m",outcome="error"} 4.0' in text
     assert 'trimtab_engine_requests_total{model="m",outcome="rejected"} 1.0' in text
+
+
+def test_several_models_have_series_of_their_own_in_one_family_of_each_name() -> None:
+    metrics = EngineMetrics("a", "b")
+    metrics.models["a"].request_seconds.observe(0.5)
+    metrics.models["b"].request_seconds.observe(2.0)
+    metrics.models["b"].refused(QueueFull("-"))
+    metrics.unnamed.refused(QueueFull("-"))
+    text = metrics.exposition().decode()
+    assert text.count("# TYPE trimtab_engine_request_seconds histogram") == 1
+    assert 'trimtab_engine_request_seconds_sum{model="a"} 0.5' in text
+    assert 'trimtab_engine_request_seconds_sum{model="b"} 2.0' in text
+    for model, refused in (("a", 0), ("b", 1), ("*", 1)):
+        assert f'trimtab_engine_requests_total{{model="{model}",outcome="rejected"}} {refused}.0' in text
+
+
+def test_the_variants_of_one_model_are_published_beside_those_of_another() -> None:
+    metrics = EngineMetrics("a", "b")
+    for model in ("a", "b", "a"):
+        metrics.models[model].variants.publish(World().life)
+    text = metrics.exposition().decode()
+    assert 'trimtab_engine_variant{model="a",variant="base"} 1.0' in text
+    assert 'trimtab_engine_variant{model="b",variant="base"} 1.0' in text
+
+
+def test_what_models_share_has_the_label_of_the_only_one_or_a_star() -> None:
+    assert 'trimtab_engine_cache_bytes{model="a"}' in EngineMetrics("a").exposition().decode()
+    assert 'trimtab_engine_cache_bytes{model="*"}' in EngineMetrics("a", "b").exposition().decode()

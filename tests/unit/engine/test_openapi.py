@@ -28,8 +28,8 @@ OWN = describe_model("my_models:load", "own")
 INFERENCES = ("/v2/models/{model_name}/infer", "/v2/models/{model_name}/versions/{model_version}/infer")
 
 
-def a_document(model: Description = TEXTS) -> dict[str, Any]:
-    return openapi_document("0.1", [model])
+def a_document(*models: Description) -> dict[str, Any]:
+    return openapi_document("0.1", models or (TEXTS,))
 
 
 def validator(schema: dict[str, Any]) -> Draft202012Validator:
@@ -41,18 +41,28 @@ def body_schema(path: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("model", [TEXTS, OWN], ids=["texts", "own"])
-async def test_it_lists_every_route_with_its_method_and_no_other(model: Description) -> None:
-    engine = Engine(Context(ProcessSettings(model="-"), model, {}, Log(), "0.1"), lambda: None)
+@pytest.mark.parametrize("models", [(TEXTS,), (OWN,), (TEXTS, OWN)], ids=["texts", "own", "both"])
+async def test_it_lists_every_route_with_its_method_and_no_other(models: tuple[Description, ...]) -> None:
+    engine = Engine(Context(ProcessSettings(models=()), models, {}, Log(), "0.1"), lambda: None)
     try:
         routes = Router(engine, Log(), "0.1").methods
     finally:
         engine.close()
     described = {
         path.format(model_name=model.name, model_version=model.version): [method.upper() for method in operations]
-        for path, operations in a_document(model)["paths"].items()
+        for path, operations in a_document(*models)["paths"].items()
+        for model in models
     }
     assert described == {path: [method] for path, method in routes.items()}
+
+
+def test_embeddings_are_described_for_the_models_that_take_texts() -> None:
+    schemas = a_document(TEXTS, OWN)["components"]["schemas"]
+    assert schemas["EmbeddingsBody"]["properties"]["model"] == {"enum": ["texts"]}
+    assert a_document(TEXTS, OWN)["paths"]["/v2/models/{model_name}"]["get"]["parameters"][0]["schema"]["enum"] == [
+        "own",
+        "texts",
+    ]
 
 
 def test_every_refusal_is_described_where_an_inference_may_meet_it() -> None:

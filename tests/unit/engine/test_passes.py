@@ -18,7 +18,7 @@ class Passes:
 
     def __init__(self) -> None:
         self.metrics = EngineMetrics("m")
-        self.passes = self.metrics.passes
+        self.passes = self.metrics.models["m"].passes
 
     def begin(self, now: float, *lengths: int, expected_seconds: float = 0.0, variant: str = "base") -> int:
         return self.passes.begun(
@@ -98,7 +98,7 @@ def test_a_failed_batch_has_a_size_but_no_time(cpu: Passes) -> None:
 
 def test_a_batch_counts_for_the_settings_that_it_began_under(cpu: Passes) -> None:
     first = cpu.begin(0.0)
-    cpu.metrics.periods.variant_is("int8-1")  # a swap while it runs
+    cpu.metrics.models["m"].periods.variant_is("int8-1")  # a swap while it runs
     cpu.passes.ended("cpu", DONE, 0.03, waiting=False)
     second = cpu.begin(0.04, variant="int8-1")
     cpu.passes.entered(0.5, second)
@@ -108,3 +108,15 @@ def test_a_batch_counts_for_the_settings_that_it_began_under(cpu: Passes) -> Non
     assert cpu.value("period_batch_size_gcount", settings="current") == 1
     assert cpu.value("period_queue_seconds_gcount", settings="current") == 1
     assert cpu.value("queue_seconds_count") == 1
+
+
+def test_the_gap_to_the_next_batch_counts_for_the_model_that_ends_it() -> None:
+    metrics = EngineMetrics("a", "b")
+    shape = shape_of((4,))
+    for model, now in (("a", 0.0), ("b", 0.07)):
+        passes = metrics.models[model].passes
+        passes.begun("cpu", shape, "base", expected_seconds=0.0, copy_seconds=0.0, now=now)
+        passes.ended("cpu", DONE, now + 0.02, waiting=True)
+    text = metrics.exposition().decode()
+    assert 'trimtab_engine_idle_gap_seconds_count{model="a"} 0' in text
+    assert 'trimtab_engine_idle_gap_seconds_sum{model="b"} 0.05' in text

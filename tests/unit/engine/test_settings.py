@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trimtab_engine.errors import SettingError
+from trimtab_engine.model_sources import ModelSource
 from trimtab_engine.settings import AgentSettings, Fault, LiveSettings, ProcessSettings, read_settings
 
 MODEL = {"TRIMTAB_MODEL": "package:m"}
@@ -12,8 +13,7 @@ MODEL = {"TRIMTAB_MODEL": "package:m"}
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
     assert read_settings(MODEL) == ProcessSettings(
-        model="package:m",
-        model_name=None,
+        models=(ModelSource("package:m"),),
         port=8080,
         device="auto",
         torch_threads=1,
@@ -27,7 +27,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "field", "value"),
     [
-        ("TRIMTAB_MODEL_NAME", "all-MiniLM-L6-v2", "model_name", "all-MiniLM-L6-v2"),
+        ("TRIMTAB_MODEL_NAME", "all-MiniLM-L6-v2", "models", (ModelSource("package:m", "all-MiniLM-L6-v2"),)),
         ("TRIMTAB_PORT", "0", "port", 0),
         ("TRIMTAB_DEVICE", "cuda:3", "device", "cuda:3"),
         ("TRIMTAB_QUEUE_LIMIT", "64", "queue_limit_items", 64),

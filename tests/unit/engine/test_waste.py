@@ -24,7 +24,7 @@ def booked(metrics: EngineMetrics, kind: str) -> float | None:
 
 def test_padding_is_its_share_of_the_pass_and_copies_are_their_own_time() -> None:
     metrics = EngineMetrics("m")
-    metrics.waste.passed(items(8, 2, 2), 0.6, 0.05)
+    metrics.models["m"].waste.passed(items(8, 2, 2), 0.6, 0.05)
     assert booked(metrics, "padding") == pytest.approx(0.3)
     assert booked(metrics, "copies") == pytest.approx(0.05)
     assert booked(metrics, "duplicates") == 0
@@ -33,7 +33,7 @@ def test_padding_is_its_share_of_the_pass_and_copies_are_their_own_time() -> Non
 def test_inputs_that_were_computed_before_are_waste_by_a_sample_of_them() -> None:
     metrics = EngineMetrics("m")
     for _ in range(10):
-        metrics.waste.passed(items(*[4] * 800), 1.0, 0.0)
+        metrics.models["m"].waste.passed(items(*[4] * 800), 1.0, 0.0)
     assert 4 < (booked(metrics, "duplicates") or 0.0) <= 9  # nine of ten passes bought nothing
 
 
@@ -41,15 +41,15 @@ def test_no_pass_is_wasted_more_than_once() -> None:
     metrics, sample = EngineMetrics("m"), RepeatSample()
     sampled = next(item for item in items(*[4] * 800) if (sample.see([item.row]), sample.inputs)[1])
     for _ in range(3):  # stands for eight inputs, in a batch of one
-        metrics.waste.passed([sampled], 1.0, 0.0)
+        metrics.models["m"].waste.passed([sampled], 1.0, 0.0)
     assert booked(metrics, "duplicates") == 2
 
 
 def test_recompiling_is_booked_once_a_worker_reports_it_and_has_no_series_before() -> None:
     metrics = EngineMetrics("m")
-    metrics.waste.passed(items(4), 1.0, 0.0)
+    metrics.models["m"].waste.passed(items(4), 1.0, 0.0)
     assert booked(metrics, "recompiles") is None
-    metrics.waste.passed(items(4), 1.0, 0.0, compile_seconds=0.0)
+    metrics.models["m"].waste.passed(items(4), 1.0, 0.0, compile_seconds=0.0)
     assert booked(metrics, "recompiles") == 0
-    metrics.waste.passed(items(4), 1.0, 0.0, compile_seconds=0.7)
+    metrics.models["m"].waste.passed(items(4), 1.0, 0.0, compile_seconds=0.7)
     assert booked(metrics, "recompiles") == pytest.approx(0.7)
