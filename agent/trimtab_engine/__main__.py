@@ -16,6 +16,7 @@ from trimtab_engine.front import serve
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import describe_model
 from trimtab_engine.settings import read_settings
+from trimtab_engine.variants.declared import describe_declared
 
 _BAD_SETTINGS = 2
 _COLLECT_AFTER_OBJECTS = 10_000
@@ -30,10 +31,11 @@ def main() -> int:
     try:
         settings = read_settings(environ)
         descriptions = tuple(describe_model(each.source, each.name, each.version) for each in settings.models)
+        declared = describe_declared(settings.declared, descriptions)
         # What is loaded now stays: the collector need not walk it, nor look at each few hundred objects of requests.
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER_OBJECTS)
-        return uvloop.run(serve(Context(settings, descriptions, environ, log, _version())))
+        return uvloop.run(serve(Context(settings, descriptions, environ, log, _version(), declared)))
     except SettingError as error:
         log.event("settings_refused", message=str(error))
         return _BAD_SETTINGS

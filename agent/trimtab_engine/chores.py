@@ -67,6 +67,10 @@ ChoreOutcome = RowsRun | Answered | ChoreFailed
 class ChoreSource(Protocol):
     """Who asks for chores. One is in hand at a time; `done` comes once for each that `next` gave."""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether what comes next must not wait for a quiet moment: it gives memory back that is short."""
+
     def next(self, now: float, idle: bool) -> Chore | None:
         """Return what to do now, or None. `idle`: no request waits, and none was served a moment ago."""
 

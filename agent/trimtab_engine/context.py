@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description
 from trimtab_engine.settings import ProcessSettings
+from trimtab_engine.variants.declared import Declared
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, the models' descriptions, the environment for child processes, the log and our version."""
+    """Settings, descriptions of models and declared variants, the environment of child processes, log and version."""
 
     settings: ProcessSettings
     descriptions: tuple[Description, ...]
     environ: Mapping[str, str]
     log: Log
     version: str
+    declared: tuple[Declared, ...] = ()

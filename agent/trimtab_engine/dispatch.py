@@ -25,6 +25,7 @@ from trimtab_engine.model_queue import ModelQueue
 from trimtab_engine.settings import LiveSettings
 from trimtab_engine.shares import FairShares
 from trimtab_engine.signature import Signature
+from trimtab_engine.variants.spares import SpareMemory
 from trimtab_engine.worker_link import WorkerEvents, WorkerLink
 
 
@@ -138,10 +139,14 @@ class Dispatcher:
         return queue.next_batch(now, within, most_items)
 
     def _run(self, link: WorkerLink, queue: ModelQueue, batch: Batch, now: float) -> None:
-        queue.began(batch, now)
         self._shares.began(queue.name)
         measure = self._guard.to_measure(_shape(link, queue.name, batch), now)
         link.run(batch, queue.name, queue.variants.in_force, measure)
+        queue.began(batch, link.device, link.copy_seconds, now)
+
+    def _variant_limit_bytes(self) -> int:
+        room = min(self._guard.spare_bytes(link.device) for link in self._links)
+        return 0 if math.isinf(room) else max(1, int(room))
 
     def _within(self, link: WorkerLink, model: str, live: LiveSettings) -> LiveSettings:
         """Bound the batch by what the slot takes; only rows of megabytes come near it."""
@@ -162,6 +167,7 @@ class Dispatcher:
         if self._chores.took(link, batch, message, now):
             self.pump()
             return
+        self._metrics.models[link.model].passes.ended(link.device, message, now, self._waiting)
         self._shares.ended(link.model, message.seconds)
         shape = _shape(link, link.model, batch)
         if isinstance(message, wire.BatchDone):
@@ -180,6 +186,9 @@ class Dispatcher:
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        waiting = batch is not None or self._waiting
+        for model in self._metrics.models.values():
+            model.passes.lost(link.device, time.monotonic(), waiting)
         for queue in self.queues.values():
             queue.variants.worker_died()
         of_a_chore = self._chores.died(link, time.monotonic())
@@ -197,7 +206,12 @@ class Dispatcher:
             signature=lambda: self.signature(described.name),
             answered=answered,
             contenders=self._contenders,
+            spare_memory=SpareMemory(lambda: self._guard.drops_spares, self._variant_limit_bytes),
         )
+
+    @property
+    def _waiting(self) -> bool:
+        return any(queue.queued_items for queue in self.queues.values())
 
     def _contenders(self) -> int:
         return sum(1 for queue in self.queues.values() if queue.queued_items or queue.running_items)

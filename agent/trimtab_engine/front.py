@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from trimtab_api.engine_knobs import BASE_VARIANT, Knob
 from trimtab_engine.agent_link.client import AgentClient
 from trimtab_engine.agent_link.link import AgentLink
 from trimtab_engine.context import Context
@@ -71,6 +72,7 @@ def _attach(engine: Engine, context: Context) -> Callable[[], None]:
         later=asyncio.get_running_loop().call_later,
         metrics=engine.metrics.link,
         log=context.log,
+        offers={Knob.VARIANT: (BASE_VARIANT, *sorted({each.name for each in context.declared}))},
     )
     engine.report_slow_to(link.slow_is)
     client = AgentClient(agent, link, context.log)

@@ -11,6 +11,7 @@ from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
 from trimtab_engine.model_sources import ModelSource, one_choice, read_model_list, read_model_name
 from trimtab_engine.quantities import read_bytes, read_seconds
+from trimtab_engine.variants.declared import DeclaredSource, read_declared
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
 MAX_BATCH_SIZE_BOUND = int(ENGINE_KNOBS[Knob.MAX_BATCH_SIZE].high)
@@ -85,6 +86,7 @@ class ProcessSettings:
     batch_timeout_seconds: float = 120.0
     capture: CaptureSettings | None = CaptureSettings()  # None = no input is kept
     cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
+    latency_objectives_seconds: tuple[float, ...] = ()  # histograms get an edge at each
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
     live: LiveSettings = LiveSettings()
@@ -92,6 +94,7 @@ class ProcessSettings:
     fault: Fault | None = None
     memory_limit_bytes: int | None = None  # None = the container's
     device_memory_fraction: float = 1.0
+    declared: tuple[DeclaredSource, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
@@ -115,6 +118,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
         capture=_read_capture(read),
         cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
+        latency_objectives_seconds=read("TRIMTAB_LATENCY_OBJECTIVES", (), _durations(0.001, 3600, 8)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
         live=_read_live(read),
@@ -122,6 +126,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         fault=read("TRIMTAB_FAULT", None, _fault),
         memory_limit_bytes=read("TRIMTAB_MEMORY_LIMIT", None, _byte_count(1 << 20, 1 << 50)),
         device_memory_fraction=read("TRIMTAB_DEVICE_MEMORY_FRACTION", 1.0, _fraction),
+        declared=read("TRIMTAB_VARIANTS", (), read_declared),
     )
     if settings.drain_grace_seconds > settings.drain_seconds:
         raise SettingError(
@@ -216,6 +221,18 @@ def _duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]
         if seconds is None or not low_seconds <= seconds <= high_seconds:
             raise ValueError(f"a duration from {low_seconds:g}s to {high_seconds:g}s, written as 5ms, 2s or 1m30s")
         return seconds
+
+    return parse
+
+
+def _durations(low_seconds: float, high_seconds: float, most: int) -> Callable[[str], tuple[float, ...]]:
+    one = _duration(low_seconds, high_seconds)
+
+    def parse(text: str) -> tuple[float, ...]:
+        parts = text.split(",")
+        if len(parts) > most:
+            raise ValueError(f"up to {most} durations with commas")
+        return tuple(one(part.strip()) for part in parts)
 
     return parse
 

@@ -49,7 +49,7 @@ class SpareTime:
         if self._chore is not None:
             return False
         idle = not waiting and now >= self._served_at + QUIET_SECONDS
-        if not idle and not self._allowance.may_start(now):
+        if not (idle or self._source.urgent or self._allowance.may_start(now)):
             return False
         chore = self._source.next(now, idle)
         if chore is None:

@@ -1,4 +1,4 @@
-"""What front and worker say to each other about the variants of a model: layers and builds.
+"""What front and worker say to each other about the variants of a model: layers, their costs, and builds.
 
 A variant is another module tree of the same model, under a name; "base" is the original and always there. The front
 sends one of these only while no batch is with the worker, and waits for its one answer.
@@ -10,8 +10,10 @@ from typing import Literal
 
 import msgspec
 
-Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only", "declared"]
-Backend = Literal["onednn", "torchao", "directory"]
+from trimtab_engine.model_directory import Description
+
+Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only"]
+Backend = Literal["onednn", "torchao"]
 RefusalReason = Literal[
     "UnknownModel",
     "UnknownVariant",
@@ -26,8 +28,8 @@ RefusalReason = Literal[
     "NotFinite",
     "MemoryShort",
     "BuildFailed",
-    "NotDeclared",
     "OutputsDiffer",
+    "ProfileFailed",
 ]
 
 
@@ -73,19 +75,47 @@ class LayersListed(msgspec.Struct, frozen=True, tag=True):
     unavailable: list[str]
 
 
-class BuildVariant(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: make this tree from the float original.
+class RowBytes(msgspec.Struct, frozen=True, array_like=True):
+    """One input: the bytes of each tensor in the declared order, of one value where a whole row is of it."""
 
-    `plan` changes layers; a plan of the one line LayerChange("", "declared", "directory") loads the model directory
-    that the process settings declare under `declared`. `memory_limit_bytes` is what the tree may take beside what the
-    process holds already; 0 sets no limit.
+    length: int
+    tensors: list[bytes]
+
+
+class ProfileModel(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: ask where one pass of the original spends its time; without rows on a row of ones."""
+
+    request: int
+    model: str
+    rows: list[RowBytes]
+
+
+class LayerCost(msgspec.Struct, frozen=True, array_like=True):
+    """Layers of one kind, as in `LayerFacts`: their share of a pass's time, and of weights and what it allocates."""
+
+    kind: str
+    time_share: float
+    memory_share: float
+
+
+class ModelProfiled(msgspec.Struct, frozen=True, tag=True):
+    """Worker to front: the kinds of layers, the slowest first; the shares add up to 1."""
+
+    request: int
+    layers: list[LayerCost]
+
+
+class BuildVariant(msgspec.Struct, frozen=True, tag=True):
+    """Front to worker: make this tree from the float original by a plan, or load a declared model in its place.
+
+    `memory_limit_bytes` is what it may take beside what the process holds already; 0 sets no limit.
     """
 
     request: int
     model: str
     variant: str
     plan: list[LayerChange]
-    declared: str = ""
+    declared: Description | None = None
     memory_limit_bytes: int = 0
 
 

@@ -16,6 +16,8 @@ from trimtab_engine.variant_messages import (
     DropVariant,
     LayersListed,
     ListLayers,
+    ModelProfiled,
+    ProfileModel,
     VariantBuilt,
     VariantDropped,
     VariantRefused,
@@ -75,6 +77,7 @@ class BatchDone(msgspec.Struct, frozen=True, tag=True):
     bad_rows: list[int]
     copy_seconds: float = 0.0  # moving the answers into the slot
     measured: PassMeasured | None = None
+    compile_seconds: float | None = None  # torch.compile during the pass; None where nothing uses it
 
 
 class BatchFailed(msgspec.Struct, frozen=True, tag=True):
@@ -86,8 +89,17 @@ class BatchFailed(msgspec.Struct, frozen=True, tag=True):
     error: str
 
 
-ToWorker = RunBatch | ListLayers | BuildVariant | DropVariant
-FromWorker = WorkerReady | BatchDone | BatchFailed | LayersListed | VariantBuilt | VariantRefused | VariantDropped
+ToWorker = RunBatch | ListLayers | ProfileModel | BuildVariant | DropVariant
+FromWorker = (
+    WorkerReady
+    | BatchDone
+    | BatchFailed
+    | LayersListed
+    | ModelProfiled
+    | VariantBuilt
+    | VariantRefused
+    | VariantDropped
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -14,11 +14,15 @@ from trimtab_engine.variant_messages import (
     Candidate,
     DropVariant,
     LayerChange,
+    LayerCost,
     LayerFacts,
     LayersListed,
     ListLayers,
+    ModelProfiled,
+    ProfileModel,
     VariantBuilt,
     VariantDropped,
+    VariantRefused,
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
@@ -26,6 +30,7 @@ from trimtab_engine.wire import BASE_VARIANT
 
 KINDS = ("query", "value", "inner")
 WIDTH = 32
+LAYER_BYTES = 64 * 64
 ONEDNN, TORCHAO = Candidate("int8_dynamic", "onednn"), Candidate("int8_dynamic", "torchao")
 
 
@@ -40,6 +45,8 @@ class TableModel:
         self.variants: dict[str, list[LayerChange]] = {BASE_VARIANT: []}
         self.noise = random.Random(1)
         self.chores = 0
+        self.declared_plans: dict[str, list[LayerChange]] = {}  # declared models behave like these plans
+        self.slow_rows = 0  # batches of up to so many rows lose the time that others save
 
     def answer(self, chore: Chore) -> ChoreOutcome:
         self.chores += 1
@@ -49,13 +56,19 @@ class TableModel:
         message = chore.message
         if isinstance(message, ListLayers):
             facts = [
-                LayerFacts(name, name.split(".")[1], 64, 64, 64 * 64 * 4, [TORCHAO, ONEDNN]) for name in self.layers
+                LayerFacts(name, name.split(".")[1], 64, 64, 4 * LAYER_BYTES, [TORCHAO, ONEDNN]) for name in self.layers
             ]
             return Answered(LayersListed(message.request, facts, [TORCHAO, ONEDNN], []), 0.001)
+        if isinstance(message, ProfileModel):
+            costs = [LayerCost(kind, 1 / len(KINDS), 1 / len(KINDS)) for kind in KINDS]
+            return Answered(ModelProfiled(message.request, costs), 0.01)
         if isinstance(message, BuildVariant):
             assert message.variant not in self.variants
             assert len(self.variants) <= 4
-            self.variants[message.variant] = message.plan
+            if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan or self.layers):
+                return Answered(VariantRefused(message.request, message.variant, "MemoryShort", "too large"), 0.01)
+            plan = self.declared_plans[message.declared.name] if message.declared else message.plan
+            self.variants[message.variant] = plan
             share = len(message.plan) / len(self.layers)
             return Answered(VariantBuilt(message.request, message.variant, len(message.plan), 1, 1, share, 0.01), 0.01)
         assert isinstance(message, DropVariant)
@@ -65,7 +78,8 @@ class TableModel:
     def _run(self, chore: RunRows) -> RowsRun:
         plan = self.variants[chore.variant]
         answers: list[bytes | None] = [self.vector(row, plan) for row in chore.rows]
-        seconds = 0.010 - sum(self.saving_seconds(change) for change in plan)
+        saved = sum(self.saving_seconds(change) for change in plan)
+        seconds = 0.010 - (saved if len(chore.rows) > self.slow_rows else -abs(saved))
         return RowsRun(answers, seconds * self.noise.uniform(0.97, 1.03))
 
     def vector(self, row: Row, plan: Sequence[LayerChange]) -> bytes:

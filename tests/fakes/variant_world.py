@@ -12,6 +12,7 @@ from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput
 from trimtab_engine.variants.course import Phase, Wish
 from trimtab_engine.variants.lifecycle import VariantLife
+from trimtab_engine.variants.spares import SpareMemory
 
 INT8 = Wish("Int8", 0.98)
 NEEDED = 32
@@ -31,13 +32,16 @@ class World:
         self.model = TableModel(lambda layer: self.loss, onednn_saves)
         self.capture = Capture(1 << 20, NEEDED)
         self.phases: list[Phase] = []
+        self.batch_size = 8
+        self.short = False  # of memory
         self.life = VariantLife(
             "m",
             task=lambda: Task.EMBEDDING,
             decode=decode_vector,
-            batch_size=lambda: 8,
+            batch_size=lambda: self.batch_size,
             capture=self.capture,
             changed=lambda standing: self.phases.append(standing.phase),
+            memory=SpareMemory(lambda: self.short, lambda: 0),
         )
         self.now = 0.0
         for number in range(inputs):

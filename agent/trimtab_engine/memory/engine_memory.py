@@ -24,10 +24,12 @@ class EngineMemory:
         metrics: MemoryMetrics,
         cache: ResponseCache,
         workers: Callable[[], Mapping[str, int | None]],
+        stepped: Callable[[], None],
     ) -> None:
-        """`workers`: see MemoryWatch."""
+        """`workers`: see MemoryWatch; `stepped` hears of each move of the ladder: spare variants give way too."""
         self.guard = MemoryGuard(metrics, context.log, self._stepped)
         self._cache = cache
+        self._after_step = stepped
         self._cache_limit_bytes = 0
         self._trimming: asyncio.TimerHandle | None = None
         self._watch = MemoryWatch(self.guard, context.settings.memory_limit_bytes, workers, self._give_cache_up)
@@ -51,6 +53,7 @@ class EngineMemory:
     def _stepped(self, before: Step, after: Step) -> None:
         if after < Step.EVICT_CACHE <= before:
             self._trim_later(self._cache.set_limit(self._cache_limit_bytes))
+        self._after_step()
 
     def _give_cache_up(self) -> None:
         """Halve the cache with each look for as long as memory is short of it."""

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.25
 
 # Device readings come with batches. An old one must not keep the ladder on its last step, where none run.
 _DEVICE_READING_SECONDS = 10.0
+_VARIANT_SHARE = 0.5  # of the room for batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,11 @@ class MemoryGuard:
         """Whether the cache should be giving entries up now."""
         return self._state.step >= Step.EVICT_CACHE
 
+    @property
+    def drops_spares(self) -> bool:
+        """Whether to keep no variant but the one in force, and make none."""
+        return self._state.step >= Step.DROP_SPARES
+
     def check(self) -> None:
         """Refuse a new request on the last step.
 
@@ -113,6 +119,10 @@ class MemoryGuard:
         self._pressure = max((each for each in found if each is not None), default=None)
         self._metrics.read(container, self._idle_bytes)
         self._move(next_state(self._pressure, self._state, now))
+
+    def spare_bytes(self, device: str) -> float:
+        """Return the bytes that a further variant may take, batches keep as many; infinite where nothing is limited."""
+        return self._device(device).room.room_bytes * _VARIANT_SHARE
 
     def most_items(self, device: str, model: str, length: int, max_batch_size: int, now: float) -> int:
         """Return the most items padded to `length` of the next batch; 0 = one alone is predicted not to fit."""

@@ -18,18 +18,23 @@ class VariantMetrics:
         self._in_force = gauge("variant")
         self._accuracy = gauge("accuracy_ratio")
         self._samples = gauge("accuracy_samples")
+        self._time_ratio = gauge("layer_time_ratio")
+        self._memory_ratio = gauge("layer_memory_ratio")
         self._searches = counter("variant_searches_total")
         self._counted: dict[str, int] = {}
 
     def publish(self, life: VariantLife) -> None:
         """Set everything as it is now."""
         variant = life.in_force
-        for gauge in (self._in_force, self._accuracy, self._samples):
+        for gauge in (self._in_force, self._accuracy, self._samples, self._time_ratio, self._memory_ratio):
             gauge.remove_by_labels({"model": self._model})
         self._in_force.labels(self._model, variant).set(1)
         for outcome, count in life.searches.items():
             self._searches.labels(self._model, outcome).inc(count - self._counted.get(outcome, 0))
         self._counted = dict(life.searches)
+        for cost in life.profile:
+            self._time_ratio.labels(self._model, cost.kind).set(cost.time_share)
+            self._memory_ratio.labels(self._model, cost.kind).set(cost.memory_share)
         admitted, shadow = life.standing.admitted, life.shadow
         if admitted is None:
             return

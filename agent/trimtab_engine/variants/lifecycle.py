@@ -7,34 +7,35 @@ variant that leaves is kept for a grace period, so that going back to it is imme
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
-from trimtab_engine.variant_messages import DropVariant
+from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
-from trimtab_engine.variants.capture import Capture, CapturedInput, InputSets, TooFewInputs
-from trimtab_engine.variants.course import NONE, Admitted, Phase, Standing, Wish, gated, pursue, rebuilt, still_good
+from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
+from trimtab_engine.variants.course import (
+    ORIGINAL,
+    Admitted,
+    Asked,
+    Phase,
+    Running,
+    Standing,
+    Wish,
+    pursue,
+    rebuilt,
+    repeatable,
+    still_good,
+)
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
+from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
 from trimtab_engine.variants.shadow import Shadow, ShadowRun
+from trimtab_engine.variants.spares import SpareMemory, Spares
 from trimtab_engine.wire import BASE_VARIANT
 
-GRACE_SECONDS = 600.0
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
+_NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"
 _MOST_DEATHS = 2  # of the worker within one course, after which it is refused
-
-
-@dataclass(slots=True)
-class _Running:
-    """A course under way; `canceled` when its wish is gone, but the chore in hand must still be heard."""
-
-    probe: Probe
-    course: Course[Admitted]
-    chore: Chore | None
-    wish: Wish
-    canceled: bool = False
 
 
 class VariantLife:
@@ -49,6 +50,7 @@ class VariantLife:
         batch_size: Callable[[], int],
         capture: Capture | None,
         changed: Callable[[Standing], None],
+        memory: SpareMemory,
     ) -> None:
         """`batch_size` is that which is served; `capture` None = turned off; `changed` hears what is published anew."""
         self._model = model
@@ -57,17 +59,19 @@ class VariantLife:
         self._batch_size = batch_size
         self._capture = capture
         self._changed = changed
+        self._memory = memory
         self._wish = Wish()
         self._wished_at: float | None = None
-        self._running: _Running | None = None
-        self._known: dict[str, Admitted] = {}  # by quantization
-        self._built: dict[str, float | None] = {}  # variants in the worker; the second at which each is dropped
-        self._drops: deque[str] = deque()
+        self._running: Running | None = None
+        self._known: dict[Asked, Admitted] = {}
+        self._spares = Spares()
         self._deaths = 0
         self._shadow: Shadow | None = None
         self._recent = RecentTraffic()
+        self._timed_at = 0.0  # the variant in force, last
+        self.profile: list[LayerCost] = []  # of the original, once a search has begun
         self.searches: dict[str, int] = {}  # by outcome
-        self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, NONE, self._wish, "", None)
+        self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, ORIGINAL, self._wish, "", None)
 
     @property
     def in_force(self) -> str:
@@ -82,27 +86,27 @@ class VariantLife:
     def wish(self, wish: Wish, now: float) -> None:
         """Ask for something; what was under way for another wish is given up."""
         before, self._wish = self._wish, wish
-        same = (wish.quantization, wish.min_accuracy) == (before.quantization, before.min_accuracy)
-        if same and self._wished_at is not None:
+        if wish == before and self._wished_at is not None:
             return
         self._wished_at, self._deaths = now, 0
         self._cancel()
-        known = self._known.get(wish.quantization)
-        if wish.quantization == NONE:
+        known = self._known.get(wish.asked)
+        if wish.asked == ORIGINAL:
             self._to_original(now, Phase.ORIGINAL, "")
+        elif wish.objection is not None:
+            self._to_original(now, Phase.REFUSED, wish.objection)
         elif self._capture is None:
             self._to_original(now, Phase.REFUSED, "CaptureOff: without captured inputs no accuracy can be known")
-        elif known is not None and known.variant in self._built and still_good(known, wish):
+        elif known is not None and known.variant in self._spares and still_good(known, wish):
             self._swap_to(known, now)
         else:
             self._to_original(now, Phase.WAITING, "")
 
     def worker_died(self, now: float) -> None:
         """Note that the worker holds only the original from now on; what is known of plans stays."""
-        self._built.clear()
-        self._drops.clear()
+        self._spares.clear()
         self._running = None
-        if self._wish.quantization != NONE and self.standing.phase is not Phase.REFUSED:
+        if self._wish.asked != ORIGINAL and self.standing.phase is not Phase.REFUSED:
             self._deaths += 1
             if self._deaths > _MOST_DEATHS:
                 self._to_original(now, Phase.REFUSED, "WorkerDied: the worker died again and again under this wish")
@@ -120,13 +124,25 @@ class VariantLife:
         """Whether to be told of one more answered input."""
         return self._capture is not None and self._capture.wants(now)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether the next chore gives memory back that is needed now."""
+        beside = len(self._spares) - (self.in_force in self._spares)
+        return self._memory.short() and (self._running is not None or beside > 0)
+
     def next(self, now: float, idle: bool) -> Chore | None:
         """Return the next chore: drop what has left, go on with the course, or compare in the shadow."""
-        self._expire(now)
-        if self._drops:
-            return Ask(DropVariant(0, self._model, self._drops[0]))
-        if self._running is None:
+        short = self._memory.short()
+        if short:
+            self._give_spares_up(now)
+        elif self._running is None:
+            self._spares.expire(now)
             self._begin(now)
+        drop = self._spares.next_drop
+        if drop is not None:
+            return Ask(DropVariant(0, self._model, drop))
+        if short:
+            return None
         if self._running is not None:
             return self._running.chore
         return None if self._shadow is None else self._shadow.next(now)
@@ -136,7 +152,7 @@ class VariantLife:
         if isinstance(outcome, ChoreFailed) and outcome.reason == "worker_died":
             return  # `worker_died` tells
         if isinstance(chore, Ask) and isinstance(chore.message, DropVariant) and chore.message.request == 0:
-            self._built.pop(self._drops.popleft(), None)
+            self._spares.dropped()
         elif self._running is not None and chore is self._running.chore:
             self._advance(self._running, outcome, now)
         elif isinstance(chore, ShadowRun) and self._shadow is not None and isinstance(outcome, RowsRun):
@@ -145,15 +161,15 @@ class VariantLife:
     def _begin(self, now: float) -> None:
         """Start a course where one is wanted and possible."""
         if self.standing.phase is Phase.IN_FORCE:
-            self._look_for_drift()
+            self._look_again(now)
             return
-        if self._wish.quantization == NONE or self._capture is None:
+        if self._wish.asked == ORIGINAL or self._capture is None:
             return
-        known = self._known.get(self._wish.quantization)
+        known = self._known.get(self._wish.asked)
         if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith("TooFewInputs"):
             return
         probe = self._probe()
-        if known is not None and still_good(known, self._wish):
+        if known is not None and repeatable(known, self._wish):
             self._start(probe, rebuilt(probe, known))
             return
         sets = self._capture.sets()
@@ -161,8 +177,8 @@ class VariantLife:
             late = self._wished_at is not None and now - self._wished_at > WAIT_FOR_INPUTS_SECONDS
             self._publish(Phase.REFUSED if late else Phase.WAITING, f"TooFewInputs: {sets}")
             return
-        if self._built:  # of earlier courses: the search may come upon the same plans, and needs the room
-            self._drops.extend(self._built)
+        if self._spares:  # of earlier courses: the search may come upon the same plans, and needs the room
+            self._spares.drop_all_but(BASE_VARIANT)
             return
         try:
             self._start(probe, pursue(probe, self._wish, self._task(), sets))
@@ -170,10 +186,10 @@ class VariantLife:
             self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _start(self, probe: Probe, course: Course[Admitted]) -> None:
-        self._running = _Running(probe, course, next(course), self._wish)
+        self._running = Running(probe, course, next(course))
         self._publish(Phase.SEARCHING if self.standing.phase is not Phase.IN_FORCE else Phase.IN_FORCE, "")
 
-    def _advance(self, running: _Running, outcome: ChoreOutcome, now: float) -> None:
+    def _advance(self, running: Running, outcome: ChoreOutcome, now: float) -> None:
         try:
             running.chore = running.course.send(outcome)
         except StopIteration as end:
@@ -184,73 +200,86 @@ class VariantLife:
         except Refused as refusal:
             self._end(running, now)
             if not running.canceled:
-                self._count("refused")
-                self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+                self._refuse(refusal, now)
             return
         if running.canceled:
             running.course.close()
             self._end(running, now)
 
-    def _end(self, running: _Running, now: float) -> None:
+    def _end(self, running: Running, now: float) -> None:
         """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
         self._running = None
-        for variant in running.probe.built:
-            self._built.setdefault(variant, now)
+        self.profile = running.probe.profile or self.profile
+        self._spares.add(running.probe.built, now)
+
+    def _refuse(self, refusal: Refused, now: float) -> None:
+        if self.standing.phase is Phase.IN_FORCE:
+            self._known.pop(self.standing.settings, None)
+            self._count("no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back")
+        else:
+            self._count("refused")
+        self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _admit(self, admitted: Admitted, now: float) -> None:
-        self._count("admitted")
-        self._known[admitted.quantization] = admitted
-        self._built[admitted.variant] = None
+        if self.standing.phase is not Phase.IN_FORCE:
+            self._count("admitted")
+        self._timed_at = now
+        self._known[admitted.asked] = admitted
         self._swap_to(admitted, now)
 
     def _swap_to(self, admitted: Admitted, now: float) -> None:
         if admitted.variant != self.in_force:
-            self._leave(now)
+            self._spares.leave(self.in_force, now)
             self._recent.clear()
             self._shadow = Shadow(self._task(), self._decode, self._wish.min_accuracy)
-        self._built[admitted.variant] = None
-        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.quantization, self._wish, "", admitted)
+        self._spares.hold(admitted.variant)
+        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.asked, self._wish, "", admitted)
         self._changed(self.standing)
 
     def _to_original(self, now: float, phase: Phase, reason: str) -> None:
-        self._leave(now)
+        self._spares.leave(self.in_force, now)
         self._shadow = None
         self._recent.clear()
-        self.standing = Standing(phase, BASE_VARIANT, NONE, self._wish, reason, None)
+        self.standing = Standing(phase, BASE_VARIANT, ORIGINAL, self._wish, reason, None)
         self._changed(self.standing)
 
-    def _leave(self, now: float) -> None:
-        if self.in_force in self._built:
-            self._built[self.in_force] = now + GRACE_SECONDS
-
-    def _expire(self, now: float) -> None:
-        if self._running is not None:
-            return
-        for variant, until in self._built.items():
-            if until is not None and now >= until and variant not in self._drops and variant != self.in_force:
-                self._drops.append(variant)
+    def _give_spares_up(self, now: float) -> None:
+        """Keep only what is in force; a course that makes variants begins anew when there is room again."""
+        running, phase = self._running, self.standing.phase
+        if running is not None and (running.canceled or phase is not Phase.IN_FORCE):
+            running.course.close()
+            self._end(running, now)
+        self._spares.drop_all_but(self.in_force)
+        if phase in (Phase.WAITING, Phase.SEARCHING):
+            self._publish(Phase.NO_MEMORY, _NO_MEMORY)
 
     def _compare(self, shadow: Shadow, chore: ShadowRun, outcome: RowsRun, now: float) -> None:
         shadow.compare(chore, outcome, now)
         lost = shadow.lost()
         if lost is not None:
-            self._known.pop(self.standing.quantization, None)
+            self._known.pop(self.standing.settings, None)
             self._count("rolled_back")
             self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
 
-    def _look_for_drift(self) -> None:
+    def _look_again(self, now: float) -> None:
+        """Gate what is in force again where the traffic has drifted, time it again where its batches are others."""
         admitted, recent = self.standing.admitted, self._recent.window()
-        if admitted is None or recent is None or self._capture is None:
+        if admitted is None or self._capture is None:
             return
-        moved = drift(admitted.traffic, recent, 0)
-        sets = self._capture.sets()
-        if moved is not None and isinstance(sets, InputSets):
-            self._count("gated_again")
-            probe = self._probe()
-            self._start(probe, gated(probe, self._wish, self._task(), sets, admitted.found))
+        drifted = recent is not None and drift(admitted.traffic, recent, 0) is not None
+        if not drifted and not timing_due(admitted.found.batch_size, self._batch_size(), now - self._timed_at):
+            return
+        sets, probe = self._capture.sets(), self._probe()
+        if isinstance(sets, TooFewInputs):
+            return
+        self._count("gated_again" if drifted else "timed_again")
+        if drifted:
+            self._start(probe, checked_again(probe, self._wish, self._task(), sets, admitted))
+        else:
+            self._start(probe, timed_again(probe, admitted, sets.search))
 
     def _probe(self) -> Probe:
-        return Probe(self._model, self._batch_size(), self._decode)
+        return Probe(self._model, self._batch_size(), self._decode, self._memory.limit_bytes)
 
     def _cancel(self) -> None:
         if self._running is not None and not self._running.canceled:
@@ -259,7 +288,7 @@ class VariantLife:
 
     def _publish(self, phase: Phase, reason: str) -> None:
         held = self.standing
-        self.standing = Standing(phase, held.in_force, held.quantization, self._wish, reason, held.admitted)
+        self.standing = Standing(phase, held.in_force, held.settings, self._wish, reason, held.admitted)
         if phase is not held.phase:  # counts of inputs rise all the time: no news
             self._changed(self.standing)
 

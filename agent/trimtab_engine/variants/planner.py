@@ -1,10 +1,10 @@
 """The search for a plan: which layers to change, into what, so that the model is faster and keeps its accuracy. Pure.
 
-Kind by kind (the layers of one kind behave alike), the largest first: what does changing all of them save, here, at the
-batch size that is served, and which number format and library is fastest? What saves nothing is dropped. Then layer by
-layer: what does changing it alone cost in accuracy? Layers go into the plan by time saved per accuracy lost; how many
-of them is found by bisection with the whole plan, because losses do not simply add up. The plan is timed in pairs
-against the original last.
+Kind by kind (the layers of one kind behave alike), the costliest by a profile first: what does changing all of them
+save, here, at the batch size that is served, and which number format and library is fastest? What saves nothing is
+dropped. Then layer by layer: what does changing it alone cost in accuracy? Layers go into the plan by time saved per
+accuracy lost; how many of them is found by bisection with the whole plan, because losses do not simply add up. The plan
+is timed in pairs against the original last.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts
 from trimtab_engine.variants.accuracy import Outputs, Task, agreement_of_each
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Interval, mean_interval, speedup_interval
-from trimtab_engine.variants.probe import Course, Plan, Probe, Refused, variant_name
+from trimtab_engine.variants.probe import Course, Plan, Probe, Recipe, Refused, variant_name
 from trimtab_engine.wire import BASE_VARIANT
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -48,14 +48,18 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FoundPlan:
-    """A plan that is built, accurate on the inputs of the search, and faster; and what finding it cost."""
+    """A plan or declared model that is built, accurate on the inputs of the search and faster, and what that cost.
 
-    plan: Plan
+    Only of a declared model it may be unknown whether it is faster; it is not slower.
+    """
+
+    plan: Recipe
     speedup: Interval
     agreement: Interval
     quantized_share: float  # of the multiplications in linear layers
     device_seconds: float
     builds: int
+    batch_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
     layers = yield from _changeable(probe, wanted)
     reference = yield from probe.answers(BASE_VARIANT, wanted.inputs)
     options: list[_Option] = []
-    for kind in _largest_first(layers):
+    time_shares = yield from _time_shares(probe, wanted)
+    for kind in costliest_first(layers, time_shares):
         options += yield from _kind_options(probe, wanted, kind, reference)
     if not options:
         raise Refused("NotFaster", f"no kind of layer is faster in {wanted.quantization} on this device")
@@ -84,14 +89,14 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
     options.sort(key=lambda option: option.saved_seconds / max(option.loss, _LEAST_LOSS), reverse=True)
     plan, agreement = yield from _longest(probe, wanted, options, reference)
     built = yield from probe.build(plan)
-    speedup = yield from _timed(probe, variant_name(plan), wanted.inputs)
+    speedup = yield from timed(probe, variant_name(plan), wanted.inputs)
     if speedup.low <= 1.0:
         yield from probe.drop(variant_name(plan))
         raise Refused(
             "NotFaster",
             f"the best plan ({len(plan)} layers) is {speedup.value:.3f} times as fast, lower bound {speedup.low:.3f}",
         )
-    return FoundPlan(plan, speedup, agreement, built.quantized_share, probe.seconds, probe.builds)
+    return FoundPlan(plan, speedup, agreement, built.quantized_share, probe.seconds, probe.builds, probe.batch_size)
 
 
 def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
@@ -104,11 +109,24 @@ def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
     return layers
 
 
-def _largest_first(layers: Sequence[LayerFacts]) -> list[list[LayerFacts]]:
+def _time_shares(probe: Probe, wanted: Wanted) -> Course[Mapping[str, float]]:
+    """Share of a pass's time by kind of layer; nothing where it cannot be profiled."""
+    try:
+        profile = yield from probe.profiled(wanted.inputs)
+    except Refused:
+        return {}
+    return {cost.kind: cost.time_share for cost in profile}
+
+
+def costliest_first(layers: Sequence[LayerFacts], time_shares: Mapping[str, float]) -> list[list[LayerFacts]]:
+    """Return layers by kind, those first that take most of the time; where that is not known the largest."""
     kinds: dict[tuple[str, int, int], list[LayerFacts]] = {}
     for layer in layers:
         kinds.setdefault((layer.kind, layer.rows_in, layer.rows_out), []).append(layer)
-    return sorted(kinds.values(), key=lambda kind: -sum(layer.rows_in * layer.rows_out for layer in kind))
+    return sorted(
+        kinds.values(),
+        key=lambda kind: (-time_shares.get(kind[0].kind, 0.0), -sum(x.rows_in * x.rows_out for x in kind)),
+    )
 
 
 def _kind_options(
@@ -132,7 +150,9 @@ def _saving(probe: Probe, wanted: Wanted, plan: Plan) -> Course[float]:
     name = variant_name(plan)
     try:
         yield from probe.build(plan)
-    except Refused:
+    except Refused as refusal:
+        if refusal.reason == "MemoryShort":  # says nothing about the plan
+            raise
         return 0.0
     base, variant = yield from probe.pairs(name, wanted.inputs, _HOPELESS_PAIRS)
     if speedup_interval(base, variant, 0).value >= _HOPELESS_SPEEDUP:
@@ -189,7 +209,7 @@ def _longest(
     return tuple(option.change for option in options[:kept]), found
 
 
-def _timed(probe: Probe, variant: str, inputs: Sequence[CapturedInput]) -> Course[Interval]:
+def timed(probe: Probe, variant: str, inputs: Sequence[CapturedInput]) -> Course[Interval]:
     """Time a variant against the original until the interval says which is faster, or for the most pairs."""
     base, other = yield from probe.pairs(variant, inputs, _FINAL_PAIRS)
     while (speedup := speedup_interval(base, other, 0)).low <= 1.0 <= speedup.high and len(base) < _MOST_FINAL_PAIRS:

@@ -15,21 +15,31 @@ from trimtab_engine.variant_messages import (
     BuildVariant,
     DropVariant,
     LayerChange,
+    LayerCost,
     LayersListed,
     ListLayers,
+    ModelProfiled,
+    ProfileModel,
+    RowBytes,
     VariantBuilt,
     VariantDropped,
     VariantRefused,
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
+from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.intervals import Numbers
+from trimtab_engine.variants.layer_costs import averaged
 from trimtab_engine.wire import BASE_VARIANT
+
+_PROFILED_PASSES = 3
+_PROFILED_BYTES = 1 << 15  # of a pass's inputs; a packet takes twice as many
 
 T = TypeVar("T")
 M = TypeVar("M", bound=msgspec.Struct)
 Course = Generator[Chore, ChoreOutcome, T]
 Plan = tuple[LayerChange, ...]
+Recipe = Plan | Declared
 Decode = Callable[[bytes | None], Outputs]
 
 
@@ -44,13 +54,20 @@ class Refused(Exception):  # noqa: N818  a verdict, reported by its reason
 class Probe:
     """One model on one worker: builds and drops variants, runs inputs on them, and counts what that costs."""
 
-    def __init__(self, model: str, batch_size: int, decode: Decode) -> None:
-        """`decode` turns what the model gave for a row into the numbers [width] that are compared."""
+    def __init__(
+        self, model: str, batch_size: int, decode: Decode, memory_limit_bytes: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`decode` turns what the model gave for a row into the numbers [width] that are compared.
+
+        `memory_limit_bytes` is what one more variant may take, 0 = any.
+        """
         self._model = model
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._decode = decode
+        self._memory_limit_bytes = memory_limit_bytes
         self._requests = 0
         self._choice = random.Random(batch_size)  # noqa: S311  which batches are timed
+        self.profile: list[LayerCost] = []  # once it was asked for
         self.seconds = 0.0  # of the device
         self.builds = 0
         self.built: set[str] = set()
@@ -59,11 +76,24 @@ class Probe:
         """Ask for the layers that a plan may change."""
         return (yield from self._ask(ListLayers(self._next_request(), self._model), LayersListed))
 
-    def build(self, plan: Plan) -> Course[VariantBuilt]:
-        """Make the variant of a plan; it is named after the plan, see `variant_name`."""
-        name = variant_name(plan)
+    def profiled(self, inputs: Sequence[CapturedInput]) -> Course[list[LayerCost]]:
+        """Return where batches of these inputs spend their time, by kind of layer."""
+        passes = []
+        for _ in range(_PROFILED_PASSES):
+            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
+            message = ProfileModel(self._next_request(), self._model, _in_one_packet(batch))
+            passes.append((yield from self._ask(message, ModelProfiled)).layers)
+        self.profile = averaged(passes)
+        return self.profile
+
+    def build(self, recipe: Recipe) -> Course[VariantBuilt]:
+        """Make a variant by a plan, or load a declared one; for its name see `variant_name`."""
+        name = variant_name(recipe)
         self.builds += 1
-        built = yield from self._ask(BuildVariant(self._next_request(), self._model, name, list(plan)), VariantBuilt)
+        limit_bytes = self._memory_limit_bytes()
+        plan, declared = ([], recipe.description) if isinstance(recipe, Declared) else (list(recipe), None)
+        message = BuildVariant(self._next_request(), self._model, name, plan, declared, limit_bytes)
+        built = yield from self._ask(message, VariantBuilt)
         self.built.add(name)
         return built
 
@@ -75,7 +105,7 @@ class Probe:
     def answers(self, variant: str, inputs: Sequence[CapturedInput], batch_size: int | None = None) -> Course[Outputs]:
         """Return a variant's answers [n, width] to n inputs, in batches of the size that is served."""
         rows: list[Outputs] = []
-        size = batch_size or self._batch_size
+        size = batch_size or self.batch_size
         for start in range(0, len(inputs), size):
             ran = yield from self._run(variant, inputs[start : start + size])
             rows += [self._decode(answer) for answer in ran.answers]
@@ -85,7 +115,7 @@ class Probe:
         """Return the seconds [count] that original and variant took for the same batches, in random order."""
         seconds: dict[str, list[float]] = {BASE_VARIANT: [], variant: []}
         for _ in range(count):
-            batch = self._choice.sample(list(inputs), min(self._batch_size, len(inputs)))
+            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
             for name in self._choice.sample([BASE_VARIANT, variant], 2):
                 seconds[name].append((yield from self._run(name, batch)).seconds)
         return np.array(seconds[BASE_VARIANT]), np.array(seconds[variant])
@@ -113,12 +143,27 @@ class Probe:
         return self._requests
 
 
-def variant_name(plan: Plan) -> str:
-    """Return the name of a plan's variant: its formats and a short hash, the same for the same plan everywhere."""
+def _in_one_packet(batch: Sequence[CapturedInput]) -> list[RowBytes]:
+    """Return the rows, or as many of the first as a packet takes."""
+    rows: list[RowBytes] = []
+    room_bytes = _PROFILED_BYTES
+    for one in batch:
+        row = RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors])
+        room_bytes -= sum(map(len, row.tensors))
+        if room_bytes < 0:
+            break
+        rows.append(row)
+    return rows
+
+
+def variant_name(recipe: Recipe) -> str:
+    """Return a variant's name: that which was declared, or a plan's formats and hash, the same everywhere."""
+    if isinstance(recipe, Declared):
+        return recipe.name
     digest = hashlib.blake2b(
-        msgspec.msgpack.encode(sorted((c.layer, c.format, c.backend) for c in plan)), digest_size=4
+        msgspec.msgpack.encode(sorted((c.layer, c.format, c.backend) for c in recipe)), digest_size=4
     )
-    formats = "+".join(sorted({change.format.partition("_")[0] for change in plan}))
+    formats = "+".join(sorted({change.format.partition("_")[0] for change in recipe}))
     return f"{formats}-{digest.hexdigest()}"
 
 

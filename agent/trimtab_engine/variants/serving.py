@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from statistics import median_low
 
 import numpy as np
@@ -20,9 +20,11 @@ from trimtab_engine.settings import LiveSettings, ProcessSettings
 from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.variants.accuracy import Outputs, Task
 from trimtab_engine.variants.capture import Capture, CapturedInput
-from trimtab_engine.variants.course import Phase, Standing, Wish
+from trimtab_engine.variants.course import NONE, Phase, Standing, Wish
+from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import VariantLife
 from trimtab_engine.variants.probe import Refused
+from trimtab_engine.variants.spares import SpareMemory
 
 _RECENT_BATCHES = 64
 _CLASS_OUTPUTS = ("logits", "scores", "probabilities")
@@ -32,12 +34,20 @@ class ServedVariants:
     """The variants of the model that an engine serves; a source of chores."""
 
     def __init__(
-        self, model: str, settings: ProcessSettings, signature: Callable[[], Signature | None], log: Log
+        self,
+        model: str,
+        settings: ProcessSettings,
+        signature: Callable[[], Signature | None],
+        log: Log,
+        *,
+        memory: SpareMemory,
+        declared: Iterable[Declared],
     ) -> None:
-        """`signature` gives what the model answers, once it is loaded."""
+        """`signature` gives what the model answers, once it is loaded; `declared` are the variants of any model."""
         self._model = model
         self._signature = signature
         self._log = log
+        self._declared = {each.name: each for each in declared if each.model == model}
         self._sizes: deque[int] = deque([1], maxlen=_RECENT_BATCHES)
         self._reported: Callable[[SlowSettings], None] = lambda _: None
         kept = settings.capture
@@ -48,6 +58,7 @@ class ServedVariants:
             batch_size=lambda: median_low(self._sizes),
             capture=None if kept is None else Capture(kept.limit_bytes, kept.inputs),
             changed=self._publish,
+            memory=memory,
         )
 
     @property
@@ -62,21 +73,29 @@ class ServedVariants:
 
     def apply(self, live: LiveSettings) -> None:
         """Ask for what the settings say; it is in force later, or refused."""
-        self.life.wish(Wish(live.quantization, live.min_accuracy), time.monotonic())
+        declared = self._declared.get(live.variant)
+        self.life.wish(Wish(live.quantization, live.min_accuracy, live.variant, declared), time.monotonic())
 
     def batch_done(self, items: list[Item], answers: list[bytes], variant: str) -> None:
         """Hear of a batch of requests and what it was answered by a variant."""
         self._sizes.append(len(items))
         now, shadow = time.monotonic(), self.life.shadow
-        for item, answer in zip(items, answers, strict=True):
-            if shadow is not None and variant == self.life.in_force:
+        if shadow is not None and variant == self.life.in_force:
+            for item, answer in zip(items, answers, strict=True):
                 shadow.answered(item.row, answer)
-            if self.life.wants(now):
-                self.life.answered(_captured(self._model, item), answer, variant)
+        for item, answer in zip(items, answers, strict=True):
+            if not self.life.wants(now):
+                break  # nor would it want the next one, now
+            self.life.answered(_captured(self._model, item), answer, variant)
 
     def worker_died(self) -> None:
         """Hear that the worker has lost its variants."""
         self.life.worker_died(time.monotonic())
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the next chore gives memory back that is short, see `ChoreSource`."""
+        return self.life.urgent
 
     def next(self, now: float, idle: bool) -> Chore | None:
         """Return the next chore, see `ChoreSource`."""
@@ -107,21 +126,24 @@ class ServedVariants:
             model=self._model,
             phase=standing.phase.value,
             in_force=standing.in_force,
-            asked=standing.wish.quantization,
+            asked=standing.wish.variant if standing.wish.quantization == NONE else standing.wish.quantization,
             reason=standing.reason,
             **_evidence(standing),
         )
         self._reported(self._slow(standing))
 
     def _slow(self, standing: Standing) -> SlowSettings:
-        asked = standing.wish.quantization
-        if asked == standing.quantization:
-            return SlowSettings()
-        in_force = {Knob.QUANTIZATION: standing.quantization}
+        words = zip((Knob.QUANTIZATION, Knob.VARIANT), standing.wish.asked, standing.settings, strict=True)
+        unmet = [(knob, asked, have) for knob, asked, have in words if asked != have]
+        in_force = {knob: have for knob, _, have in unmet}
         if standing.phase is Phase.REFUSED:
-            return SlowSettings(in_force, refused=(refused(Knob.QUANTIZATION, asked, standing.reason),))
-        pending: PendingSetting = {"setting": Knob.QUANTIZATION.value, "value": asked, "phase": standing.phase.value}
-        return SlowSettings(in_force, pending=(pending,))
+            return SlowSettings(
+                in_force, refused=tuple(refused(knob, asked, standing.reason) for knob, asked, _ in unmet)
+            )
+        pending: list[PendingSetting] = [
+            {"setting": knob.value, "value": asked, "phase": standing.phase.value} for knob, asked, _ in unmet
+        ]
+        return SlowSettings(in_force, tuple(pending))
 
 
 def _first_output(signature: Signature | None) -> TensorSpec:
@@ -141,7 +163,7 @@ def _evidence(standing: Standing) -> dict[str, float]:
         "accuracy_self": round(report.itself, 5),
         "speedup": round(found.speedup.value, 3),
         "speedup_low": round(found.speedup.low, 3),
-        "layers": len(found.plan),
+        "layers": 0 if isinstance(found.plan, Declared) else len(found.plan),
         "quantized_share": round(found.quantized_share, 3),
         "device_seconds": round(found.device_seconds, 1),
         "builds": found.builds,

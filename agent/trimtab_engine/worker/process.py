@@ -16,12 +16,14 @@ from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
-from trimtab_engine.variant_messages import BuildVariant, ListLayers, VariantRefused
+from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers, ProfileModel, VariantRefused
 from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
+from trimtab_engine.worker.declared import stand_in_for
 from trimtab_engine.worker.exported import load_program
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
+from trimtab_engine.worker.profile import profile_model
 from trimtab_engine.worker.variants import Variants
 
 _PR_SET_PDEATHSIG = 1
@@ -50,10 +52,12 @@ class Worker:
         if isinstance(message, wire.RunBatch):
             return self._run(variants, message)
         if variants is None:
-            variant = "" if isinstance(message, ListLayers) else message.variant
+            variant = message.variant if isinstance(message, BuildVariant | DropVariant) else ""
             return VariantRefused(message.request, variant, "UnknownModel", "no model of that name")
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
+        if isinstance(message, ProfileModel):
+            return profile_model(variants.tree(wire.BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)
@@ -122,7 +126,7 @@ def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]]
 def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
     model = _load(description, device)
     warm_up(model)
-    return Variants(model, example(model.signature))
+    return Variants(model, example(model.signature), lambda other: stand_in_for(model, _load(other, device)))
 
 
 def _load(description: Description, device: torch.device) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from trimtab_engine.model_directory import Description
 from trimtab_engine.variant_messages import (
     BuildVariant,
     DropVariant,
@@ -23,6 +24,7 @@ from trimtab_engine.variant_messages import (
     VariantRefused,
 )
 from trimtab_engine.wire import BASE_VARIANT
+from trimtab_engine.worker.declared import weight_file_bytes
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import PlanError, change_layers, layer_facts, linear_layers, probe
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
@@ -55,11 +57,15 @@ M = TypeVar("M", bound=VariableModel)
 class Variants(Generic[M]):
     """Builds, keeps and drops the variants of one model. Not thread-safe: a worker does one thing at a time."""
 
-    def __init__(self, base: M, example: Arrays) -> None:
-        """Take the original and one small batch of valid inputs, for probing and warming up."""
+    def __init__(self, base: M, example: Arrays, load: Callable[[Description], M] | None = None) -> None:
+        """Take the original, one small batch of valid inputs, for probing and warming up, and how to load another.
+
+        `load` raises PlanError for a model that cannot stand in for the original.
+        """
         self._trees: dict[str, M] = {BASE_VARIANT: base}
         self._base = base
         self._example = example
+        self._load: Callable[[Description], M] = load or _load_nothing
         self._candidates, self._unavailable = probe(base.device)
 
     def tree(self, variant: str) -> M:
@@ -79,7 +85,7 @@ class Variants(Generic[M]):
     def build(self, request: BuildVariant) -> VariantBuilt | VariantRefused:
         """Make a tree from the float original, warm it and measure its memory; a refusal leaves nothing behind."""
         try:
-            return self._build(request)
+            return self._build(request) if request.declared is None else self._load_declared(request, request.declared)
         except PlanError as error:
             return VariantRefused(request.request, request.variant, error.reason, str(error))
         except Exception as error:  # whatever a model's own code or a backend raises
@@ -109,23 +115,46 @@ class Variants(Generic[M]):
             raise PlanError("NotFinite", "an answer of the warm-up is not finite")
         int8_bytes = sum(layer.weight_bytes for layer in tree.modules() if isinstance(layer, Int8Linear))
         extra = max(int8_bytes, held_bytes(self._base.device) - before)
-        if 0 < request.memory_limit_bytes < extra:
-            raise PlanError("MemoryShort", f"it takes {extra} bytes; {request.memory_limit_bytes} are allowed")
+        _check_memory(request, extra)
         self._trees[request.variant] = model
         total = int8_bytes + sum(parameter.nbytes for parameter in tree.parameters())
         share = _quantized_share(module, tree)
         return VariantBuilt(request.request, request.variant, changed, total, extra, share, time.perf_counter() - began)
 
+    def _load_declared(self, request: BuildVariant, declared: Description) -> VariantBuilt:
+        began = time.perf_counter()
+        self._check_room(request)
+        before = held_bytes(self._base.device)
+        _check_memory(request, weight_file_bytes(declared))
+        model = self._load(declared)
+        if not all(np.isfinite(output).all() for output in model.run(self._example).values()):
+            raise PlanError("NotFinite", "an answer of the warm-up is not finite")
+        total = 0 if model.module is None else sum(parameter.nbytes for parameter in model.module.parameters())
+        extra = max(total, held_bytes(self._base.device) - before)
+        _check_memory(request, extra)
+        self._trees[request.variant] = model
+        return VariantBuilt(request.request, request.variant, 0, total, extra, 0.0, time.perf_counter() - began)
+
     def _startable(self, request: BuildVariant) -> nn.Module:
+        self._check_room(request)
+        if self._base.module is None:
+            raise PlanError("NoModule", "this kind of model has no layers that could be changed")
+        return self._base.module
+
+    def _check_room(self, request: BuildVariant) -> None:
         if request.variant in self._trees:
             raise PlanError("NameTaken", f"there is a variant {request.variant!r}")
         if len(self._trees) > MAX_VARIANTS:
             raise PlanError("TooManyVariants", f"the worker keeps {MAX_VARIANTS} beside the original; drop one first")
-        if self._base.module is None:
-            raise PlanError("NoModule", "this kind of model has no layers that could be changed")
-        if request.declared:
-            raise PlanError("NotDeclared", f"no model directory is declared as {request.declared!r}")
-        return self._base.module
+
+
+def _load_nothing(declared: Description) -> Any:
+    raise PlanError("BuildFailed", f"nothing loads {declared.name} here")
+
+
+def _check_memory(request: BuildVariant, extra_bytes: int) -> None:
+    if 0 < request.memory_limit_bytes < extra_bytes:
+        raise PlanError("MemoryShort", f"it takes {extra_bytes} bytes; {request.memory_limit_bytes} are allowed")
 
 
 def held_bytes(device: torch.device) -> int:

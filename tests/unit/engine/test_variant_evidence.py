@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_engine.jobs import TokenRow
+from trimtab_engine.settings import CaptureSettings
 from trimtab_engine.variants.accuracy import Task, accuracy
 from trimtab_engine.variants.capture import SET_INPUTS, Capture, CapturedInput, InputSets, TooFewInputs, set_of
 from trimtab_engine.variants.drift import Traffic, drift
@@ -45,6 +46,16 @@ def test_only_distinct_inputs_count() -> None:
     few = capture.sets()
     assert isinstance(few, TooFewInputs)
     assert few.search + few.gate + few.report == 1
+
+
+def test_by_default_nothing_is_decided_on_fewer_than_256_distinct_inputs_in_each_set() -> None:
+    kept = CaptureSettings()
+    capture = Capture(kept.limit_bytes, kept.inputs)
+    for number in range(700):
+        capture.keep(an_input(number))
+    few = capture.sets()
+    assert isinstance(few, TooFewInputs)
+    assert (min(few.search, few.gate, few.report) < 256, few.needed) == (True, 256)
 
 
 @given(st.integers(0, 4000), st.lists(st.integers(1, 900), max_size=200))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.table_model import TableModel, an_input, decode_vector, onednn_saves
+from fakes.table_model import LAYER_BYTES, TableModel, an_input, decode_vector, onednn_saves
 
 from trimtab_engine.chores import ChoreOutcome
 from trimtab_engine.variant_messages import LayerChange
@@ -74,6 +74,15 @@ def test_nothing_is_proposed_where_one_layer_costs_too_much() -> None:
     with pytest.raises(Refused) as refused:
         search_in(TableModel(lambda layer: 0.1, onednn_saves))
     assert refused.value.reason == "AccuracyTooLow"
+
+
+def test_what_memory_does_not_allow_is_refused_as_that_and_not_as_slow() -> None:
+    model = TableModel(lambda layer: 0.0, onednn_saves)
+    inputs = [an_input(number) for number in range(64)]
+    probe = Probe("m", 8, decode_vector, lambda: LAYER_BYTES - 1)
+    with pytest.raises(Refused) as refused:
+        run(model, search(probe, Wanted("Int8", 0.98, Task.EMBEDDING, inputs)))
+    assert refused.value.reason == "MemoryShort"
 
 
 def test_a_format_that_no_layer_takes_is_refused_with_what_the_worker_says() -> None:
