@@ -112,17 +112,19 @@ class Dispatcher:
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
-        waiting = {name: queue.earliest_deadline for name, queue in self.queues.items() if queue.queued_items}
+        waiting = [queue for queue in self.queues.values() if queue.queued_items]
         if self._chores.start(link, now, waiting=bool(waiting)):
             return math.inf
         live = self._live()
         if len(waiting) > 1:  # the device would be another model's meanwhile: a batch grows while that one runs
             live = replace(live, max_queue_delay_seconds=0.0)
+            turns = self._shares.in_turn({queue.name: queue.earliest_deadline for queue in waiting})
+            waiting = [self.queues[name] for name in turns]
         ask_at = math.inf
-        for name in self._shares.in_turn(waiting):
-            decision = self._decide(link, self.queues[name], live, now)
+        for queue in waiting:
+            decision = self._decide(link, queue, live, now)
             if isinstance(decision, Batch):
-                self._run(link, self.queues[name], decision, now)
+                self._run(link, queue, decision, now)
                 return self._chores.quiet_at(now)
             if isinstance(decision, WaitUntil):
                 ask_at = min(ask_at, decision.time)
