@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from trimtab_engine.errors import SettingError
+from trimtab_engine.exported_archive import SUFFIX, ExportedModel, describe_archive
 from trimtab_engine.model_sources import FIRST_VERSION
 
 _PACKAGE_PREFIX = "package:"
@@ -45,11 +46,11 @@ class FactoryModel(msgspec.Struct, frozen=True, tag=True):
     factory: str
 
 
-Description = ModelDescription | FactoryModel
+Description = ModelDescription | FactoryModel | ExportedModel
 
 
 def describe_model(source: str, name: str | None, version: str = FIRST_VERSION) -> Description:
-    """Describe the model that `source` names: a directory, `package:NAME` or `module:factory`.
+    """Describe the model that `source` names: a directory, `package:NAME`, a `.pt2` archive or `module:factory`.
 
     A factory's module is not imported here: the front process runs no code of a model.
 
@@ -58,6 +59,8 @@ def describe_model(source: str, name: str | None, version: str = FIRST_VERSION) 
     """
     if _FACTORY.fullmatch(source) and not source.startswith(_PACKAGE_PREFIX):
         return FactoryModel(name or source.rpartition(":")[2], version, source)
+    if source.endswith(SUFFIX):
+        return describe_archive(source, name, version)
     return describe_directory(source, name, version)
 
 
@@ -107,7 +110,7 @@ def _find_directory(source: str) -> Path:
         if not (directory / "config.json").is_file():
             raise SettingError(
                 f"the model is {source!r}; accepted is a directory that holds a config.json, "
-                "package:NAME or module:factory"
+                "package:NAME, a .pt2 archive or module:factory"
             )
         return directory
     package = source.removeprefix(_PACKAGE_PREFIX)

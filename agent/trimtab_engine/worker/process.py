@@ -12,12 +12,14 @@ from collections.abc import Mapping
 import torch
 
 from trimtab_engine import wire
+from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.log import Log
 from trimtab_engine.model_directory import Description, FactoryModel
 from trimtab_engine.slots import Slot
 from trimtab_engine.variant_messages import BuildVariant, DropVariant, ListLayers, ProfileModel, VariantRefused
 from trimtab_engine.worker.batch import StickyDeviceError, example, run_batch, warm_up
 from trimtab_engine.worker.declared import stand_in_for
+from trimtab_engine.worker.exported import load_program
 from trimtab_engine.worker.factory import load_own_model
 from trimtab_engine.worker.memory import IDLE_SECONDS, WorkerMemory
 from trimtab_engine.worker.model import Model, device_named, load_model
@@ -130,6 +132,8 @@ def _warm_model(description: Description, device: torch.device) -> Variants[Mode
 def _load(description: Description, device: torch.device) -> Model:
     if isinstance(description, FactoryModel):
         return load_own_model(description.factory, device)
+    if isinstance(description, ExportedModel):
+        return load_program(description, device)
     return load_model(description, device)
 
 
