@@ -46,6 +46,7 @@ class TableModel:
         self.noise = random.Random(1)
         self.chores = 0
         self.declared_plans: dict[str, list[LayerChange]] = {}  # declared models behave like these plans
+        self.cannot_profile = False
         self.slow_rows = 0  # batches of up to so many rows lose the time that others save
 
     def answer(self, chore: Chore) -> ChoreOutcome:
@@ -60,20 +61,27 @@ class TableModel:
             ]
             return Answered(LayersListed(message.request, facts, [TORCHAO, ONEDNN], []), 0.001)
         if isinstance(message, ProfileModel):
-            costs = [LayerCost(kind, 1 / len(KINDS), 1 / len(KINDS)) for kind in KINDS]
-            return Answered(ModelProfiled(message.request, costs), 0.01)
+            return Answered(self._profile(message), 0.01)
         if isinstance(message, BuildVariant):
-            assert message.variant not in self.variants
-            assert len(self.variants) <= 4
-            if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan or self.layers):
-                return Answered(VariantRefused(message.request, message.variant, "MemoryShort", "too large"), 0.01)
-            plan = self.declared_plans[message.declared.name] if message.declared else message.plan
-            self.variants[message.variant] = plan
-            share = len(message.plan) / len(self.layers)
-            return Answered(VariantBuilt(message.request, message.variant, len(message.plan), 1, 1, share, 0.01), 0.01)
+            return Answered(self._build(message), 0.01)
         assert isinstance(message, DropVariant)
         del self.variants[message.variant]
         return Answered(VariantDropped(message.request, message.variant, 1), 0.001)
+
+    def _profile(self, message: ProfileModel) -> ModelProfiled | VariantRefused:
+        if self.cannot_profile:
+            return VariantRefused(message.request, BASE_VARIANT, "ProfileFailed", "RuntimeError")
+        return ModelProfiled(message.request, [LayerCost(kind, 1 / len(KINDS), 1 / len(KINDS)) for kind in KINDS])
+
+    def _build(self, message: BuildVariant) -> VariantBuilt | VariantRefused:
+        assert message.variant not in self.variants
+        assert len(self.variants) <= 4
+        if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan or self.layers):
+            return VariantRefused(message.request, message.variant, "MemoryShort", "too large")
+        plan = self.declared_plans[message.declared.name] if message.declared else message.plan
+        self.variants[message.variant] = plan
+        share = len(message.plan) / len(self.layers)
+        return VariantBuilt(message.request, message.variant, len(message.plan), 1, 1, share, 0.01)
 
     def _run(self, chore: RunRows) -> RowsRun:
         plan = self.variants[chore.variant]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.model_directory import Description, ModelDescription
 from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.worker.batch import warm_up
@@ -12,7 +13,9 @@ from trimtab_engine.worker.model import Model
 
 
 def weight_file_bytes(description: Description) -> int:
-    """Return the size of a directory's weights, a lower bound of what loading takes; 0 for what says nothing of it."""
+    """Return the size of the weights' files, a lower bound of what loading takes; 0 for what says nothing of it."""
+    if isinstance(description, ExportedModel):
+        return Path(description.archive).stat().st_size
     if not isinstance(description, ModelDescription):
         return 0
     return sum(path.stat().st_size for path in Path(description.directory).glob("*.safetensors"))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fakes.table_model import LAYER_BYTES, TableModel, an_input, decode_vector, onednn_saves
 
-from trimtab_engine.chores import ChoreOutcome
-from trimtab_engine.variant_messages import LayerChange
+from trimtab_engine.chores import Ask, ChoreOutcome
+from trimtab_engine.jobs import TokenRow
+from trimtab_engine.variant_messages import LayerChange, ProfileModel
 from trimtab_engine.variants.accuracy import Task
+from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.planner import FoundPlan, Wanted, search
 from trimtab_engine.variants.probe import Course, Probe, Refused, variant_name
-from trimtab_engine.wire import BASE_VARIANT
+from trimtab_engine.wire import BASE_VARIANT, MAX_PACKET_BYTES, encode
 
 
 def run(model: TableModel, course: Course[FoundPlan]) -> FoundPlan:
@@ -74,6 +77,23 @@ def test_nothing_is_proposed_where_one_layer_costs_too_much() -> None:
     with pytest.raises(Refused) as refused:
         search_in(TableModel(lambda layer: 0.1, onednn_saves))
     assert refused.value.reason == "AccuracyTooLow"
+
+
+def test_a_model_that_cannot_be_profiled_is_searched_all_the_same() -> None:
+    model = TableModel(lambda layer: 0.0, onednn_saves)
+    model.cannot_profile = True
+    assert {change.layer for change in search_in(model).plan} == set(model.layers)
+
+
+@pytest.mark.parametrize(("row_tokens", "rows"), [(16, 8), (2000, 4), (10_000, 0)])
+def test_the_rows_of_a_profile_fit_into_one_packet(row_tokens: int, rows: int) -> None:
+    row = TokenRow(np.ones(row_tokens, np.int32))
+    inputs = [CapturedInput(bytes([number] * 16), row, row_tokens, row.ids.nbytes) for number in range(16)]
+    chore = next(Probe("m", 8, decode_vector).profiled(inputs))
+    assert isinstance(chore, Ask)
+    assert isinstance(chore.message, ProfileModel)
+    assert len(chore.message.rows) == rows
+    assert len(encode(chore.message)) < MAX_PACKET_BYTES
 
 
 def test_what_memory_does_not_allow_is_refused_as_that_and_not_as_slow() -> None:
