@@ -16,6 +16,10 @@ from trimtab_engine.worker.packed_linear import PackedLinear
 _PROBE_WIDTH = 64
 _PROBE_ERROR = 0.05
 _INT8 = Candidate("int8_dynamic", "onednn")
+_NOT_BUILT = tuple(
+    f"{format_} torchao: not built, the engine comes without torchao"
+    for format_ in ("int8_weight_only", "float8_dynamic", "int4_weight_only")
+)
 
 
 @runtime_checkable
@@ -39,18 +43,23 @@ class PlanError(Exception):
 
 def probe(device: torch.device) -> tuple[list[Candidate], list[str]]:
     """Return what computes rightly on this device, and for each candidate that does not why; tried, not assumed."""
+    why_not = _why_not_int8(device)
+    if why_not:
+        return [], [f"int8_dynamic onednn: {why_not}", *_NOT_BUILT]
+    return [_INT8], list(_NOT_BUILT)
+
+
+def _why_not_int8(device: torch.device) -> str:
     if device.type != "cpu":
-        return [], [f"int8_dynamic onednn: works on the CPU only, not on {device.type}"]
+        return f"works on the CPU only, not on {device.type}"
     linear = nn.Linear(_PROBE_WIDTH, _PROBE_WIDTH)
     x = torch.linspace(-1.0, 1.0, 4 * _PROBE_WIDTH).view(4, _PROBE_WIDTH)
     try:
         with torch.inference_mode():
             exact, found = linear(x), Int8Linear(linear)(x)
     except (AttributeError, RuntimeError) as error:  # an operator that this build of torch lacks, or no kernel
-        return [], [f"int8_dynamic onednn: {type(error).__name__}"]
-    if float((found - exact).norm() / exact.norm()) > _PROBE_ERROR:
-        return [], ["int8_dynamic onednn: computes wrongly here"]
-    return [_INT8], []
+        return type(error).__name__
+    return "computes wrongly here" if float((found - exact).norm() / exact.norm()) > _PROBE_ERROR else ""
 
 
 def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:

@@ -20,7 +20,7 @@ from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import mean_interval
 from trimtab_engine.worker.bert import bert_shape, load_bert
 from trimtab_engine.worker.int8_linear import Int8Linear
-from trimtab_engine.worker.layers import change_layers
+from trimtab_engine.worker.layers import change_layers, probe
 from trimtab_engine.worker.packed_linear import PackedLinear
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
 from trimtab_engine.worker.variants import Variants
@@ -91,6 +91,17 @@ def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: 
     assert (layer.kind, layer.rows_in, layer.rows_out) == ("encoder.layer.intermediate.dense", 384, 1536)
     assert layer.weight_bytes == 384 * 1536 * 4
     assert layer.formats == listed.backends != []
+    assert [line.split(":")[0] for line in listed.unavailable] == [
+        "int8_weight_only torchao",
+        "float8_dynamic torchao",
+        "int4_weight_only torchao",
+    ]
+
+
+def test_a_device_without_kernels_is_told_why_for_each_candidate() -> None:
+    candidates, unavailable = probe(torch.device("meta"))
+    assert candidates == []
+    assert unavailable[0] == "int8_dynamic onednn: works on the CPU only, not on meta"
 
 
 def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
