@@ -46,7 +46,7 @@ def capacities(device: Device, trace: Trace, seconds: float, seeds: Sequence[int
         found["clairvoyant"] = [clairvoyant_capacity(device, trace, seconds, seed) for seed in seeds]
     measure = f"capacity {device.name} {trace.__name__}"
     rows = [_row(measure, name, values, found["cork"]) for name, values in found.items()]
-    if trace is not mixed:
+    if trace is poisson:
         limit = steady_limit(device)
         rows.append(_row(f"{measure}, even arrivals", "limit", [limit] * len(seeds), found["cork"]))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -25,13 +26,14 @@ def like_the_first(items: list[Item], most: int, latency: LatencyModel) -> list[
         return items
     in_order = sum(_seconds(items[start : start + most], latency) for start in range(0, len(items), most))
     by_length = sorted(items, key=lambda item: item.length)
-    cuts, before, seconds = _cheapest_cuts([item.length for item in by_length], most, latency)
+    lengths = [item.length for item in by_length]
+    cuts, before, seconds = _cheapest_cuts(lengths, most, latency)
     if seconds * _GAIN > in_order:
         return items
-    end = len(cuts) - 1
-    while not (group := by_length[cuts[before[end]] : cuts[end]])[0].length <= items[0].length <= group[-1].length:
+    first, end = bisect_left(lengths, items[0].length), len(cuts) - 1  # sorting kept it first of its length
+    while cuts[before[end]] > first:
         end = before[end]
-    together = set(map(id, group)) | {id(items[0])}
+    together = set(map(id, by_length[cuts[before[end]] : cuts[end]]))
     return [item for item in items if id(item) in together]
 
 

@@ -101,6 +101,11 @@ def test_short_items_do_not_wait_for_a_long_one_where_padding_costs_and_share_it
     assert sizes == {"padded": [8, 8, 8, 8, 8], "packed": [8, 8, 256, 8, 8, 8, 256]}
 
 
+def test_a_long_one_whose_padding_costs_hardly_more_than_a_pass_of_its_own_shares_the_batch() -> None:
+    items = [an_item(length) for length in (40, 40, 256, 40, 40)]
+    assert like_the_first(items, MOST, PADDED) == items  # 10.9 ms together, 10.6 ms in two passes
+
+
 def test_items_of_mixed_lengths_are_answered_in_time_at_a_rate_at_which_a_rule_blind_to_length_is_late() -> None:
     arrivals = mixed(1000.0, 5.0, 3)
     assert answered_in_time(Ours(DENSE), arrivals, DENSE) >= 0.99 * len(arrivals)

@@ -174,20 +174,36 @@ def test_a_head_gives_way_only_when_what_arrives_while_its_small_batch_runs_woul
     assert dropped(arrivals_per_second=3000.0) == 1  # by then so many wait that the next pass takes too long
 
 
-def test_on_a_device_whose_time_grows_in_steps_a_batch_ends_at_a_step_and_on_an_even_one_nowhere() -> None:
-    stepped, even = LatencyModel(), LatencyModel()
+def stepped(largest: int = 32) -> LatencyModel:
+    """Of a device on which a pass takes as long as one of the next power of two."""
+    latency = LatencyModel()
     for turn in range(256):
-        rows = 1 + turn * 7 % 32
-        stepped.observe(Shape(rows, rows, 1), 0.004 + 0.0004 * (1 << (rows - 1).bit_length()))
-        even.observe(Shape(rows, rows, 1), 0.004 + 0.0004 * rows)
-    assert [stepped.efficient_rows(rows) for rows in (16, 17, 20, 32)] == [16, 16, 16, 32]
-    assert [even.efficient_rows(rows) for rows in range(33)] == list(range(33))
-    batcher = Batcher(stepped)
-    for _ in range(20):
-        add(batcher, deadline=1e9)
-    decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
-    assert isinstance(decision, Batch)
-    assert len(decision.items) == 16
+        rows = 1 + turn * 7 % largest
+        latency.observe(Shape(rows, rows, 1), 0.004 + 0.0004 * (1 << (rows - 1).bit_length()))
+    return latency
+
+
+def test_on_a_device_whose_time_grows_in_steps_a_batch_ends_at_a_step_and_on_an_even_one_nowhere() -> None:
+    assert [stepped().efficient_rows(rows) for rows in (16, 17, 20, 32)] == [16, 16, 16, 32]
+    assert [CONSTANTS.efficient_rows(rows) for rows in range(33)] == list(range(33))
+
+
+def test_a_batch_ends_at_a_step_only_where_the_pass_after_it_still_keeps_the_deadlines() -> None:
+    latency = stepped()
+    one_pass, two_passes = latency.bound(Shape(24, 24, 1)), sum(latency.bound(Shape(n, n, 1)) for n in (16, 8))
+    assert one_pass < two_passes
+    for seconds_left, size in ((one_pass * 1.001, 24), (two_passes * 1.001, 16)):
+        batcher = Batcher(latency)
+        for _ in range(24):
+            add(batcher, deadline=seconds_left)
+        decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
+        assert isinstance(decision, Batch)
+        assert len(decision.items) == size
+
+
+def test_a_size_that_was_never_seen_takes_no_less_than_a_smaller_one() -> None:
+    latency = stepped(largest=18)
+    assert latency.expect(Shape(24, 24, 1)) >= 0.98 * latency.expect(Shape(18, 18, 1))
 
 
 def test_what_the_model_learned_is_worth_more_than_constants_on_a_device_that_drifts() -> None:
