@@ -81,8 +81,8 @@ class TuningPlan:
     """Of these, what the second window takes."""
     gate_seconds: float = 90.0
     """Of these, what is kept for a number format: the load goes on until its trial begins, and the search then has the
-    device for itself. One that finds nothing faster passes 350 to 1000 inputs through the model and ends within half a
-    minute; one that finds a plan passes 7000 to 8000, two to four minutes of a replica: longer than the demo."""
+    device for itself. A search that finds nothing faster passes 350 to 1000 inputs through the model, some 15 s of a
+    replica; one that finds a plan 7000 to 8000, some minutes: longer than the demo (reckoned at 29 to 70 inputs/s)."""
     tables_seconds: float = 20.0
     """Of these, what the tables take."""
 

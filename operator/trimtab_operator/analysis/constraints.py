@@ -8,7 +8,7 @@ from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import Quantization
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis.freeze import frozen_by, unknown_time_zones
-from trimtab_operator.analysis.quality import offered, refused_by_hardware
+from trimtab_operator.analysis.quality import offered, on_gpu, refused_by_hardware
 from trimtab_operator.model.analysis import Capacity, Constraint, Trust
 from trimtab_operator.model.ledger import foreign_edits
 from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, Target, TargetProblem
@@ -143,9 +143,8 @@ def _quality(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> 
     formats = offered(snapshot, Knob.QUANTIZATION)
     if not formats:
         yield Constraint("QuantizationNotAvailable", "spec.knobs.quantization: not all engines declare this knob")
-    said = refused_by_hardware(snapshot.trials, knobs.quantization.allowed)
+    said = refused_by_hardware(snapshot, knobs.quantization.allowed)
     unoffered = sorted(set(knobs.quantization.allowed) - set(formats)) if formats else []
-    on_gpu = any(pod.gpus for pod in target.pods)
     if said is not None:
         yield Constraint("HardwareMismatch", said)
     elif unoffered:
@@ -153,7 +152,7 @@ def _quality(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> 
             f"spec.knobs.quantization allows {', '.join(unoffered)}, which not all engines offer on their machines"
         )
         yield Constraint("HardwareMismatch", message)
-    elif Quantization.FP8 in knobs.quantization.allowed and target.pods and not on_gpu:
+    elif Quantization.FP8 in knobs.quantization.allowed and target.pods and not on_gpu(snapshot):
         yield Constraint(
             "HardwareMismatch",
             "spec.knobs.quantization allows FP8, which needs a GPU; the pods have none: remove FP8 or use GPU nodes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from trimtab_api.engine_knobs import BASE_VARIANT, Knob
 from trimtab_api.engine_settings import Quantization
 from trimtab_api.trial import OptimizationTrial, Verdict
@@ -32,13 +34,31 @@ def offered(snapshot: Snapshot, knob: Knob) -> tuple[str, ...]:
     return tuple(word for word in first if all(word in words for words in others))
 
 
-def refused_by_hardware(trials: tuple[OptimizationTrial, ...], words: tuple[str, ...]) -> str | None:
+def refused_by_hardware(snapshot: Snapshot, words: tuple[str, ...]) -> str | None:
     """Return what an engine said of the newest trial of one of these values that its machine cannot run."""
-    for trial in reversed(trials):
-        failed = trial.status.verdict is Verdict.FAILED_TO_START and trial.spec.change.to in words
+    return next((trial.status.reason for trial in _refused(snapshot) if trial.spec.change.to in words), None)
+
+
+def runnable_formats(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the number formats that every engine declares and that its machine is not known to be unable to run."""
+    unable = {trial.spec.change.to for trial in _refused(snapshot)}
+    if not on_gpu(snapshot):
+        unable.add(Quantization.FP8)
+    return tuple(word for word in offered(snapshot, Knob.QUANTIZATION) if word not in unable)
+
+
+def on_gpu(snapshot: Snapshot) -> bool:
+    """Say whether a pod of the target has a GPU."""
+    return not isinstance(snapshot.target, TargetProblem) and any(pod.gpus for pod in snapshot.target.pods)
+
+
+def _refused(snapshot: Snapshot) -> Iterator[OptimizationTrial]:
+    """Yield the trials, newest first, that an engine refused for its machine; another template may mean another one."""
+    template = None if isinstance(snapshot.target, TargetProblem) else snapshot.target.template_hash
+    for trial in reversed(snapshot.trials):
+        failed = trial.status.verdict is Verdict.FAILED_TO_START and trial.spec.target.template_hash == template
         if failed and any(reason in trial.status.reason for reason in HARDWARE_REASONS):
-            return trial.status.reason
-    return None
+            yield trial
 
 
 def _serving(snapshot: Snapshot) -> list[EngineState]:

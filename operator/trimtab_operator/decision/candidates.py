@@ -18,7 +18,7 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import format_decimal
 from trimtab_api.trial import Change, OptimizationTrial, Prediction
-from trimtab_operator.analysis.quality import offered
+from trimtab_operator.analysis.quality import offered, runnable_formats
 from trimtab_operator.decision.choices import choice_steps
 from trimtab_operator.decision.expectation import Expectation
 from trimtab_operator.decision.facts import Facts, facts_of
@@ -75,7 +75,7 @@ def best_candidate(
     """Return the change most worth a trial, or (reason, sentence) where none is. `search`: what was tried already."""
     runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
     facts = facts_of(snapshot, analysis, policy, search)
-    offers = {knob: offered(snapshot, knob) for knob in ENGINE_KNOBS}
+    offers = {knob: offered(snapshot, knob) for knob in ENGINE_KNOBS} | {Knob.QUANTIZATION: runnable_formats(snapshot)}
     words = knob_words(policy.spec.knobs, offers, has_accuracy=facts.min_accuracy is not None)
     found = candidates(knob_space(policy.spec.knobs, runtime), current, facts, words)
     if found:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import fakes.builders
 import pytest
-from fakes.builders import a_policy, a_reading, a_series, a_snapshot, a_target, an_engine
+from fakes.builders import a_pod, a_policy, a_reading, a_series, a_snapshot, a_target, an_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -273,6 +274,28 @@ def test_a_format_is_the_best_candidate_once_engines_offer_it_and_the_policy_say
     assert (best.change_summary, best.settings.min_accuracy) == ("quantization None→Int8", "0.985")
     unlimited = a_policy(knobs=knobs)
     assert isinstance(best_candidate(snapshot, analyze(snapshot, unlimited), unlimited, CHOOSING, ()), tuple)
+
+
+def test_a_format_that_the_machines_cannot_run_is_not_tried() -> None:
+    words = {"quantization": ["None", "Int8", "FP8"]}
+    engines = {f"uid-chat-{number}": an_engine(CHOOSING, words=words) for number in range(2)}
+    policy = a_policy(
+        knobs={"quantization": {"allowed": ["Int8", "FP8"]}}, objectives={"accuracyRatio": {"min": "0.98"}}
+    )
+    change = {"knob": "quantization", "from": "None", "to": "Int8"}
+    refused = {"phase": "Finished", "verdict": "FailedToStart", "reason": "quantization Int8: NoFormat: no kernel"}
+    trial = fakes.builders.a_trial(change=change, status=refused)
+
+    def best(**seen: Any) -> str:
+        snapshot = a_snapshot(busy=0.97, engines=engines, **seen)
+        found = best_candidate(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())
+        return found.change_summary if isinstance(found, Candidate) else found[0]
+
+    assert best() == "quantization None→Int8"
+    assert best(trials=(trial,)) == "SearchEnded"
+    pods = tuple(a_pod(f"chat-{number}", gpus=1) for number in range(2))
+    assert best(trials=(trial,), target=a_target(pods=pods)) == "quantization None→FP8"
+    assert best(trials=(trial,), target=a_target(template_hash="another")) == "quantization None→Int8"
 
 
 def test_a_cache_is_worth_what_repeats_say() -> None:
