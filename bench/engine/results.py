@@ -77,7 +77,7 @@ class Result:
 
     def _figures(self) -> str:
         if self.ratio is None and self.trimtab is None:
-            return f"not resolved: {self.unresolved}" if self.unresolved else f"not run: {self.note}"
+            return f"not resolved: {self.unresolved}" if self.unresolved else f"not run: {_first_line(self.note)}"
         value = "" if self.trimtab is None else f"{self.trimtab:.4g}"
         if self.best_rival is not None:
             value += f" beside {self.rival} {self.best_rival:.4g}"
@@ -94,4 +94,10 @@ class Result:
         again = self.again
         beside = "" if again is None else f"A/A {again.mean:.3f} [{again.low:.3f}, {again.high:.3f}]"
         note = self.note if self.ratio is not None or self.trimtab is not None else ""
-        return [each for each in (beside, note, self.broken) if each]
+        broken = "" if self.broken == self.note else _first_line(self.broken)
+        return [each for each in (beside, note, broken) if each]
+
+
+def _first_line(text: str) -> str:
+    """Return the first line: the end of a server's log follows, which the file has."""
+    return text.splitlines()[0] if text else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 GOOD_SHARE = 0.99
 FIRST_STEP = 1.12
-SMALLEST_STEP = 1.03
+SMALLEST_STEP = 1.02
 LONGEST_STRAIGHT = 3
 
 

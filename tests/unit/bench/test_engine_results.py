@@ -55,6 +55,7 @@ def test_a_row_carries_the_names_that_readers_of_the_file_know() -> None:
     ("found", "words"),
     [
         (Result("roofline", note="no GPU"), "not run: no GPU"),
+        (Result("mixed", note="ray does not run:\nits log", broken="ray does not run:\nits log"), "ray does not run:"),
         (Result("capacity", unresolved="mosec: its staircase never turned"), "not resolved: mosec: its staircase"),
         (result(FAST, WIDE), "NOT RESOLVED"),
         (dataclasses.replace(result(FAST), unresolved="3 of 20 pairs"), "NOT RESOLVED: 3 of 20 pairs"),
@@ -65,6 +66,7 @@ def test_a_row_carries_the_names_that_readers_of_the_file_know() -> None:
 )
 def test_a_line_says_what_was_found_or_why_nothing_was(found: Result, words: str) -> None:
     assert words in found.line()
+    assert "its log" not in found.line()
 
 
 def test_a_result_is_not_changed_after_it_was_found() -> None:
