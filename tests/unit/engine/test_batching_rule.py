@@ -190,11 +190,11 @@ def test_on_a_device_whose_time_grows_in_steps_a_batch_ends_at_a_step_and_on_an_
 
 def test_a_batch_ends_at_a_step_only_where_the_pass_after_it_still_keeps_the_deadlines() -> None:
     latency = stepped()
-    one_pass, two_passes = latency.bound(Shape(24, 24, 1)), sum(latency.bound(Shape(n, n, 1)) for n in (16, 8))
+    one_pass, two_passes = latency.bound(Shape(22, 22, 1)), sum(latency.bound(Shape(n, n, 1)) for n in (16, 6))
     assert one_pass < two_passes
-    for seconds_left, size in ((one_pass * 1.001, 24), (two_passes * 1.001, 16)):
+    for seconds_left, size in ((one_pass * 1.001, 22), (two_passes * 1.001, 16)):
         batcher = Batcher(latency)
-        for _ in range(24):
+        for _ in range(22):
             add(batcher, deadline=seconds_left)
         decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
         assert isinstance(decision, Batch)
