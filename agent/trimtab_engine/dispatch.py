@@ -117,7 +117,7 @@ class Dispatcher:
             return math.inf
         live = self._live()
         if len(waiting) > 1:  # the device would be another model's meanwhile: a batch grows while that one runs
-            live = replace(live, max_queue_delay_seconds=0.0)
+            live = replace(live, batching="Manual", max_queue_delay_seconds=0.0)
             turns = self._shares.in_turn({queue.name: queue.earliest_deadline for queue in waiting})
             waiting = [self.queues[name] for name in turns]
         ask_at = math.inf
