@@ -47,7 +47,9 @@ def main() -> int:
 def _from_command_line() -> dict[str, str]:
     parser = argparse.ArgumentParser("trimtab-engine", description="Serve a model; settings are TRIMTAB_* variables.")
     serve_parser = parser.add_subparsers(dest="command").add_parser("serve", help="serve this model")
-    serve_parser.add_argument("model", help="module:factory, a directory or package:NAME; instead of TRIMTAB_MODEL")
+    serve_parser.add_argument(
+        "model", help="module:factory, a directory, package:NAME or a .pt2 archive; instead of TRIMTAB_MODEL"
+    )
     arguments = parser.parse_args()
     return {} if arguments.command is None else {"TRIMTAB_MODEL": arguments.model}
 

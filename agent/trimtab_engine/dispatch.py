@@ -112,17 +112,19 @@ class Dispatcher:
 
     def _feed(self, link: WorkerLink, now: float) -> float:
         """Give an idle worker a batch or a chore; returns when to ask again."""
-        waiting = {name: queue.earliest_deadline for name, queue in self.queues.items() if queue.queued_items}
+        waiting = [queue for queue in self.queues.values() if queue.queued_items]
         if self._chores.start(link, now, waiting=bool(waiting)):
             return math.inf
         live = self._live()
         if len(waiting) > 1:  # the device would be another model's meanwhile: a batch grows while that one runs
-            live = replace(live, max_queue_delay_seconds=0.0)
+            live = replace(live, batching="Manual", max_queue_delay_seconds=0.0)
+            turns = self._shares.in_turn({queue.name: queue.earliest_deadline for queue in waiting})
+            waiting = [self.queues[name] for name in turns]
         ask_at = math.inf
-        for name in self._shares.in_turn(waiting):
-            decision = self._decide(link, self.queues[name], live, now)
+        for queue in waiting:
+            decision = self._decide(link, queue, live, now)
             if isinstance(decision, Batch):
-                self._run(link, self.queues[name], decision, now)
+                self._run(link, queue, decision, now)
                 return self._chores.quiet_at(now)
             if isinstance(decision, WaitUntil):
                 ask_at = min(ask_at, decision.time)
@@ -137,10 +139,10 @@ class Dispatcher:
         return queue.next_batch(now, within, most_items)
 
     def _run(self, link: WorkerLink, queue: ModelQueue, batch: Batch, now: float) -> None:
-        queue.began(batch, now)
         self._shares.began(queue.name)
         measure = self._guard.to_measure(_shape(link, queue.name, batch), now)
         link.run(batch, queue.name, queue.variants.in_force, measure)
+        queue.began(batch, link.device, link.copy_seconds, now)
 
     def _variant_limit_bytes(self) -> int:
         room = min(self._guard.spare_bytes(link.device) for link in self._links)
@@ -165,6 +167,7 @@ class Dispatcher:
         if self._chores.took(link, batch, message, now):
             self.pump()
             return
+        self._metrics.models[link.model].passes.ended(link.device, message, now, self._waiting)
         self._shares.ended(link.model, message.seconds)
         shape = _shape(link, link.model, batch)
         if isinstance(message, wire.BatchDone):
@@ -183,6 +186,9 @@ class Dispatcher:
 
     def _on_death(self, link: WorkerLink, batch: Batch | None) -> None:
         self._metrics.worker_restarted(link.device)
+        waiting = batch is not None or self._waiting
+        for model in self._metrics.models.values():
+            model.passes.lost(link.device, time.monotonic(), waiting)
         for queue in self.queues.values():
             queue.variants.worker_died()
         of_a_chore = self._chores.died(link, time.monotonic())
@@ -200,8 +206,12 @@ class Dispatcher:
             signature=lambda: self.signature(described.name),
             answered=answered,
             contenders=self._contenders,
-            memory=SpareMemory(lambda: self._guard.drops_spares, self._variant_limit_bytes),
+            spare_memory=SpareMemory(lambda: self._guard.drops_spares, self._variant_limit_bytes),
         )
+
+    @property
+    def _waiting(self) -> bool:
+        return any(queue.queued_items for queue in self.queues.values())
 
     def _contenders(self) -> int:
         return sum(1 for queue in self.queues.values() if queue.queued_items or queue.running_items)

@@ -31,7 +31,7 @@ class Engine:
             SettingError: a tokenizer cannot be read.
         """
         names = [described.name for described in context.descriptions]
-        self.metrics = EngineMetrics(*names)
+        self.metrics = EngineMetrics(*names, objectives_seconds=context.settings.latency_objectives_seconds)
         agent = context.settings.agent
         self.first_settings = FirstSettings(0.0 if agent is None else agent.first_settings_wait_seconds)
         self._settings = context.settings
@@ -88,6 +88,8 @@ class Engine:
         self._live = live
         self._cache.set_eviction(live.cache_eviction)
         self._memory.cache_may_have(live.cache_limit_bytes)
+        for model in self.metrics.models.values():
+            model.periods.live_is(live)
         for queue in self._dispatcher.queues.values():
             queue.variants.apply(live)
         self._dispatcher.pump()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
+
+import msgspec
 
 JSON = b"application/json"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """One complete request. Header names are lower case; times are monotonic seconds of the first and last byte."""
 
     method: str
@@ -27,8 +28,7 @@ class Request:
         return None if value is None else value.decode("latin-1").strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """What is answered; Content-Length, Date and Connection are added when it is written."""
 
     status: int
@@ -38,17 +38,17 @@ class Response:
 
     def encode(self, date: bytes, close: bool) -> bytes:
         """Return the whole response as bytes. `date` is the Date header's value."""
-        parts = [
+        head = b"%sContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\n%s%s\r\n" % (
             _STATUS_LINES[self.status],
-            b"Content-Type: ",
             self.content_type,
-            b"\r\nContent-Length: ",
-            str(len(self.body)).encode(),
-            b"\r\nDate: ",
+            len(self.body),
             date,
-            b"\r\n",
-        ]
-        parts.extend(f"{name}: {value}\r\n".encode("latin-1") for name, value in self.headers)
-        parts.append(b"Connection: close\r\n\r\n" if close else b"\r\n")
-        parts.append(self.body)
-        return b"".join(parts)
+            _lines(self.headers),
+            b"Connection: close\r\n" if close else b"",
+        )
+        return head + self.body
+
+
+@lru_cache(maxsize=1024)
+def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")

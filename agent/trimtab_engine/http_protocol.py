@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from trimtab_engine.errors import BadRequest, EngineError, HeadersTooLarge, RequestTimeout, TooLarge
+from trimtab_engine.http_exchange import Exchange
+from trimtab_engine.http_heads import RequestHead
 from trimtab_engine.http_message import Request, Response
 
 if TYPE_CHECKING:
@@ -23,25 +24,6 @@ _IDLE_SECONDS = 75.0  # longer than the 60 s for which common load balancers kee
 _STALLED_WRITE_SECONDS = 30.0
 _LINGER_SECONDS = 2.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Exchange:
-    """One request and the place of its answer in the order of the connection."""
-
-    __slots__ = ("_connection", "close", "data", "keep_alive", "on_gone")
-
-    def __init__(self, connection: Connection, keep_alive: bool) -> None:
-        self._connection = connection
-        self.keep_alive = keep_alive
-        self.close = False
-        self.data: bytes | None = None
-        self.on_gone: Callable[[], None] | None = None  # called when the client leaves before the answer
-
-    def reply(self, response: Response) -> None:
-        """Answer; written as soon as the answers before it are."""
-        if self.data is None:
-            self.on_gone = None  # it holds the job, which holds this exchange: a ring for the collector
-            self._connection.answer(self, response)
 
 
 class Connection(asyncio.Protocol):
@@ -60,8 +42,10 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._target = bytearray()
         self._headers: dict[bytes, bytes] = {}
+        self._header_lines = 0
         self._header_bytes = 0
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
+        self._begun_with = b""  # what arrived with the first byte of the request being read, where that came first
         self._unparsed_bytes = 0  # body bytes of a request that offered an upgrade: the parser skips them
         self._began_at = 0.0
         self.deadline: float | None = time.monotonic() + server.read_timeout_seconds
@@ -84,12 +68,19 @@ class Connection(asyncio.Protocol):
             if exchange.data is None:
                 exchange.data = b""
                 if exchange is not self._current:
-                    self._server.answered()
+                    self._server.outstanding -= 1
                 if exchange.on_gone is not None:
                     exchange.on_gone()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; what cannot be parsed is answered 400 and ends the connection."""
+        self._begun_with = b""
+        if not self._reading and not self._deaf:
+            known = self._server.heads.find(data)
+            if known is not None:
+                self._take_whole(*known)
+                return
+            self._begun_with = data
         while data and not self._deaf:
             if self._unparsed_bytes:
                 data = self._read_unparsed(data)
@@ -123,8 +114,8 @@ class Connection(asyncio.Protocol):
             return
         self._began_at = time.monotonic()
         self._reading, self._fresh = True, False
-        self._target, self._headers, self._header_bytes = bytearray(), {}, 0
-        self._body = bytearray()
+        self._target, self._headers, self._header_lines, self._header_bytes = bytearray(), {}, 0, 0
+        self._body = b""
         self.deadline = self._began_at + self._server.read_timeout_seconds
 
     def on_url(self, url: bytes) -> None:
@@ -135,6 +126,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         self._headers[name.lower()] = value
+        self._header_lines += 1
         self._count_header_bytes(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
@@ -160,7 +152,12 @@ class Connection(asyncio.Protocol):
         """Collect a piece of the body."""
         if self._deaf:
             return
-        self._body += body
+        if not self._body:
+            self._body = body  # mostly the whole of it
+        elif isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            self._body = bytearray(self._body) + body
         if len(self._body) > self._server.max_body_bytes:
             self._refuse_body()
 
@@ -169,21 +166,33 @@ class Connection(asyncio.Protocol):
         exchange = self._current
         if self._deaf or exchange is None or self._unparsed_bytes:
             return
-        self._current, self._reading, self.deadline = None, False, None
+        self._current, self._reading = None, False
         if not exchange.keep_alive:
             self._deaf = True
-        request = Request(
-            method=self._parser.get_method().decode("latin-1"),
-            path=self._target.partition(b"?")[0].decode("latin-1"),
-            headers=self._headers,
-            body=bytes(self._body),
-            began_at=self._began_at,
-            received_at=time.monotonic(),
-        )
-        self._body = bytearray()
-        self._server.asked()
+        method = self._parser.get_method().decode("latin-1")
+        path = self._target.partition(b"?")[0].decode("latin-1")
+        body, headers = bytes(self._body), self._headers
+        self._body = b""
+        if self._begun_with and exchange.keep_alive:
+            head = RequestHead(method, path, headers, len(body))
+            self._server.heads.note(self._begun_with, head, self._header_lines)
+        self._begun_with = b""
+        self._hand_over(exchange, Request(method, path, headers, body, self._began_at, time.monotonic()))
+
+    def _take_whole(self, head: RequestHead, body: bytes) -> None:
+        """Hand over a request that came in one piece and needs no parsing."""
+        self._fresh = False
+        exchange = Exchange(self, keep_alive=True)
+        self._exchanges.append(exchange)
+        now = time.monotonic()
+        self._hand_over(exchange, Request(head.method, head.path, head.headers, body, now, now))
+
+    def _hand_over(self, exchange: Exchange, request: Request) -> None:
+        self.deadline = None
+        self._server.outstanding += 1
         self._server.application(request, exchange)
-        self._pace()
+        if self._stalled or len(self._exchanges) > _MAX_PIPELINED:
+            self._pace()
 
     def _read_unparsed(self, data: bytes) -> bytes:
         """Collect the body of a request that offered an upgrade; return what follows it."""
@@ -198,12 +207,14 @@ class Connection(asyncio.Protocol):
 
     def answer(self, exchange: Exchange, response: Response) -> None:
         """Give an exchange its answer and write what is due."""
-        last = len(self._exchanges) == 1 and not self._reading
-        exchange.close = not exchange.keep_alive or (self._server.draining and last)
-        exchange.data = response.encode(self._server.date, exchange.close)
-        self._server.answered()
+        server, exchanges = self._server, self._exchanges
+        last = len(exchanges) == 1 and not self._reading
+        exchange.close = not exchange.keep_alive or (server.draining and last)
+        exchange.data = response.encode(server.date, exchange.close)
+        server.outstanding -= 1
         self._flush()
-        self._pace()
+        if self._paused:
+            self._pace()
 
     def sweep(self, now: float) -> None:
         """Enforce the time-outs; called about once a second."""
@@ -222,12 +233,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _flush(self) -> None:
-        due: list[bytes] = []
-        close = False
-        while self._exchanges and self._exchanges[0].data is not None and not close:
-            exchange = self._exchanges.popleft()
-            due.append(cast(bytes, exchange.data))
-            close = exchange.close
+        exchanges, due, close = self._exchanges, [], False
+        while exchanges and (data := exchanges[0].data) is not None and not close:
+            due.append(data)
+            close = exchanges.popleft().close
         if due and self._transport is not None:
             self._transport.write(due[0] if len(due) == 1 else b"".join(due))
         if close:
@@ -272,9 +281,9 @@ class Connection(asyncio.Protocol):
             exchange = exchange or Exchange(self, keep_alive=False)
             self._exchanges.append(exchange)
         exchange.keep_alive = False
-        self._current, self._reading, self._deaf, self._body = None, False, True, bytearray()
+        self._current, self._reading, self._deaf, self._body = None, False, True, b""
         self.deadline = None
-        self._server.asked()
+        self._server.outstanding += 1
         exchange.reply(self._server.refusal(self._target.decode("latin-1"), error))
 
     def _linger(self) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from trimtab_engine.errors import EngineError, TooManyConnections
+from trimtab_engine.http_exchange import Exchange
+from trimtab_engine.http_heads import KnownHeads
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Connection, Exchange
+from trimtab_engine.http_protocol import Connection
 
 _SWEEP_SECONDS = 1.0
 _BACKLOG = 1024
@@ -34,7 +36,8 @@ class HttpServer:
         self.read_timeout_seconds = read_timeout_seconds
         self.draining = False
         self.date = b""
-        self.outstanding = 0  # requests read and not yet answered
+        self.heads = KnownHeads()
+        self.outstanding = 0  # requests read and not yet answered, whose clients have not left; connections count them
         self._max_connections = max_connections
         self._connections: set[Connection] = set()
         self._listener: asyncio.Server | None = None
@@ -80,14 +83,6 @@ class HttpServer:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
-
-    def asked(self) -> None:
-        """Count a request that was read."""
-        self.outstanding += 1
-
-    def answered(self) -> None:
-        """Count a request that got its answer, or whose client left."""
-        self.outstanding -= 1
 
     def _sweep(self) -> None:
         now = time.monotonic()

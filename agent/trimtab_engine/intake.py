@@ -22,6 +22,9 @@ from trimtab_engine.settings import LiveSettings, ProcessSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.tokens import TextTokenizer
 
+Missing = tuple[int, str | Row, bytes | None]
+"""An input that has to be computed: its place in the request, its text or row, and its cache key if there is one."""
+
 # Tokenizing costs about 0.3 microseconds per character: longer requests leave the event loop to a thread.
 _INLINE_CHARACTERS = 4096
 
@@ -89,21 +92,21 @@ class Intake:
         """
         now = time.monotonic()
         deadline = self._deadline(inputs, began_at, now)
-        job = Job(len(inputs.rows), received_at, deadline, inputs.priority, self._ender(on_end))
-        keys = self._look_up(inputs.rows, job, now)
-        missing = [index for index, answer in enumerate(job.answers) if answer is None]
+        rows, cached = inputs.rows, self._cache.enabled
+        job = Job(len(rows), received_at, deadline, inputs.priority, self._ender(on_end) if cached else on_end)
+        missing = self._look_up(rows, job, now) if cached else _uncached(rows)
         self._check_room(len(missing))
-        self._repeats.see(inputs.rows)
-        if self._cache.enabled:
-            self.metrics.cache_hits.inc(len(inputs.rows) - len(missing))
-            self.metrics.cache_misses.inc(len(missing))
+        self._repeats.see(rows)
         job.admitted = True
-        if not missing:
-            job.end()
-            return job
+        if cached:
+            self.metrics.cache_hits.inc(len(rows) - len(missing))
+            self.metrics.cache_misses.inc(len(missing))
+            if not missing:
+                job.end()
+                return job
         job.enqueued_at = now
         job.missing = len(missing)
-        self._compute(job, self._follow_or_lead(job, [(index, inputs.rows[index], keys[index]) for index in missing]))
+        self._compute(job, self._follow_or_lead(job, missing) if cached else missing)
         return job
 
     def cancel(self, job: Job) -> None:
@@ -126,6 +129,8 @@ class Intake:
         metrics.cache_shared.reaches(self._flights.followed)
         metrics.sampled_inputs.reaches(self._repeats.inputs)
         metrics.sampled_repeats.reaches(self._repeats.repeats)
+        if self._tokenizer is not None:
+            metrics.tokenize_seconds.reaches(self._tokenizer.seconds)
         metrics.variants.publish(self._queue.variants.life)
         metrics.settings_in_force(
             [
@@ -148,29 +153,26 @@ class Intake:
             raise DeadlinePast("the deadline had passed when the request was read; no work was begun")
         return deadline
 
-    def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[bytes | None]:
-        if not self._cache.enabled:
-            return [None] * len(rows)
+    def _look_up(self, rows: Sequence[str | Row], job: Job, now: float) -> list[Missing]:
+        """Give the job what the cache has; return what it has not."""
         job.version = self._queue.version
-        keys: list[bytes | None] = []
+        missing: list[Missing] = []
         for index, row in enumerate(rows):
             key = input_key(self.name, job.version, row)
-            keys.append(key)
             self._cache.see(int.from_bytes(key[:8], "big"))
             answer = self._cache.get(key, now)
-            if answer is not None:
+            if answer is None:
+                missing.append((index, row, key))
+            else:
                 job.answers[index] = answer
                 job.hits[index] = ord("h")
-        return keys
+        return missing
 
     @property
     def _waiting_items(self) -> int:
         return self._queue.queued_items + self._tokenizing + self._flights.waiting
 
     def _ender(self, on_end: Callable[[Job], None]) -> Callable[[Job], None]:
-        if not self._cache.enabled:
-            return on_end
-
         def ended(job: Job) -> None:
             timer = self._follower_timers.pop(job, None)
             if timer is not None:
@@ -182,9 +184,7 @@ class Intake:
 
         return ended
 
-    def _follow_or_lead(
-        self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]
-    ) -> list[tuple[int, str | Row, bytes | None]]:
+    def _follow_or_lead(self, job: Job, missing: list[Missing]) -> list[Missing]:
         own = []
         for index, row, key in missing:
             if key is None or not self._flights.join(Follower(job, index, row, key)):
@@ -202,7 +202,7 @@ class Intake:
             job.hits[heir.index] = ord("m")
             self._compute(job, [(heir.index, heir.row, heir.key)])
 
-    def _compute(self, job: Job, items: list[tuple[int, str | Row, bytes | None]]) -> None:
+    def _compute(self, job: Job, items: list[Missing]) -> None:
         if not items:
             return
         job.waiting += len(items)
@@ -221,28 +221,22 @@ class Intake:
                 self._queue.retry_after_seconds(items),
             )
 
-    def _tokenize(self, job: Job, missing: list[tuple[int, str | Row, bytes | None]]) -> None:
-        texts = [row for _, row, _ in missing if isinstance(row, str)]
+    def _tokenize(self, job: Job, missing: list[Missing]) -> None:
+        if self._tokenizer is not None:
+            texts = [row for _, row, _ in missing if isinstance(row, str)]
+            if sum(map(len, texts)) > _INLINE_CHARACTERS:
+                self._tokenize_in_thread(job, self._tokenizer, texts, missing)
+                return
+            if texts:
+                missing = _with_rows(missing, self._tokenizer.encode(texts))
+        self._submit(job, missing)
 
-        def submit(rows: Sequence[Row]) -> None:
-            self._dispatcher.submit(
-                self.name,
-                [
-                    Item(job, index, row, key, job.enqueued_at)
-                    for (index, _, key), row in zip(missing, rows, strict=True)
-                ],
-            )
+    def _submit(self, job: Job, missing: list[Missing]) -> None:
+        enqueued_at = job.enqueued_at
+        items = [Item(job, index, row, key, enqueued_at) for index, row, key in missing if not isinstance(row, str)]
+        self._dispatcher.submit(self.name, items)
 
-        if not texts or self._tokenizer is None:
-            submit([row for _, row, _ in missing if not isinstance(row, str)])
-        elif sum(map(len, texts)) <= _INLINE_CHARACTERS:
-            submit(self._tokenizer.encode(texts))
-        else:
-            self._tokenize_in_thread(job, self._tokenizer, texts, submit)
-
-    def _tokenize_in_thread(
-        self, job: Job, tokenizer: TextTokenizer, texts: list[str], submit: Callable[[Sequence[Row]], None]
-    ) -> None:
+    def _tokenize_in_thread(self, job: Job, tokenizer: TextTokenizer, texts: list[str], missing: list[Missing]) -> None:
         def done(future: asyncio.Future[list[TokenRow]]) -> None:
             self._tokenizing -= len(texts)
             error = None if future.cancelled() else future.exception()
@@ -250,8 +244,16 @@ class Intake:
                 self._log.event("tokenizing_failed", error=type(error).__name__)
                 job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
             elif not job.ended and not future.cancelled():
-                submit(future.result())
+                self._submit(job, _with_rows(missing, future.result()))
 
         self._tokenizing += len(texts)
         future = self._loop.run_in_executor(self._tokenizer_thread, tokenizer.encode, texts)
         future.add_done_callback(done)
+
+
+def _uncached(rows: Sequence[str | Row]) -> list[Missing]:
+    return [(index, row, None) for index, row in enumerate(rows)]
+
+
+def _with_rows(missing: list[Missing], rows: Sequence[Row]) -> list[Missing]:
+    return [(index, row, key) for (index, _, key), row in zip(missing, rows, strict=True)]

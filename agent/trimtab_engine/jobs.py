@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,8 +58,7 @@ class Answer(NamedTuple):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceInputs:
+class InferenceInputs(msgspec.Struct, frozen=True):
     """What a request asks for, independent of the protocol it came by. `budget_seconds` None = the default deadline."""
 
     rows: Sequence[str | Row]
@@ -82,6 +81,7 @@ class Job:
         "longest",
         "missing",
         "on_end",
+        "period",
         "priority",
         "received_at",
         "version",
@@ -96,6 +96,7 @@ class Job:
         self.missing = size
         self.longest: int | None = None  # length of the longest input, once it is known
         self.waiting = 0  # items that have not entered a batch yet
+        self.period: int | None = None  # of the settings that its first batch ran under; None while it was in none
         self.received_at = received_at
         self.enqueued_at = received_at
         self.deadline = deadline

@@ -7,13 +7,17 @@ from typing import NamedTuple
 # Edges at most 1.25 times apart, so that a percentile is known within 25 %; the last one is at least 60 s.
 SECONDS_BUCKETS = tuple(0.001 * 1.25**k for k in range(51))
 SIZE_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+RATIO_BUCKETS = (0.5, 0.67, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+GAP_BUCKETS = tuple(0.0001 * 2.0**k for k in range(20))  # a gap is tenths of a millisecond; a restart takes seconds
+PERIOD = "trimtab_engine_period_"
+"""What the second face of a histogram begins its name with: its observations by period of settings."""
 
 
 class MetricSpec(NamedTuple):
     """One row of the table."""
 
     name: str
-    type: str  # counter | gauge | histogram
+    type: str  # counter | gauge | histogram | gaugehistogram
     labels: tuple[str, ...]
     help: str
     buckets: tuple[float, ...] = ()
@@ -43,6 +47,58 @@ METRICS: tuple[MetricSpec, ...] = (
     ),
     MetricSpec("trimtab_engine_batch_seconds", "histogram", ("model",), "One pass through the model.", SECONDS_BUCKETS),
     MetricSpec("trimtab_engine_batch_size", "histogram", ("model",), "Items per batch.", SIZE_BUCKETS),
+    MetricSpec(
+        "trimtab_engine_period_request_seconds",
+        "gaugehistogram",
+        ("model", "settings"),
+        "Request seconds since the settings changed (current) and in the period before (previous), by the settings "
+        "under which a request's first batch ran.",
+    ),
+    MetricSpec(
+        "trimtab_engine_period_queue_seconds",
+        "gaugehistogram",
+        ("model", "settings"),
+        "Queue seconds since the settings changed (current) and in the period before (previous).",
+    ),
+    MetricSpec(
+        "trimtab_engine_period_batch_seconds",
+        "gaugehistogram",
+        ("model", "settings"),
+        "Batch seconds since the settings changed (current) and in the period before (previous).",
+    ),
+    MetricSpec(
+        "trimtab_engine_period_batch_size",
+        "gaugehistogram",
+        ("model", "settings"),
+        "Items per batch since the settings changed (current) and in the period before (previous).",
+    ),
+    MetricSpec(
+        "trimtab_engine_batch_prediction_ratio",
+        "histogram",
+        ("model",),
+        "Seconds that a pass took over those that were predicted; none before anything is predicted.",
+        RATIO_BUCKETS,
+    ),
+    MetricSpec(
+        "trimtab_engine_batch_tokens_total",
+        "counter",
+        ("model", "kind"),
+        "Tokens of the batches: input, and padding to the longest row of the batch.",
+    ),
+    MetricSpec(
+        "trimtab_engine_phase_seconds_total",
+        "counter",
+        ("model", "phase"),
+        "Where time goes: tokenize and queue, summed over requests; copy_in, pass, copy_out, handover and answer, "
+        "summed over batches.",
+    ),
+    MetricSpec(
+        "trimtab_engine_idle_gap_seconds",
+        "histogram",
+        ("model",),
+        "Result of a batch to the handing over of the next, where inputs waited when the result came.",
+        GAP_BUCKETS,
+    ),
     MetricSpec(
         "trimtab_engine_drops_total",
         "counter",

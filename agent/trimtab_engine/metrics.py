@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client import disable_created_metrics as _disable_created_metrics
@@ -12,7 +13,9 @@ from trimtab_engine.batching.rule import DropReason
 from trimtab_engine.distribution import Distribution, Distributions
 from trimtab_engine.errors import EngineError, Outcome
 from trimtab_engine.memory.gauges import MemoryMetrics
-from trimtab_engine.metric_table import METRICS, MetricSpec
+from trimtab_engine.metric_table import METRICS, PERIOD, SECONDS_BUCKETS, MetricSpec
+from trimtab_engine.passes import PassMetrics, Phase
+from trimtab_engine.periods import SettingsPeriods
 from trimtab_engine.variants.figures import VariantMetrics
 from trimtab_engine.waste import WasteLedger
 
@@ -64,8 +67,20 @@ class LinkMetrics:
 class _Table:
     """The rows of the table as objects in a registry, by the part of their names after the prefix."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._made = {spec.name: _make(spec, registry) for spec in METRICS}
+    def __init__(self, registry: CollectorRegistry, objectives_seconds: Sequence[float]) -> None:
+        by_period = {spec.name: spec for spec in METRICS if spec.type == "gaugehistogram"}
+        self._made: dict[str, Counter | Gauge | Distributions] = {}
+        for spec in METRICS:
+            if spec.type == "histogram":
+                period = by_period.get(PERIOD + spec.name.removeprefix(_PREFIX))
+                self._made[spec.name] = Distributions(spec, _edges(spec, objectives_seconds), period)
+            elif spec.name not in by_period:
+                self._made[spec.name] = _make(spec, registry)
+
+    @property
+    def histograms(self) -> list[Distributions]:
+        """Those of the rows that are none of the registry's: it would take ten times as long to expose them."""
+        return [metric for metric in self._made.values() if isinstance(metric, Distributions)]
 
     def counter(self, name: str) -> Counter:
         metric = self._made[_PREFIX + name]
@@ -88,9 +103,9 @@ class RunningTotal:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._counted = 0
+        self._counted = 0.0
 
-    def reaches(self, total: int) -> None:
+    def reaches(self, total: float) -> None:
         """Count what the total has grown by since the last time."""
         self._counter.inc(total - self._counted)
         self._counted = total
@@ -114,13 +129,14 @@ class Refusals:
 class ModelMetrics(Refusals):
     """What is exposed of one model, with its label already bound."""
 
-    def __init__(self, table: _Table, model: str) -> None:
+    def __init__(self, table: _Table, model: str, free_since: dict[str, float]) -> None:
+        """`free_since` is that of all models' passes, see `PassMetrics`."""
         super().__init__(table, model)
         counter, gauge = table.counter, table.gauge
+        self._histograms = [each.of(model) for each in table.histograms]
         self.request_seconds = table.histogram("request_seconds", model)
-        self.queue_seconds = table.histogram("queue_seconds", model)
-        self.batch_seconds = table.histogram("batch_seconds", model)
-        self.batch_size = table.histogram("batch_size", model)
+        self.periods = SettingsPeriods(self._turn)
+        self.passes = PassMetrics(model, self.periods, counter, lambda name: table.histogram(name, model), free_since)
         self.drops = {reason: counter("drops_total").labels(model, reason.value) for reason in DropReason}
         self.queue_requests = gauge("queue_requests").labels(model)
         self.queue_limit_requests = gauge("queue_limit_requests").labels(model)
@@ -135,6 +151,12 @@ class ModelMetrics(Refusals):
         counter("out_of_memory_total").labels(model)
         self._busy_seconds = counter("worker_busy_seconds_total")
         self._setting = gauge("setting")
+        self._phase_seconds = counter("phase_seconds_total")
+
+    @cached_property
+    def tokenize_seconds(self) -> RunningTotal:
+        """What tokenizing has taken; there is no series before it is asked for, as tensors need none."""
+        return RunningTotal(self._phase_seconds.labels(self._model, Phase.TOKENIZE.value))
 
     def worker_known(self, device: str) -> None:
         """Start the series of a worker."""
@@ -149,6 +171,10 @@ class ModelMetrics(Refusals):
         for name, value in values:
             self._setting.labels(self._model, name).set(value)
 
+    def _turn(self) -> None:
+        for histogram in self._histograms:
+            histogram.turn()
+
 
 class EngineMetrics:
     """The table as prometheus_client objects in a registry of their own.
@@ -157,14 +183,17 @@ class EngineMetrics:
     there are several.
     """
 
-    def __init__(self, *models: str) -> None:
+    def __init__(self, *models: str, objectives_seconds: Sequence[float] = ()) -> None:
+        """Make everything; the histograms of seconds get an exact edge at each of the objectives."""
         _disable_created_metrics()  # type: ignore[no-untyped-call]  # halves the exposition; the start time is process_start_time_seconds
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        table = _Table(self.registry)
+        table = _Table(self.registry, objectives_seconds)
+        self._histograms = table.histograms
         counter, gauge = table.counter, table.gauge
         self._shared = shared = models[0] if len(models) == 1 else SHARED_BY_ALL
-        self.models = {model: ModelMetrics(table, model) for model in models}
+        free_since: dict[str, float] = {}
+        self.models = {model: ModelMetrics(table, model, free_since) for model in models}
         self.unnamed: Refusals = self.models[shared] if shared in self.models else Refusals(table, shared)
         self.cache_bytes = gauge("cache_bytes").labels(shared)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(shared)
@@ -199,14 +228,16 @@ class EngineMetrics:
 
     def exposition(self) -> bytes:
         """Return the text that GET /metrics answers."""
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + "".join([each.text() for each in self._histograms]).encode()
 
 
-def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge | Distributions:
+def _make(spec: MetricSpec, registry: CollectorRegistry) -> Counter | Gauge:
     if spec.type == "counter":
         return Counter(spec.name.removesuffix("_total"), spec.help, spec.labels, registry=registry)
-    if spec.type == "gauge":
-        return Gauge(spec.name, spec.help, spec.labels, registry=registry)
-    distributions = Distributions(spec)
-    registry.register(distributions)
-    return distributions
+    return Gauge(spec.name, spec.help, spec.labels, registry=registry)
+
+
+def _edges(spec: MetricSpec, objectives_seconds: Sequence[float]) -> tuple[float, ...]:
+    if spec.buckets is not SECONDS_BUCKETS:
+        return spec.buckets
+    return tuple(sorted({*SECONDS_BUCKETS, *objectives_seconds}))

@@ -44,7 +44,7 @@ class ModelQueue:
         signature: Callable[[], Signature | None],
         answered: Callable[[str, bytes, Answer, str], None],
         contenders: Callable[[], int],
-        memory: SpareMemory,
+        spare_memory: SpareMemory,
     ) -> None:
         """`answered` hears of each cacheable answer; `contenders` tells how many models share the device now."""
         self.description = description
@@ -59,7 +59,7 @@ class ModelQueue:
         self._poison = PoisonInputs()
         self._running: list[Batch] = []
         self.variants = ServedVariants(
-            self.name, _share_of_each(context), signature, context.log, memory=memory, declared=context.declared
+            self.name, _share_of_each(context), signature, context.log, memory=spare_memory, declared=context.declared
         )
 
     @property
@@ -94,17 +94,19 @@ class ModelQueue:
 
     def add(self, items: list[Item]) -> bool:
         """Queue the items of one job, unless one is known to take workers down."""
-        items[0].job.longest = max(items[0].job.longest or 0, *(item.length for item in items))
-        now = time.monotonic()
-        if self._poison and any(self._poison.holds(self._row_key(item), now) for item in items):
-            items[0].job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
-            return False
+        job = items[0].job
+        job.longest = max(job.longest or 0, *[item.length for item in items])
+        if self._poison:
+            now = time.monotonic()
+            if any(self._poison.holds(self._row_key(item), now) for item in items):
+                job.fail(PoisonRequest("this input was in two worker deaths within the last ten minutes"))
+                return False
         self._batcher.add(items)
         return True
 
     def cancel(self, job: Job) -> None:
         """Forget the waiting items of a job; what is in a batch runs on and is not answered."""
-        self._batcher.discard(job)
+        self._forget(job)
         job.cancel()
 
     def fail_all(self, error: EngineError) -> None:
@@ -127,39 +129,39 @@ class ModelQueue:
             self._fail(decision.item, MemoryPressure("this input is predicted to need more memory than there is", 60))
         return decision
 
-    def began(self, batch: Batch, now: float) -> None:
-        """Note that a batch goes to a worker."""
+    def began(self, batch: Batch, device: str, copy_seconds: float, now: float) -> None:
+        """Note that a batch went to a worker, `copy_seconds` of it for moving the inputs."""
         self._running.append(batch)
-        self._metrics.batch_size.observe(len(batch.items))
+        shape = shape_of([item.length for item in batch.items])
+        passes = self._metrics.passes
+        period = passes.begun(
+            device,
+            shape,
+            self.variants.in_force,
+            expected_seconds=self._latency.expect(shape),
+            copy_seconds=copy_seconds,
+            now=time.monotonic(),
+        )
         for item in batch.items:
             item.attempts += 1
+            item.job.period = item.job.period or period
             if item.attempts == 1:
                 item.job.waiting -= 1
                 if item.job.waiting == 0:
-                    self._metrics.queue_seconds.observe(now - item.job.enqueued_at)
+                    passes.entered(now - item.job.enqueued_at, period)
 
     def done(
         self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str, copy_seconds: float
     ) -> None:
         """Answer a batch; `copy_seconds` went by while it was moved to the worker."""
+        began = time.monotonic()
         self._running.remove(batch)
-        self._metrics.waste.passed(batch.items, message.seconds, message.copy_seconds + copy_seconds)
+        copied_seconds = message.copy_seconds + copy_seconds
+        self._metrics.waste.passed(batch.items, message.seconds, copied_seconds, message.compile_seconds)
         self.variants.batch_done(batch.items, answers, variant)
-        self._metrics.batch_seconds.observe(message.seconds)
-        self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
-        per_item = message.seconds / len(batch.items)
-        rate = self._seconds_per_item
-        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
-        bad_rows = set(message.bad_rows)
-        version = f"{self.description.version}/{variant}"
-        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
-            if row in bad_rows:
-                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
-                continue
-            answer = Answer(data, item.length, version)
-            if item.key is not None:
-                self._answered(self.name, item.key, answer, item.job.version)
-            item.job.answer(item.index, answer)
+        self._learn(batch, message.seconds)
+        self._answer(batch, message, answers, variant)
+        self._metrics.passes.answered(time.monotonic() - began)
 
     def ran_out(self, batch: Batch) -> None:
         """Queue the halves of a batch that found no memory."""
@@ -185,6 +187,24 @@ class ModelQueue:
             else:
                 self._again_or_fail(item, WorkerDied("the worker died while it held this request"))
 
+    def _learn(self, batch: Batch, seconds: float) -> None:
+        self._latency.observe(shape_of([item.length for item in batch.items]), seconds)
+        per_item = seconds / len(batch.items)
+        rate = self._seconds_per_item
+        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
+
+    def _answer(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str) -> None:
+        bad_rows = set(message.bad_rows)
+        version = f"{self.description.version}/{variant}"
+        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
+            if row in bad_rows:
+                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
+                continue
+            answer = Answer(data, item.length, version)
+            if item.key is not None:
+                self._answered(self.name, item.key, answer, item.job.version)
+            item.job.answer(item.index, answer)
+
     def _drop(self, drops: list[Drop]) -> None:
         for drop in drops:
             self._metrics.drops[drop.reason].inc()
@@ -199,8 +219,12 @@ class ModelQueue:
             self._fail(item, error)
 
     def _fail(self, item: Item, error: EngineError) -> None:
-        self._batcher.discard(item.job)
+        self._forget(item.job)
         item.job.fail(error)
+
+    def _forget(self, job: Job) -> None:
+        self._batcher.discard(job)
+        self._split.discard(job)
 
     def _condemn(self, item: Item) -> None:
         key = self._row_key(item)

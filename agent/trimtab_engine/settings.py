@@ -86,6 +86,7 @@ class ProcessSettings:
     batch_timeout_seconds: float = 120.0
     capture: CaptureSettings | None = CaptureSettings()  # None = no input is kept
     cache_lifetime_seconds: float = 0.0  # 0 = an answer does not age
+    latency_objectives_seconds: tuple[float, ...] = ()  # histograms get an edge at each
     drain_seconds: float = 25.0
     drain_grace_seconds: float = 3.0
     live: LiveSettings = LiveSettings()
@@ -117,6 +118,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
         batch_timeout_seconds=read("TRIMTAB_BATCH_TIMEOUT", 120.0, _duration(1, 3600)),
         capture=_read_capture(read),
         cache_lifetime_seconds=read("TRIMTAB_CACHE_TTL", 0.0, _duration(0, 604800)),
+        latency_objectives_seconds=read("TRIMTAB_LATENCY_OBJECTIVES", (), _durations(0.001, 3600, 8)),
         drain_seconds=read("TRIMTAB_DRAIN_SECONDS", 25.0, _number(0, 3600)),
         drain_grace_seconds=read("TRIMTAB_DRAIN_GRACE", 3.0, _duration(0, 3600)),
         live=_read_live(read),
@@ -219,6 +221,18 @@ def _duration(low_seconds: float, high_seconds: float) -> Callable[[str], float]
         if seconds is None or not low_seconds <= seconds <= high_seconds:
             raise ValueError(f"a duration from {low_seconds:g}s to {high_seconds:g}s, written as 5ms, 2s or 1m30s")
         return seconds
+
+    return parse
+
+
+def _durations(low_seconds: float, high_seconds: float, most: int) -> Callable[[str], tuple[float, ...]]:
+    one = _duration(low_seconds, high_seconds)
+
+    def parse(text: str) -> tuple[float, ...]:
+        parts = text.split(",")
+        if len(parts) > most:
+            raise ValueError(f"up to {most} durations with commas")
+        return tuple(one(part.strip()) for part in parts)
 
     return parse
 

@@ -6,6 +6,7 @@ The memory is an anonymous file (memfd) handed to the worker as a descriptor: no
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ def place_batch(specs: Iterable[TensorSpec], rows: int, length: int, offset: int
 def end_of(places: Sequence[TensorPlace]) -> int:
     """Return the first free offset after these places."""
     last = places[-1]
-    return last.offset + _aligned(int(np.prod(last.shape)) * np.dtype(last.dtype).itemsize)
+    return last.offset + _aligned(math.prod(last.shape) * np.dtype(last.dtype).itemsize)
 
 
 def rows_that_fit(signature: Signature) -> int:

@@ -77,6 +77,7 @@ class BatchDone(msgspec.Struct, frozen=True, tag=True):
     bad_rows: list[int]
     copy_seconds: float = 0.0  # moving the answers into the slot
     measured: PassMeasured | None = None
+    compile_seconds: float | None = None  # torch.compile during the pass; None where nothing uses it
 
 
 class BatchFailed(msgspec.Struct, frozen=True, tag=True):

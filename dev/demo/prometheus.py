@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dev.demo.accuracy import Accuracy, accuracy_of
 from dev.demo.agreement import ServedSide
 from dev.demo.errors import DemoError
 from dev.demo.exposition import Series, histogram, increase, rate
@@ -62,6 +63,13 @@ class Prometheus:
             cache_hits_per_second=total("trimtab_engine_cache_hits_total"),
             cache_misses_per_second=total("trimtab_engine_cache_misses_total"),
         )
+
+    def accuracy(self, pods: str, at_seconds: float) -> Accuracy | None:
+        """Return how well answers agreed with the unmodified model at a unix time; None where no pod said so."""
+        matcher, time_text = f'namespace="{NAMESPACE}",pod=~"{pods}"', f"{at_seconds:.3f}"
+        variants = self._query(f"trimtab_engine_variant{{{matcher}}}", time=time_text)
+        agreements = self._query(f"trimtab_engine_accuracy_ratio{{{matcher}}}", time=time_text)
+        return accuracy_of(variants, agreements)
 
     def _samples(self, metric: str, matcher: str, start_seconds: float, end_seconds: float) -> list[Series]:
         selector = ",".join(filter(None, [f'namespace="{NAMESPACE}"', matcher]))

@@ -18,8 +18,9 @@ from dev.demo.results import ArmResult, problems
 from dev.demo.stage import Stage
 from dev.demo.table import agreement_table, difference_lines, result_table
 from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform
+from dev.demo.tuning.gate import gate_line
 from dev.demo.tuning.manifests import tuning_policy
-from dev.demo.tuning.plan import POOR, TUNED, Bounds, TuningPlan
+from dev.demo.tuning.plan import DEMO_BOUNDS, POOR, TUNED, TuningPlan
 from dev.demo.tuning.results import ActResult, tuning_problems
 from dev.demo.tuning.table import gain_line, trial_table, tuning_table
 from dev.load.arrivals import rates
@@ -46,13 +47,13 @@ def tell(plan: DemoPlan, narrator: Narrator) -> Told:
         plan = dataclasses.replace(plan, gpus=0)
         narrator.say("CLUSTER=current: no simulated GPUs are put on nodes of yours, replicas cost their CPU only")
     tuning = TuningPlan()
-    enough_at = time.monotonic() + tuning.story_seconds - tuning.closing_seconds
+    begun_at = time.monotonic()
     stage = set_up(plan, ground, references, narrator)
     tuned = dataclasses.replace(stage, workload=TUNED)
     tuned.remove_policy(TUNED)
     tuned.remove()
     results = _first_act(stage, references, at_rest=lambda: deploy(tuned, tuning, references["engine"], POOR))
-    act = _second_act(tuned, tuning, enough_at)
+    act = _second_act(tuned, tuning, begun_at)
     failures = (*_conclude(stage, results), *_conclude_tuning(tuned, tuning, act))
     _leave(ground, narrator)
     return Told(results, act, failures)
@@ -72,12 +73,18 @@ def _first_act(stage: Stage, references: dict[str, str], at_rest: Callable[[], N
     return tuple(run_arm(stage, arm, load, at_rest) for arm in arms(plan))
 
 
-def _second_act(stage: Stage, tuning: TuningPlan, enough_at: float) -> ActResult:
+def _second_act(stage: Stage, tuning: TuningPlan, begun_at: float) -> ActResult:
     stage.narrator.headline(f"Second act: {tuning.replicas} replicas that start poorly ({POOR}), and no time to rest")
     stage.wait_serving(tuning.replicas)
     rate = measured_rate(stage, tuning)
-    policy = tuning_policy(stage.plan, Bounds())
-    script = Script("tuning", policy, tuning.search_seconds, enough_at)
+    script = Script(
+        "tuning",
+        tuning_policy(stage.plan, DEMO_BOUNDS),
+        tuning.search_seconds,
+        enough_at=begun_at + tuning.enough_seconds,
+        quality=DEMO_BOUNDS.quality,
+        over_at=begun_at + tuning.over_seconds,
+    )
     return perform(stage, tuning, load_of(stage, tuning, rate), script)
 
 
@@ -143,6 +150,8 @@ def _conclude_tuning(stage: Stage, tuning: TuningPlan, act: ActResult) -> tuple[
     narrator.block(tuning_table(stage.plan, tuning, [act]))
     narrator.block("")
     narrator.block(gain_line(tuning, act))
+    if act.gate is not None:
+        narrator.block(gate_line(act.gate))
     narrator.headline("What was tried")
     narrator.block(trial_table(act.trials))
     narrator.block(f"policy: {act.progressing}")

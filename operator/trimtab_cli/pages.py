@@ -12,6 +12,7 @@ from rich.text import Text
 from trimtab_api import OptimizationPolicy, OptimizationTrial
 from trimtab_api.conditions import ConditionType
 from trimtab_api.policy_status import PolicyStatus
+from trimtab_api.quantities import parse_ratio
 from trimtab_api.texts import UNKNOWN
 from trimtab_cli.concerns import concerns
 from trimtab_cli.tables import (
@@ -161,6 +162,9 @@ def _bottleneck(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]
         return
     next_one = "" if found.runner_up is None else f"; next most likely {found.runner_up.value}"
     yield Text(f"{found.kind.value} for {age(found.since, now)}, confidence {found.confidence}{next_one}")
+    if found.parts:
+        shares = ", ".join(f"{each.kind} {parse_ratio(each.time_ratio):.0%}" for each in found.parts)
+        yield Text(f"Of a pass through the model: {shares}")
     yield from evidence(found.evidence)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from fakes.kube import stamp
 
 from trimtab_api.wire import settings_hash
-from trimtab_operator.errors import KubeError, KubeNotFound
+from trimtab_operator.errors import KubeConflict, KubeError, KubeNotFound
 from trimtab_operator.kube.port import Kube
 from trimtab_operator.kube.resources import NODE_TUNINGS, NODES
 
@@ -52,7 +52,8 @@ class AgentRole:
                 "spec": {"unschedulable": True},
             }
             await self._kube.create(NODES, None, body)
-        await self._beat()
+            while not await self._said_ready(name):
+                pass
         tasks = [asyncio.create_task(self._for_ever(self._beat, HEARTBEAT_SECONDS))]
         tasks.append(asyncio.create_task(self._for_ever(self._look, LOOK_SECONDS)))
         try:
@@ -82,18 +83,25 @@ class AgentRole:
     async def _beat(self) -> None:
         """Say that the nodes live: pods on a node that does not are taken for not ready."""
         for name in self._nodes:
-            now = stamp(time.time())
-            ready = {
-                "type": "Ready",
-                "status": "True",
-                "reason": "KubeletReady",
-                "message": "played by a test",
-                "lastHeartbeatTime": now,
-                "lastTransitionTime": now,
-            }
-            body = await self._kube.get(NODES, None, name)
-            version = body["metadata"]["resourceVersion"]
+            await self._said_ready(name)
+
+    async def _said_ready(self, name: str) -> bool:
+        """Say that a node is ready; False where a controller wrote it meanwhile."""
+        now = stamp(time.time())
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "KubeletReady",
+            "message": "played by a test",
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        }
+        version = (await self._kube.get(NODES, None, name))["metadata"]["resourceVersion"]
+        try:
             await self._kube.patch_status(NODES, None, name, {"conditions": [ready]}, version)
+        except KubeConflict:
+            return False
+        return True
 
     async def _look(self) -> None:
         for name in self._nodes:

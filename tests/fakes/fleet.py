@@ -16,11 +16,18 @@ STARTED: dict[str, Any] = {"maxBatchSize": 1, "maxQueueDelay": "0ms", "cacheMemo
 
 @dataclass
 class Fleet:
-    """Settings in force by pod uid; `refuses` names values that the engines would not take (knob, value)."""
+    """Settings in force by pod uid.
+
+    `refuses` says why the engines would not take a value of a knob; `words` are what they declare for their choices.
+    A format is `searches_seconds` under way before it is in force.
+    """
 
     kube: FakeKube
     started: dict[str, Any] = field(default_factory=lambda: dict(STARTED))
-    refuses: set[tuple[str, Any]] = field(default_factory=set)
+    refuses: dict[tuple[str, Any], str] = field(default_factory=dict)
+    words: dict[str, list[str]] = field(default_factory=dict)
+    searches_seconds: float = 0.0
+    asked_at: dict[tuple[str, str], float] = field(default_factory=dict)
     away: bool = False
     applied: dict[str, dict[str, Any]] = field(default_factory=dict)
     changes: dict[str, list[tuple[float, dict[str, Any]]]] = field(default_factory=dict)
@@ -40,13 +47,23 @@ class Fleet:
         earlier = [settings for changed, settings in self.changes.get(uid, []) if changed <= at]
         return earlier[-1] if earlier else self.started
 
+    def take_back(self, knob: str, value: str, instead: str, why: str) -> None:
+        """Engines that run a value of a knob go back to another by themselves, and refuse it from now on."""
+        self.refuses[knob, value] = why
+        for uid, settings in self.applied.items():
+            if settings.get(knob) == value:
+                self.applied[uid] = {**settings, knob: instead}
+                self.changes.setdefault(uid, []).append((self.kube.now, self.applied[uid]))
+
     def _report(self, entry: dict[str, Any]) -> dict[str, Any]:
         uid, wanted = entry["podUid"], entry["settings"]
         refused = [
-            {"setting": knob, "value": str(value), "reason": "the test says so"}
+            {"setting": knob, "value": str(value), "reason": self.refuses[knob, value]}
             for knob, value in wanted.items()
             if (knob, value) in self.refuses
         ]
+        pending = [] if refused else self._pending(uid, wanted)
+        wanted = wanted | {"quantization": "None"} if pending else wanted
         hash_before = settings_hash({}) if uid not in self.applied else settings_hash(self.applied[uid])
         if not refused:
             if self.applied.get(uid, self.started) != {**self.started, **wanted}:
@@ -58,8 +75,18 @@ class Fleet:
             "applied": self.applied.get(uid, self.started),
             "appliedHash": hash_before,
             "refused": refused,
+            "pending": pending,
+            "knobs": [{"setting": knob, "allowed": words, "cost": "clone"} for knob, words in self.words.items()],
             "at": stamp(self.kube.now),
             "conditions": [
                 {"type": "Attached", "status": "True", "reason": "Attached", "lastTransitionTime": stamp(self.kube.now)}
             ],
         }
+
+    def _pending(self, uid: str, wanted: dict[str, Any]) -> list[dict[str, str]]:
+        """A format that this engine still searches."""
+        value = wanted.get("quantization", "None")
+        since = self.asked_at.setdefault((uid, value), self.kube.now)
+        if value == "None" or self.kube.now >= since + self.searches_seconds:
+            return []
+        return [{"setting": "quantization", "value": value, "phase": "Searching"}]

@@ -46,6 +46,7 @@ FRESHNESS = [(_pattern(runtime.freshness), "engine") for runtime in RUNTIMES.val
     (_pattern(AGENT_FRESHNESS), "agent"),
     (_pattern(DCGM_FRESHNESS), "dcgm"),
 ]
+LAYER_TIME = _pattern(RUNTIMES["trimtab"].layer_time)
 INTERVALS = [_pattern(runtime.scrape_interval) for runtime in RUNTIMES.values()]
 
 
@@ -57,6 +58,7 @@ class FakePrometheus:
     values: dict[Signal, Value] = field(default_factory=dict)
     per_pod: dict[Signal, Callable[[str, float], float | None]] = field(default_factory=dict)  # of one pod at a time
     histograms: dict[Signal, Callable[[float], dict[str, float]]] = field(default_factory=dict)
+    layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, of each pod
     scrape_interval_seconds: float = 5.0
     labels: PodLabels = PLAIN
     sources: set[str] = field(default_factory=lambda: {"engine", "agent"})
@@ -93,6 +95,8 @@ class FakePrometheus:
             return self._each("engine", times, lambda _: self.scrape_interval_seconds)
         if _pattern(AGENT_GPUS).fullmatch(query):
             return self._gpus(times)
+        if LAYER_TIME.fullmatch(query):
+            return self._layers(times)
         known = next((known for pattern, known in SIGNAL_PATTERNS if pattern.fullmatch(query)), None)
         return [] if known is None else self._signal(known, times)
 
@@ -126,6 +130,13 @@ class FakePrometheus:
             Row({**row.labels, "le": bound}, row.points)
             for bound in counts(times[0])
             for row in self._each(source, times, lambda at, bound=bound: counts(at)[bound])  # type: ignore[misc]
+        ]
+
+    def _layers(self, times: list[float]) -> list[Row]:
+        return [
+            Row({**row.labels, "layer_kind": kind}, row.points)
+            for kind, share in self.layer_time.items()
+            for row in self._each("engine", times, lambda _, share=share: share)  # type: ignore[misc]
         ]
 
     def _gpus(self, times: list[float]) -> list[Row]:

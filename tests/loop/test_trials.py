@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import pytest
-from fakes.world import NAMESPACE, Stage
+from fakes.tuned_stage import KNOBS, TRIAL, Tuned
+from fakes.world import NAMESPACE
 
 from trimtab_api.engine_knobs import Knob
 from trimtab_operator.errors import KubeConflict, KubeUnavailable
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NODE_TUNINGS, PODS, POLICIES, TRIALS
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRIALS
 
-TRIAL = {"window": "2m", "maxWindow": "8m", "minRequests": 100, "maxTrials": 1}
-KNOBS = {"batching": {"maxBatchSize": {"min": 1, "max": 8}}}
 ENGINE = "optimizationtrials"
-
-
-class Tuned(Stage):
-    """Two attached replicas near saturation; larger batches make an answer cheaper by `gain` (below 1: dearer)."""
-
-    gain: float = 1.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.load.requests_per_second = 17.0
-        self.prometheus.per_pod[Signal.BUSY_RATIO] = self._busy_of
-        self.deploy(replicas=None, attached=True, operation="Update")
-        self.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"replicas": 2}})
-        self.kube.now = self.clock.now() - 3600
-        self.kube.settle(NAMESPACE, "llama")
-        self.kube.now = self.clock.now()
-
-    def tune(self, **spec: Any) -> None:
-        self.apply_policy(**{"scaling": None, "knobs": KNOBS, "trial": TRIAL, **spec})
-
-    def _busy_of(self, pod: str, at: float) -> float:
-        cheaper = self.gain if self.fleet.settings(pod, at)["maxBatchSize"] > 1 else 1.0
-        wobble = 0.01 * math.sin(at / 7.0 + len(pod) + sum(map(ord, pod)))
-        return min(1.0, self._share(at) / self.load.capacity / cheaper) * (1.0 + wobble)
-
-    def trials(self) -> list[dict[str, Any]]:
-        return sorted(self.kube.all(TRIALS), key=lambda body: body["metadata"]["name"])
-
-    def sizes(self) -> list[int]:
-        names = [body["metadata"]["name"] for body in self.kube.all(PODS)]
-        return sorted(self.fleet.settings(name)["maxBatchSize"] for name in names)
-
-    def entries(self) -> list[dict[str, Any]]:
-        return [entry for body in self.kube.all(NODE_TUNINGS) for entry in body["spec"].get("engines", [])]
-
-    def ledger(self) -> list[str]:
-        return [entry["what"] for entry in self.status().get("history", [])]
-
-    async def run_to(self, phase: str, seconds: float = 1800.0) -> dict[str, Any]:
-        """Run until the newest trial stands in this phase."""
-        for _ in range(int(seconds)):
-            await self.run(1.0)
-            found = self.trials()
-            if found and (found[-1].get("status") or {}).get("phase") == phase:
-                return found[-1]
-        raise AssertionError(f"no trial came to {phase}: {self.trials()} {self.status()}")
 
 
 @pytest.fixture
@@ -179,7 +128,7 @@ async def test_a_canary_that_goes_away_ends_the_trial_without_a_violation(stage:
 
 
 async def test_an_engine_that_refuses_the_change_is_left_as_it_was(stage: Tuned) -> None:
-    stage.fleet.refuses.add(("maxBatchSize", 8))
+    stage.fleet.refuses["maxBatchSize", 8] = "the test says so"
     stage.tune()
     trial = await stage.run_to("Finished")
     assert trial["status"]["verdict"] == "FailedToStart"

@@ -31,9 +31,11 @@ class WaitUntil:
 
 def batch_of(items: list[Item], most_items: Callable[[int], int]) -> Batch | Unfit:
     """Return the longest beginning of the items that memory allows in one batch; `Unfit` where it is none."""
-    longest = 0
+    longest, most = -1, 0
     for count, item in enumerate(items):
-        longest = max(longest, item.length)
-        if count + 1 > most_items(longest):
+        if item.length > longest:
+            longest = item.length
+            most = most_items(longest)
+        if count + 1 > most:
             return Batch(items[:count]) if count else Unfit(item)
     return Batch(items)

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import count, islice
 
 from trimtab_engine.jobs import Item, Job
 
@@ -59,6 +59,18 @@ class WaitingItems:
             for _, _, item in self._lanes[priority]:
                 yield item
 
+    def first(self, most: int) -> list[Item]:
+        """Return those that are to be served first."""
+        return list(islice(self.in_order(), most))
+
+    def ending_before(self, time: float) -> Iterator[Item]:
+        """Give the items of the classes whose deadline is earlier; nothing may be taken or added meanwhile."""
+        for lane in self._lanes.values():
+            for deadline, _, item in lane:
+                if deadline >= time:
+                    break
+                yield item
+
     def first_class(self) -> list[Item]:
         """Return the items of the class that is served next, earliest deadline first."""
         order = self._class_order()
@@ -66,12 +78,14 @@ class WaitingItems:
 
     def take(self, items: list[Item]) -> None:
         """Take out items that go into a batch, and credit the classes that they went before."""
-        for item in items:
-            self._remove(item)
-        first = min((item.job.priority for item in items), default=0)
+        if not self._cut_off(items):
+            for item in items:
+                self._remove(item)
+        taken_of = sorted(item.job.priority for item in items)
+        first = taken_of[0]
         for priority in self._lanes:
-            taken_before = sum(1 for item in items if item.job.priority < priority)
-            taken = sum(1 for item in items if item.job.priority == priority)
+            taken_before = bisect_left(taken_of, priority)
+            taken = bisect_right(taken_of, priority) - taken_before
             credit = self._credit.get(priority, 0.0) + SHARE_OF_LATER_CLASSES * taken_before - taken
             self._credit[priority] = max(0.0, credit) if priority > first or taken else credit
         self._credit = {priority: credit for priority, credit in self._credit.items() if priority in self._lanes}
@@ -111,6 +125,17 @@ class WaitingItems:
     def _class_order(self) -> list[int]:
         """Lower numbers first, except that a class which has a whole place to its credit goes before them."""
         return sorted(self._lanes, key=lambda priority: (self._credit.get(priority, 0.0) < 1.0, priority))
+
+    def _cut_off(self, items: list[Item]) -> bool:
+        """Take out items that are the beginning of one class, which they nearly always are, at once."""
+        lane = self._lanes[items[0].job.priority]
+        if any(entry[2] is not item for entry, item in zip(lane, items, strict=False)) or len(lane) < len(items):
+            return False
+        del lane[: len(items)]
+        self._size -= len(items)
+        if not lane:
+            del self._lanes[items[0].job.priority]
+        return True
 
     def _remove(self, item: Item) -> None:
         lane = self._lanes[item.job.priority]

@@ -4,28 +4,31 @@ When a worker is free: (1) what cannot meet its deadline even alone is dropped b
 time of a pass is taken as at most half of the request's whole budget, so that a fresh request is always tried: one
 stall must not make the model refuse everything and so never learn better. (2) The batch is the longest beginning of the
 queue that keeps the earliest deadline in it, within `max_batch_size` rows and `max_batch_tokens` (padding included).
-(3) If the first class cannot all be served in time, the requests at its head, whose deadlines force batches too small,
-give way to a start from which items leave at least 2 % faster. (4) A batch that is not full waits up to
-`max_queue_delay`, but never past the start that its deadline needs. With Adaptive batching it waits for nothing, and a
-pass takes at most half of the latency target. Items that are tried again run alone, so that they can hurt no neighbour.
+(3) If that leaves too little time for what waits or arrives, the requests at the head of the first class, whose
+deadlines force batches too small, give way to a start from which items leave at least 2 % faster. (4) A batch that is
+not full waits up to `max_queue_delay`, with Adaptive batching as long as that pays, but never past the start that its
+deadline needs. (5) Where rows pay for padding, the batch is of items like the first in length, if that is faster. Items
+that are tried again run alone, so that they can hurt no neighbour.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trimtab_engine.batching.adaptive import goes_at
+from trimtab_engine.batching.arrivals import ArrivalRate
 from trimtab_engine.batching.batch import Batch, Unfit, WaitUntil, batch_of
-from trimtab_engine.batching.latency_model import LatencyModel, Shape, shape_of
+from trimtab_engine.batching.latency_model import LatencyModel, shape_of
+from trimtab_engine.batching.likeness import WINDOW_BATCHES, like_the_first
+from trimtab_engine.batching.overload import PassTimes, in_the_way
 from trimtab_engine.batching.queue import WaitingItems
 from trimtab_engine.jobs import Item, Job
 from trimtab_engine.settings import LiveSettings
 
-_GAIN = 1.02  # less than that is within what the model does not know
 _BUDGET_SHARE = 0.5
-_PASS_SHARE = 0.5  # what comes while a pass begins waits for it and is in the next: two passes
 _TIMER_SECONDS = 0.002  # a timer may be as late as that
 
 
@@ -51,6 +54,8 @@ class Batcher:
     def __init__(self, latency: LatencyModel) -> None:
         self._latency = latency
         self._waiting = WaitingItems()
+        self._arrivals = ArrivalRate()
+        self._longest = 0  # of all that came
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -60,9 +65,11 @@ class Batcher:
         """Monotonic seconds before which `expire` has nothing to do."""
         return self._waiting.earliest_deadline
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, items: Sequence[Item]) -> None:
         """Queue items."""
         self._waiting.add(items)
+        self._arrivals.add(items)
+        self._longest = max(self._longest, *(item.length for item in items))
 
     def add_alone(self, item: Item) -> None:
         """Queue an item that must share its batch with nobody; it goes before the others."""
@@ -84,11 +91,12 @@ class Batcher:
         """Take out what a worker that is free now cannot serve in time; each job once."""
         if self._all_in_time_one_by_one(now):
             return []
-        late = {id(item.job): item.job for item in self._waiting.in_order() if self._hopeless(item, now)}
+        by = now + self._longest_alone()
+        late = {id(item.job): item.job for item in self._waiting.ending_before(by) if self._hopeless(item, now)}
         drops = [Drop(job, DropReason.UNREACHABLE) for job in late.values()]
         for drop in drops:
             self._waiting.discard(drop.job)
-        forced = {id(item.job): item.job for item in self._in_the_way(now, settings.max_batch_size)}
+        forced = {id(item.job): item.job for item in self._in_the_way(now, settings)}
         for job in forced.values():
             self._waiting.discard(job)
         return drops + [Drop(job, DropReason.OVERLOADED) for job in forced.values()]
@@ -105,63 +113,73 @@ class Batcher:
             return batch_of([alone], most_items)
         if len(self._waiting) == 0:
             return None
-        items, starts_by = self._beginning(now, settings)
-        delay_seconds = 0.0 if settings.batching == "Adaptive" else settings.max_queue_delay_seconds
-        ripe_at = self._waiting.oldest_arrival + delay_seconds
-        if len(items) == len(self._waiting) < settings.max_batch_size and now < min(ripe_at, starts_by):
-            return WaitUntil(min(ripe_at, starts_by))
-        decision = batch_of(items, most_items)
+        most = settings.max_batch_size
+        items = self._waiting.first(most)
+        size, starts_by = self._beginning(items, now, settings)
+        if size == len(self._waiting) < most:
+            starts_at = min(self._starts_at(items, now, settings), starts_by)
+            if now < starts_at:
+                return WaitUntil(starts_at)
+        if len(items) > 1 and self._latency.pays_for_padding:
+            items = like_the_first(self._waiting.first(most * WINDOW_BATCHES), most, self._latency)
+            size, _ = self._beginning(items, now, settings)
+        decision = batch_of(items[: self._efficient(items, size, now)], most_items)
         self._waiting.take(decision.items if isinstance(decision, Batch) else [decision.item])
         return decision
 
-    def _beginning(self, now: float, settings: LiveSettings) -> tuple[list[Item], float]:
-        """Return the longest beginning that keeps bounds and deadlines, at least one item, and when it must start."""
+    def _starts_at(self, items: Sequence[Item], now: float, settings: LiveSettings) -> float:
+        if settings.batching == "Adaptive":
+            target = settings.latency_target_seconds
+            return goes_at(items, now, target, self._latency, self._arrivals.per_second(now))
+        return self._waiting.oldest_arrival + settings.max_queue_delay_seconds
+
+    def _beginning(self, items: Sequence[Item], now: float, settings: LiveSettings) -> tuple[int, float]:
+        """Return how many from the first on keep bounds and deadlines, at least one, and when they must start."""
+        items = items[: settings.max_batch_size]
+        lengths = [item.length for item in items]
+        size, longest, deadline = len(items), max(lengths), min(item.job.deadline for item in items)
+        seconds = self._latency.seconds(size, sum(lengths), longest)
         most_tokens = settings.max_batch_tokens or math.inf
-        adaptive = settings.batching == "Adaptive"
-        longest_pass = _PASS_SHARE * settings.latency_target_seconds if adaptive else math.inf
-        items: list[Item] = []
-        shape, deadline, starts_by = Shape(0, 0, 0), math.inf, math.inf
-        for item in self._waiting.in_order():
-            larger, earliest = shape.plus(item.length), min(deadline, item.job.deadline)
-            seconds = self._latency.bound(larger)
-            full = larger.rows > settings.max_batch_size or larger.padded_tokens > most_tokens
-            if items and (full or seconds > longest_pass or now + seconds > earliest):
-                break
-            items.append(item)
-            shape, deadline, starts_by = larger, earliest, earliest - seconds - _TIMER_SECONDS
-        return items, starts_by
+        if size * longest <= most_tokens and now + seconds <= deadline:
+            return size, deadline - seconds - _TIMER_SECONDS
+        tokens, longest, deadline, starts_by = 0, 0, math.inf, math.inf
+        for before, item in enumerate(items):
+            tokens, longest = tokens + item.length, max(longest, item.length)
+            deadline = min(deadline, item.job.deadline)
+            seconds = self._latency.seconds(before + 1, tokens, longest)
+            if before and ((before + 1) * longest > most_tokens or now + seconds > deadline):
+                return before, starts_by
+            starts_by = deadline - seconds - _TIMER_SECONDS
+        return size, starts_by
+
+    def _efficient(self, items: Sequence[Item], size: int, now: float) -> int:
+        """Return how many of the first so many go now: fewer where two passes serve them faster, all in time."""
+        fewer = self._latency.efficient_rows(size)
+        if fewer == size:
+            return size
+        passes = ([item.length for item in part] for part in (items[:fewer], items[fewer:size]))
+        seconds = sum(self._latency.bound(shape_of(lengths)) for lengths in passes)
+        return fewer if now + seconds <= items[fewer].job.deadline else size
 
     def _all_in_time_one_by_one(self, now: float) -> bool:
         """Whether there is so much time that nothing need be looked at; so it is nearly always."""
-        longest = self._latency.longest
-        seconds = self._latency.bound(Shape(1, longest, longest)) * len(self._waiting)
-        return now + seconds <= self._waiting.earliest_deadline
+        return now + self._longest_alone() * len(self._waiting) <= self._waiting.earliest_deadline
+
+    def _longest_alone(self) -> float:
+        return self._latency.seconds(1, self._longest, self._longest)
 
     def _hopeless(self, item: Item, now: float) -> bool:
         budget = item.job.deadline - item.job.received_at
-        seconds = min(self._latency.bound(shape_of([item.length])), _BUDGET_SHARE * budget)
+        seconds = min(self._latency.seconds(1, item.length, item.length), _BUDGET_SHARE * budget)
         return now + seconds > item.job.deadline
 
-    def _in_the_way(self, now: float, most: int) -> list[Item]:
-        """Return the head of the first class that is dropped so that what follows leaves faster; often nothing."""
+    def _in_the_way(self, now: float, settings: LiveSettings) -> Sequence[Item]:
         items = self._waiting.first_class()
-        if len(items) < 2 or not self._latency.known:
-            return []
+        if not items or not self._latency.known:
+            return ()
         length = max(1, sum(item.length for item in items) // len(items))
-        times = [self._latency.bound(Shape(n, n * length, length)) for n in range(1, min(most, len(items)) + 1)]
 
-        def rate_from(start: int, size: int) -> tuple[float, int]:
-            slack = items[start].job.deadline - now
-            while size < min(len(times), len(items) - start) and times[size] <= slack:
-                size += 1
-            return size / times[size - 1], size
+        def seconds(size: int) -> float:
+            return self._latency.seconds(size, size * length, length)
 
-        rate, size = rate_from(0, 1)
-        if len(items) <= rate * (items[-1].job.deadline - now):
-            return []
-        best, start = rate * _GAIN, 0
-        for candidate in range(1, len(items)):
-            found, size = rate_from(candidate, min(size, len(items) - candidate))
-            if found > best:
-                best, start = found, candidate
-        return items[:start]
+        return in_the_way(items, now, PassTimes(seconds, settings.max_batch_size), self._arrivals.per_second(now))

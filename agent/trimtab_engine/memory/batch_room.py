@@ -69,4 +69,7 @@ class BatchRoom:
         return self._of(model).predict(items, length)
 
     def _of(self, model: str) -> PassMemory:
-        return self._passes.setdefault(model, PassMemory())
+        known = self._passes.get(model)
+        if known is None:
+            known = self._passes[model] = PassMemory()
+        return known

@@ -58,6 +58,11 @@ class SplitBatches:
         expired = {id(item.job): item.job for group in self._groups for item in group if item.job.deadline <= now}
         return list(expired.values())
 
+    def discard(self, job: Job) -> None:
+        """Take out the items of a job that needs no answer any more."""
+        kept = ([item for item in group if item.job is not job] for group in self._groups)
+        self._groups = deque(group for group in kept if group)
+
     def take_all(self) -> list[Item]:
         """Empty the queue, for a process that ends."""
         items = [item for group in self._groups for item in group]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from trimtab_engine.errors import EngineError, ModelFailed, Outcome
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.intake import Intake
 from trimtab_engine.jobs import Answer, InferenceInputs, Job
 from trimtab_engine.log import Log
@@ -21,14 +22,14 @@ CACHE_HEADER = "trimtab-cache"
 VERSION_HEADER = "trimtab-version"
 
 Headers = tuple[tuple[str, str], ...]
+Render = Callable[[list[Answer], Headers], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(NamedTuple):
     """Inputs, and how their answers become a response."""
 
     inputs: InferenceInputs
-    render: Callable[[list[Answer], Headers], Response]
+    render: Render
 
 
 class InferenceEndpoint:
@@ -48,17 +49,17 @@ class InferenceEndpoint:
                 parsed.inputs,
                 request.began_at,
                 request.received_at,
-                lambda job: self._end(job, parsed, request, exchange),
+                partial(self._end, parsed.render, request, exchange),
             )
             if not job.ended:
-                exchange.on_gone = lambda: self._intake.cancel(job)
+                exchange.on_gone = partial(self._intake.cancel, job)
         except EngineError as error:
             self._intake.metrics.refused(error)
             exchange.reply(error_response(request.path, error))
         except Exception as error:
             self._unexpected(error, request, exchange)
 
-    def _end(self, job: Job, parsed: ParsedRequest, request: Request, exchange: Exchange) -> None:
+    def _end(self, render: Render, request: Request, exchange: Exchange, job: Job) -> None:
         if job.canceled:
             self._count(Outcome.CANCELED)
             return
@@ -67,7 +68,7 @@ class InferenceEndpoint:
                 raise job.error
             answers = [answer for answer in job.answers if answer is not None]
             headers = ((CACHE_HEADER, job.hits.decode()), (VERSION_HEADER, _versions(answers)))
-            response = parsed.render(answers, headers)
+            response = render(answers, headers)
             self._time(job)
             self._count(Outcome.OK)
             exchange.reply(response)
@@ -80,7 +81,7 @@ class InferenceEndpoint:
             self._unexpected(error, request, exchange)
 
     def _time(self, job: Job) -> None:
-        self._intake.metrics.request_seconds.observe(time.monotonic() - job.received_at)
+        self._intake.metrics.request_seconds.observe(time.monotonic() - job.received_at, job.period)
 
     def _count(self, outcome: Outcome) -> None:
         self._intake.metrics.requests[outcome].inc()
@@ -94,6 +95,8 @@ class InferenceEndpoint:
 
 def _versions(answers: list[Answer]) -> str:
     first = answers[0].version
+    if len(answers) == 1:
+        return first
     return first if all(answer.version == first for answer in answers) else ",".join(a.version for a in answers)
 
 

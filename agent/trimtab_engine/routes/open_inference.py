@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,12 +14,14 @@ from trimtab_engine.jobs import Answer, InferenceInputs, TensorRow, TokenRow
 from trimtab_engine.model_directory import Description, ModelDescription
 from trimtab_engine.routes import request_headers
 from trimtab_engine.routes.inference import Headers, ParsedRequest
-from trimtab_engine.routes.v2_outputs import RequestedOutput, WantedOutput, output_tensors, wanted_outputs
-from trimtab_engine.routes.v2_rows import tensor_rows
+from trimtab_engine.routes.v2_outputs import OutputForm, RequestedOutput, wanted_outputs
+from trimtab_engine.routes.v2_rows import ShortRow, tensor_rows
 from trimtab_engine.routes.v2_tensors import InputTensor, attach_binary, texts, token_rows
 from trimtab_engine.signature import DATATYPES, Signature, TensorSpec, text_signature
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
+_HEADER_LENGTH_KEY = _HEADER_LENGTH.lower().encode()
+_HEADERS = request_headers.READ | {_HEADER_LENGTH_KEY}  # what is read here; most requests have none of them
 _TEXT_INPUTS = (
     {"name": "text", "datatype": "BYTES", "shape": [-1]},
     {"name": "input_ids", "datatype": "INT64", "shape": [-1, -1]},
@@ -38,6 +41,20 @@ class InferBody(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(InferBody)
+_encode = msgspec.json.encode
+
+
+class _Model(NamedTuple):
+    """What is made once, when it is known what the model takes and gives."""
+
+    signature: Signature
+    short_row: ShortRow
+    all_outputs: OutputForm
+
+
+def _known(signature: Signature) -> _Model:
+    outputs = signature.outputs
+    return _Model(signature, ShortRow(signature), OutputForm(outputs, wanted_outputs(None, None, outputs)))
 
 
 class OpenInference:
@@ -49,8 +66,12 @@ class OpenInference:
         self._description = description
         self._reported = signature
         self._text = description if isinstance(description, ModelDescription) else None
-        self._known = None if self._text is None else text_signature(self._text.width, self._text.max_tokens)
-        self.server_metadata = msgspec.json.encode(
+        self._model = None if self._text is None else _known(text_signature(self._text.width, self._text.max_tokens))
+        self._opening = b'{"model_name":%s,"model_version":%s,' % (
+            _encode(description.name),
+            _encode(description.version),
+        )
+        self.server_metadata = _encode(
             {"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]}
         )
 
@@ -60,7 +81,7 @@ class OpenInference:
         Raises:
             NotReady: what it takes is not known yet.
         """
-        signature = self._signature()
+        signature = self._known_model().signature
         inputs = _TEXT_INPUTS if self._text is not None else [_declared(spec) for spec in signature.inputs]
         body = {
             "name": self._description.name,
@@ -69,7 +90,7 @@ class OpenInference:
             "inputs": inputs,
             "outputs": [_declared(spec) for spec in signature.outputs],
         }
-        return Response(200, msgspec.json.encode(body))
+        return Response(200, _encode(body))
 
     def parse(self, request: Request) -> ParsedRequest:
         """Read an infer request.
@@ -77,32 +98,40 @@ class OpenInference:
         Raises:
             BadRequest, NotReady: see the message.
         """
-        request_headers.check_encoding(request)
-        body, tail = _split(request)
-        signature = self._signature()
-        rows = self._rows(body, tail, signature)
-        inputs = InferenceInputs(rows, _budget_seconds(request, body), _priority(request, body))
-        wanted = wanted_outputs(body.outputs, body.parameters, signature.outputs)
+        model = self._known_model()
+        plain = _HEADERS.isdisjoint(request.headers)
+        if not plain:
+            request_headers.check_encoding(request)
+        body, tail = (_decode(request.body), b"") if plain else _split(request)
+        rows = self._rows(body, tail, model)
+        parameters = body.parameters
+        if plain and parameters is None:
+            inputs = InferenceInputs(rows, None, 0)
+        else:
+            inputs = InferenceInputs(rows, _budget_seconds(request, body), _priority(request, body))
+        form = model.all_outputs
+        if body.outputs or parameters is not None:
+            outputs = model.signature.outputs
+            form = OutputForm(outputs, wanted_outputs(body.outputs, parameters, outputs))
+        return ParsedRequest(inputs, partial(self._render, form, body.id))
 
-        def render(answers: list[Answer], headers: Headers) -> Response:
-            return self._render(answers, body.id, signature.outputs, wanted, headers)
+    def _known_model(self) -> _Model:
+        if self._model is None:
+            signature = self._reported()
+            if signature is None:
+                raise NotReady("the model is still loading")
+            self._model = _known(signature)
+        return self._model
 
-        return ParsedRequest(inputs, render)
-
-    def _signature(self) -> Signature:
-        if self._known is None:
-            self._known = self._reported()
-        if self._known is None:
-            raise NotReady("the model is still loading")
-        return self._known
-
-    def _rows(self, body: InferBody, tail: bytes, signature: Signature) -> list[str] | list[TokenRow] | list[TensorRow]:
+    def _rows(self, body: InferBody, tail: bytes, model: _Model) -> list[str] | list[TokenRow] | list[TensorRow]:
+        if not tail and (short := model.short_row.read(body.inputs)) is not None:
+            return short
         tensors = {tensor.name: tensor for tensor in body.inputs}
         if len(tensors) != len(body.inputs):
             raise BadRequest("two inputs have the same name")
         chunks = attach_binary(body.inputs, tail)
         if self._text is None:
-            return tensor_rows(tensors, chunks, signature)
+            return tensor_rows(tensors, chunks, model.signature)
         if tensors.keys() == {"text"}:
             return texts(tensors["text"], chunks.get("text"))
         if tensors.keys() in ({"input_ids"}, {"input_ids", "attention_mask"}):
@@ -110,24 +139,14 @@ class OpenInference:
         names = ", ".join(sorted(name[:40] for name in tensors)[:8])
         raise BadRequest(f"the inputs are [{names}]; accepted are text, or input_ids with attention_mask")
 
-    def _render(
-        self,
-        answers: list[Answer],
-        request_id: str | None,
-        declared: tuple[TensorSpec, ...],
-        wanted: list[WantedOutput],
-        headers: Headers,
-    ) -> Response:
-        outputs, tail = output_tensors(answers, declared, wanted)
-        head: dict[str, Any] = {"model_name": self._description.name, "model_version": self._description.version}
-        if request_id is not None:
-            head["id"] = request_id
-        head["outputs"] = outputs
-        encoded = msgspec.json.encode(head)
-        if not any(output.binary for output in wanted):
-            return Response(200, encoded, headers=headers)
-        headers = (*headers, (_HEADER_LENGTH, str(len(encoded))))
-        return Response(200, encoded + tail, b"application/octet-stream", headers)
+    def _render(self, form: OutputForm, request_id: str | None, answers: list[Answer], headers: Headers) -> Response:
+        outputs, tail = form.write(answers)
+        given_id = b"" if request_id is None else b'"id":%s,' % _encode(request_id)
+        head = b'%s%s"outputs":%s}' % (self._opening, given_id, outputs)
+        if not form.binary:
+            return Response(200, head, headers=headers)
+        headers = (*headers, (_HEADER_LENGTH, str(len(head))))
+        return Response(200, head + tail, b"application/octet-stream", headers)
 
 
 def _declared(spec: TensorSpec) -> dict[str, object]:
@@ -135,7 +154,7 @@ def _declared(spec: TensorSpec) -> dict[str, object]:
 
 
 def _split(request: Request) -> tuple[InferBody, bytes]:
-    length_text = request.header(_HEADER_LENGTH.lower().encode())
+    length_text = request.header(_HEADER_LENGTH_KEY)
     head, tail = request.body, b""
     if length_text is not None:
         if not (length_text.isdecimal() and length_text.isascii()) or int(length_text[:12]) > len(request.body):
@@ -143,13 +162,17 @@ def _split(request: Request) -> tuple[InferBody, bytes]:
                 f"{_HEADER_LENGTH} is {length_text[:40]!r}; accepted is 0 to the body's {len(request.body)} bytes"
             )
         head, tail = request.body[: int(length_text)], request.body[int(length_text) :]
+    return _decode(head), tail
+
+
+def _decode(head: bytes) -> InferBody:
     try:
         body = _decoder.decode(head)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
     if body.id is not None and len(body.id) > _MAX_ID_CHARACTERS:
         raise BadRequest(f"id has {len(body.id)} characters; accepted are up to {_MAX_ID_CHARACTERS}")
-    return body, tail
+    return body
 
 
 def _budget_seconds(request: Request, body: InferBody) -> float | None:

@@ -11,6 +11,8 @@ from trimtab_engine.jobs import MAX_PRIORITY
 DEADLINE_HEADER = "trimtab-deadline-ms"
 PROXY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"  # when Envoy gives up; clients cannot know it
 PRIORITY_HEADER = "trimtab-priority"
+_ENCODING_HEADER = "content-encoding"
+READ = frozenset(name.encode() for name in (DEADLINE_HEADER, PROXY_TIMEOUT_HEADER, PRIORITY_HEADER, _ENCODING_HEADER))
 _MAX_BUDGET_SECONDS = 86400.0
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{1,6})?")
 
@@ -71,6 +73,6 @@ def check_encoding(request: Request) -> None:
     Raises:
         UnsupportedEncoding: Content-Encoding names anything but identity.
     """
-    encoding = request.header(b"content-encoding")
+    encoding = request.header(_ENCODING_HEADER.encode())
     if encoding is not None and encoding.lower() != "identity":
         raise UnsupportedEncoding(f"Content-Encoding is {encoding[:40]!r}; accepted is identity")

@@ -10,8 +10,8 @@ import msgspec
 
 from trimtab_engine.engine import Engine
 from trimtab_engine.errors import EngineError, MethodNotAllowed, ModelFailed, UnknownModel, UnknownPath
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.intake import Intake
 from trimtab_engine.log import Log
 from trimtab_engine.metrics import Refusals

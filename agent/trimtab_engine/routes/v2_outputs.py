@@ -16,6 +16,8 @@ from trimtab_engine.signature import DATATYPES, TensorSpec
 # What memoryview reads itself: less than half of numpy's cost for the few numbers of a small answer.
 _MEMORY_LETTERS: dict[str, Literal["f", "d"]] = {"float32": "f", "float64": "d"}
 
+_encode = msgspec.json.encode
+
 
 class RequestedOutput(msgspec.Struct):
     """An output that the client names."""
@@ -65,24 +67,33 @@ def flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
     return value
 
 
-def output_tensors(
-    answers: list[Answer], declared: Sequence[TensorSpec], wanted: list[WantedOutput]
-) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the JSON objects of the outputs and the bytes that follow; the rows of a request have one length."""
-    length = answers[0].length
-    columns = _columns(answers, declared, length)
-    objects, tail = [], []
-    for place, binary in wanted:
-        spec, data = declared[place], columns[place]
-        shape = [len(answers), *spec.sized(length)]
-        described: dict[str, Any] = {"name": spec.name, "datatype": DATATYPES[spec.dtype], "shape": shape}
-        if binary:
-            described["parameters"] = {"binary_data_size": len(data)}
-            tail.append(data)
-        else:
-            described["data"] = _numbers(data, spec.dtype)
-        objects.append(described)
-    return objects, b"".join(tail)
+class OutputForm:
+    """How the outputs that a request wants are written: as JSON objects, and as bytes that follow the JSON."""
+
+    def __init__(self, declared: Sequence[TensorSpec], wanted: Sequence[WantedOutput]) -> None:
+        self.binary = any(output.binary for output in wanted)
+        self._declared = declared
+        self._wanted = wanted
+        self._openings = [_opening(declared[output.place]) for output in wanted]
+
+    def write(self, answers: list[Answer]) -> tuple[bytes, bytes]:
+        """Return the JSON list of the outputs and the bytes that follow; the rows of a request have one length."""
+        length = answers[0].length
+        columns = _columns(answers, self._declared, length)
+        objects, tail = [], []
+        for (place, binary), opening in zip(self._wanted, self._openings, strict=True):
+            spec, data = self._declared[place], columns[place]
+            shape = _encode((len(answers), *spec.sized(length)))
+            if binary:
+                objects.append(b'%s%s,"parameters":{"binary_data_size":%d}}' % (opening, shape, len(data)))
+                tail.append(data)
+            else:
+                objects.append(b'%s%s,"data":%s}' % (opening, shape, _encode(_numbers(data, spec.dtype))))
+        return b"[%s]" % b",".join(objects), b"".join(tail)
+
+
+def _opening(spec: TensorSpec) -> bytes:
+    return b'{"name":%s,"datatype":%s,"shape":' % (_encode(spec.name), _encode(DATATYPES[spec.dtype]))
 
 
 def _numbers(data: bytes, dtype: str) -> list[Any]:

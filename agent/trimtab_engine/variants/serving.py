@@ -80,11 +80,13 @@ class ServedVariants:
         """Hear of a batch of requests and what it was answered by a variant."""
         self._sizes.append(len(items))
         now, shadow = time.monotonic(), self.life.shadow
-        for item, answer in zip(items, answers, strict=True):
-            if shadow is not None and variant == self.life.in_force:
+        if shadow is not None and variant == self.life.in_force:
+            for item, answer in zip(items, answers, strict=True):
                 shadow.answered(item.row, answer)
-            if self.life.wants(now):
-                self.life.answered(_captured(self._model, item), answer, variant)
+        for item, answer in zip(items, answers, strict=True):
+            if not self.life.wants(now):
+                break  # nor would it want the next one, now
+            self.life.answered(_captured(self._model, item), answer, variant)
 
     def worker_died(self) -> None:
         """Hear that the worker has lost its variants."""

@@ -15,6 +15,7 @@ from trimtab_engine.log import Log
 from trimtab_engine.settings import Fault
 from trimtab_engine.signature import PADDED, Signature, TensorSpec
 from trimtab_engine.slots import Slot, TensorPlace, end_of, place_batch, rows_that_fit
+from trimtab_engine.worker.compiles import compile_seconds
 from trimtab_engine.worker.model import Arrays, Model
 
 _FAULT_EXIT_CODE = 70
@@ -37,7 +38,7 @@ def run_batch(
     Raises:
         StickyDeviceError: the device is lost.
     """
-    began = time.perf_counter()
+    began, compiled = time.perf_counter(), compile_seconds()
     try:
         inputs = {place.name: slot.view(place) for place in batch.inputs}
         if fault is not None and bool((inputs[batch.inputs[0].name] == fault.token).any()):
@@ -53,7 +54,9 @@ def run_batch(
         log.event("batch_failed", kind=failure, model=batch.model, shape=shape, error=type(error).__name__)
         return wire.BatchFailed(batch.batch, time.perf_counter() - began, failure, type(error).__name__)
     bad_rows = _rows_not_finite(outputs)
-    return wire.BatchDone(batch.batch, time.perf_counter() - began, places, bad_rows, copy_seconds)
+    seconds, total = time.perf_counter() - began, compile_seconds()
+    compiling = None if total is None else total - (compiled or 0.0)
+    return wire.BatchDone(batch.batch, seconds, places, bad_rows, copy_seconds, compile_seconds=compiling)
 
 
 def warm_up(model: Model) -> None:

@@ -3,10 +3,6 @@
 Importing transformers' BertModel costs about three times the CPU time of importing torch, which a pod with a third of
 a core pays with twenty seconds of start-up. Parameter names are those of the checkpoint; the arithmetic is compared
 with transformers in tests/contract/engine.
-
-Inputs of a batch differ in length. Only attention works on rows padded to the longest; everything else, which is most
-of the work, is done once for each token that counts (the padding-free algorithm of Y. Zhai et al., ByteTransformer,
-2023). A larger batch is worth little otherwise: much of it would be padding.
 """
 
 from __future__ import annotations
@@ -17,6 +13,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from trimtab_engine.worker.packed_linear import PackedLinear
+from trimtab_engine.worker.packed_rows import PackedRows, pack, spread
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -110,46 +109,11 @@ class BertEncoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return hidden states [rows, tokens, width] of ids and boolean mask [rows, tokens]."""
-        # A full mask takes the faster kernel; looking costs little beside the pass.
-        rows = _EqualRows(*ids.shape) if bool(mask.all()) else _PaddedRows(mask)
-        hidden = rows.tokens_of(self.embeddings(ids))
+        rows = pack(mask)
+        hidden = self.embeddings(ids.flatten()[rows.places], rows.places % ids.shape[1])
         for layer in self._layers:
             hidden = layer(hidden, rows)
-        return rows.rows_of(hidden)
-
-
-class _EqualRows:
-    """Rows of one length: tokens [rows * length, width] are the rows [rows, length, width] seen otherwise."""
-
-    mask: Tensor | None = None
-
-    def __init__(self, rows: int, length: int) -> None:
-        self._shape = (rows, length)
-
-    def tokens_of(self, rows: Tensor) -> Tensor:
-        """Return the tokens that count [tokens, width] of rows [rows, length, width]."""
-        return rows.flatten(0, 1)
-
-    def rows_of(self, tokens: Tensor) -> Tensor:
-        """Return tokens [tokens, width] as rows [rows, length, width]."""
-        return tokens.view(*self._shape, -1)
-
-
-class _PaddedRows(_EqualRows):
-    """Rows padded to the longest, by a boolean mask [rows, length]: padding is 0 in rows, and left out of tokens."""
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__(*mask.shape)
-        self.mask = mask[:, None, None, :]
-        self._counting = mask.flatten().nonzero().squeeze(1)
-        self._places = mask.numel()
-
-    def tokens_of(self, rows: Tensor) -> Tensor:
-        return super().tokens_of(rows).index_select(0, self._counting)
-
-    def rows_of(self, tokens: Tensor) -> Tensor:
-        padded = tokens.new_zeros(self._places, tokens.shape[1])
-        return super().rows_of(padded.index_copy_(0, self._counting, tokens))
+        return spread(hidden, rows.places, mask.shape)
 
 
 class _Embeddings(nn.Module):
@@ -160,30 +124,35 @@ class _Embeddings(nn.Module):
         self.token_type_embeddings = _embedding(weights.below("token_type_embeddings"), shape.token_types, shape.width)
         self.LayerNorm = _norm(weights.below("LayerNorm"), shape)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        positions = self.position_embeddings.weight[: ids.shape[1]]
-        total = self.word_embeddings(ids) + self.token_type_embeddings.weight[0] + positions
+    def forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        total = self.word_embeddings(ids) + self.token_type_embeddings.weight[0] + self.position_embeddings(positions)
         normed: Tensor = self.LayerNorm(total)
         return normed
 
 
 class _SelfAttention(nn.Module):
+    layers_of_one_input = ("query", "key", "value")
+
     def __init__(self, shape: BertShape, weights: Weights) -> None:
         super().__init__()
         self.query = _linear(weights.below("query"), shape.width, shape.width)
         self.key = _linear(weights.below("key"), shape.width, shape.width)
         self.value = _linear(weights.below("value"), shape.width, shape.width)
-        self._heads = shape.heads
+        self.joined: nn.Module | None = None
+        self._heads, self._width = shape.heads, shape.width
 
-    def forward(self, hidden: Tensor, rows: _EqualRows) -> Tensor:
-        def split(x: Tensor) -> Tensor:
-            by_row = rows.rows_of(x)
-            return by_row.view(*by_row.shape[:2], self._heads, -1).transpose(1, 2)
+    def join(self, joined: nn.Module) -> None:
+        """Take one layer that gives query, key and value side by side, in their place."""
+        for name in self.layers_of_one_input:
+            delattr(self, name)
+        self.joined = joined
 
-        mixed = functional.scaled_dot_product_attention(
-            split(self.query(hidden)), split(self.key(hidden)), split(self.value(hidden)), attn_mask=rows.mask
-        )
-        return rows.tokens_of(mixed.transpose(1, 2).flatten(2))
+    def forward(self, hidden: Tensor, rows: PackedRows) -> Tensor:
+        if self.joined is None:
+            projections = self.query(hidden), self.key(hidden), self.value(hidden)
+        else:
+            projections = self.joined(hidden).split(self._width, 1)
+        return rows.attend(*(x.view(len(x), self._heads, -1) for x in projections)).flatten(1)
 
 
 class _Output(nn.Module):
@@ -215,7 +184,7 @@ class _Layer(nn.Module):
         self.output = _Output(shape, weights.below("output"), shape.inner_width)
         self._activation = _ACTIVATIONS[shape.activation]
 
-    def forward(self, hidden: Tensor, rows: _EqualRows) -> Tensor:
+    def forward(self, hidden: Tensor, rows: PackedRows) -> Tensor:
         hidden = self.attention["output"](self.attention["self"](hidden, rows), hidden)
         out: Tensor = self.output(self._activation(self.intermediate.dense(hidden)), hidden)  # type: ignore[operator]
         return out
@@ -226,7 +195,7 @@ class _Layer(nn.Module):
 
 
 def _linear(weights: Weights, width_in: int, width_out: int) -> nn.Linear:
-    linear = nn.Linear(1, 1)
+    linear = PackedLinear(1, 1)
     linear.in_features, linear.out_features = width_in, width_out
     linear.weight, linear.bias = weights.take("weight", width_out, width_in), weights.take("bias", width_out)
     return linear

@@ -1,4 +1,4 @@
-"""A linear layer in 8-bit integers by oneDNN: weights scaled per output, activations per row while it runs.
+"""Linear layers in 8-bit integers by oneDNN: weights scaled per output, activations per row while they run.
 
 Activations go in as unsigned bytes with zero point 128: oneDNN has no fast kernel here for signed ones (measured: a
 thousand times slower). A scale per row costs as much as one per batch, because the row's scale is applied together
@@ -13,31 +13,42 @@ from torch import Tensor, nn
 _ZERO_POINT = 128
 _STEPS = 127.0
 _LEAST = 1e-12  # a row or an output of zeros has no scale
+_ROUNDING = 1.5 * 2**23
+"""Added to a float32 it leaves the nearest integer in the low bits: six times as fast as a conversion to bytes."""
 
 
 class Int8Linear(nn.Module):
-    """Computes x W^T + b of x [..., rows_in] in int8; made from a float layer, which stays as it is."""
+    """Computes x W^T + b of x [..., rows_in] in int8; made from float layers, which stay as they are.
 
-    def __init__(self, linear: nn.Linear) -> None:
+    Of several layers with one input the outputs come back side by side: the input is quantized once for all of them.
+    """
+
+    def __init__(self, *layers: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach().float()
+        weight = torch.cat([layer.weight.detach().float() for layer in layers])
         scales = weight.abs().amax(1).clamp(min=_LEAST) / _STEPS
         integers = torch.round(weight / scales[:, None]).to(torch.int8)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.out_features, self.in_features = weight.shape
         self.weight_bytes = integers.numel() + scales.numel() * 4
         self._packed = torch.ops.onednn.qlinear_prepack(integers, None)
         self._scales = scales
         self._zero_points = torch.zeros(len(scales), dtype=torch.int64)
-        self._offset = torch.tensor(_ZERO_POINT + 0.5)  # the half makes truncation round
-        self._bias = torch.zeros(len(scales)) if linear.bias is None else linear.bias.detach()
+        # As wide as a row: torch adds a scalar tensor four times more slowly than a vector.
+        self._offset = torch.full((self.in_features,), _ROUNDING + _ZERO_POINT)
+        self._bias = torch.cat([_bias(layer) for layer in layers])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float outputs [..., rows_out]."""
         rows = x.reshape(-1, self.in_features)
-        largest = rows.abs().amax(1, keepdim=True).clamp_(min=_LEAST)
-        integers = torch.addcmul(self._offset, rows, _STEPS / largest).to(torch.uint8)
+        largest = torch.maximum(rows.amax(1, keepdim=True), rows.amin(1, keepdim=True).neg_()).clamp_(min=_LEAST)
+        integers = torch.addcmul(self._offset, rows, _STEPS / largest).view(torch.int32).to(torch.uint8)
         product = torch.ops.onednn.qlinear_pointwise(
             integers, 1.0, _ZERO_POINT, self._packed, self._scales, self._zero_points, None,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        return torch.addcmul(self._bias, product, largest * (1.0 / _STEPS)).view(*x.shape[:-1], self.out_features)
+        outputs = torch.addcmul(self._bias, product, largest.mul_(1.0 / _STEPS), out=product)
+        return outputs.view(*x.shape[:-1], self.out_features)
+
+
+def _bias(layer: nn.Linear) -> Tensor:
+    return torch.zeros(layer.out_features) if layer.bias is None else layer.bias.detach().float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -10,10 +11,22 @@ from torch import nn
 from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts, RefusalReason
 from trimtab_engine.variants.layer_costs import kind_of
 from trimtab_engine.worker.int8_linear import Int8Linear
+from trimtab_engine.worker.packed_linear import PackedLinear
 
 _PROBE_WIDTH = 64
 _PROBE_ERROR = 0.05
 _INT8 = Candidate("int8_dynamic", "onednn")
+
+
+@runtime_checkable
+class JoinsLayers(Protocol):
+    """A module whose named layers read the same input: where all of them are changed alike, one layer does for all."""
+
+    layers_of_one_input: tuple[str, ...]
+
+    def join(self, joined: nn.Module) -> None:
+        """Take the layer that gives the outputs of `layers_of_one_input` side by side, in place of them."""
+        ...
 
 
 class PlanError(Exception):
@@ -41,8 +54,8 @@ def probe(device: torch.device) -> tuple[list[Candidate], list[str]]:
 
 
 def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
-    """Return the plain linear layers by path; subclasses have arithmetic of their own and are left alone."""
-    return {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+    """Return the plain linear layers by path; other subclasses have arithmetic of their own and are left alone."""
+    return {name: layer for name, layer in module.named_modules() if type(layer) in (nn.Linear, PackedLinear)}
 
 
 def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[LayerFacts]:
@@ -67,7 +80,7 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
         PlanError: UnknownLayer, BackendMissing or FormatUnsupported; the tree may be half changed, throw it away.
     """
     layers = linear_layers(module)
-    changed = 0
+    planned: dict[str, nn.Linear] = {}
     for change in plan:
         layer = layers.get(change.layer)
         if layer is None:
@@ -76,6 +89,13 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
             known = any(candidate.backend == change.backend for candidate in candidates)
             reason: RefusalReason = "FormatUnsupported" if known else "BackendMissing"
             raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
-        module.set_submodule(change.layer, Int8Linear(layer))
-        changed += 1
-    return changed
+        planned[change.layer] = layer
+    count = len(planned)
+    for path, parent in list(module.named_modules()):
+        if isinstance(parent, JoinsLayers):
+            names = [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input]
+            if planned.keys() >= set(names):
+                parent.join(Int8Linear(*(planned.pop(name) for name in names)))
+    for name, layer in planned.items():
+        module.set_submodule(name, Int8Linear(layer))
+    return count

@@ -9,11 +9,23 @@ import sys
 from typing import Any
 
 from bench.engine.corpus import corpus
+from bench.engine.load.live import LiveLoad
 from bench.engine.load.slices import OpenSlice, SliceResult, Target, closed_slice
 from bench.engine.load.wire import Lost
 from dev.load.arrivals import constant
 
 _targets: dict[tuple[str, str, int], Target] = {}
+_live: dict[tuple[str, int, int], LiveLoad] = {}
+
+
+def answer_to(order: dict[str, Any]) -> dict[str, Any]:
+    """Run one slice, or one order about a live engine, and return its figures. Raises Lost, OSError."""
+    if "live" not in order:
+        return run(order).document()
+    key = (order["live"], order["port"], order["rows"])
+    if key not in _live:
+        _live[key] = LiveLoad(*key)
+    return _live[key].run(order)
 
 
 def run(order: dict[str, Any]) -> SliceResult:
@@ -37,7 +49,7 @@ def main() -> int:
         gc.collect()
         gc.disable()
         try:
-            answer: dict[str, Any] = run(json.loads(line)).document()
+            answer = answer_to(json.loads(line))
         except (Lost, OSError) as error:
             answer = {"failed": f"{type(error).__name__} {error}".strip()}
         gc.enable()

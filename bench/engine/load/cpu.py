@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
@@ -20,17 +19,3 @@ def _of(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError:
         return 0.0
-
-
-def tree(root: int) -> set[int]:
-    """Return a process and all its descendants."""
-    found, waiting = set(), [root]
-    while waiting:
-        pid = waiting.pop()
-        found.add(pid)
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                waiting += [int(word) for word in children.read_text().split()]
-            except OSError:
-                continue
-    return found

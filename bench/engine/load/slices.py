@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from bench.engine.corpus import Corpus, is_answer, request_bytes
-from bench.engine.load.cpu import cpu_seconds, tree
+from bench.engine.load.cpu import cpu_seconds
 from bench.engine.load.wire import Lost, Wire
+from bench.server_process import tree
 from dev.load.figures import percentile
 
 MOST_CONNECTIONS = 1000
@@ -132,6 +133,7 @@ class OpenSlice:
         self._wires: dict[int, Wire] = {}
         self._waiting: deque[tuple[float, Wire, float]] = deque()
         self._lags: list[float] = []
+        self._answers: list[tuple[int, tuple[int, bytes], float]] = []
         self.result = SliceResult()
 
     def run(self, arrivals: Sequence[float], root: int, first: int) -> SliceResult:
@@ -149,8 +151,12 @@ class OpenSlice:
             due = began + arrivals[sent] if sent < len(arrivals) else now + 0.05
             for descriptor, _ in self._poll.poll(max(0.0, due - now - _SPIN_SECONDS)):
                 self._receive(self._wires[descriptor])
+                if time.perf_counter() >= due:  # a batch's answers come at once; what is left is reported again
+                    break
         self.result.seconds = time.perf_counter() - began
         self.result.cpu_seconds = cpu_seconds(pids) - cpu
+        for number, answer, latency in self._answers:
+            _count(self.result, self._target, number, answer, latency)
         self.result.offered = len(arrivals)
         self.result.lag_p99_seconds = percentile(self._lags, 0.99)
         for wire in list(self._wires.values()):
@@ -198,9 +204,7 @@ class OpenSlice:
         if latency > self._deadline:
             self.result.late += 1
         else:
-            before = self.result.offered
-            _count(self.result, self._target, wire.number, answer, latency)
-            self.result.offered = before
+            self._answers.append((wire.number, answer, latency))  # judged after the slice: sending must not wait for it
         self._idle.append(wire)
 
     def _expire(self, now: float) -> None:

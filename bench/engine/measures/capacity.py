@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.engine.contenders import OURS, Setting
-from bench.engine.extent import Extent
+from bench.engine.contenders import OURS
+from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.measures.line_up import SWEEP_CALLERS, best_settings, rivals_for, say
 from bench.engine.pairing import mirrored_rounds
 from bench.engine.results import Result
+from bench.engine.rounds import Rounds
+from bench.engine.run import Run, say
 from bench.engine.staircase import Staircase
 from bench.engine.statistics import geometric_mean, paired_ratio
+from bench.engine.sweep import DEADLINES_SECONDS, score
 
 BLOCK = 4
 """Neighbouring levels of a staircase depend on each other: the bootstrap draws them together."""
@@ -22,82 +24,110 @@ START_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Capacity:
-    """One capacity measure; `against` empty: the best rival."""
+    """One capacity measure against one rival by name, or the best `rivals` of the sweep (`against` empty)."""
 
     name: str
     workload: str
-    deadline_seconds: float
     floor: float
     aim: float
+    rivals: int
     against: str = ""
     static_floor: float = 0.0
     static_aim: float = 0.0
 
+    @property
+    def deadline_seconds(self) -> float:
+        """How long a request may take."""
+        return DEADLINES_SECONDS[self.workload]
 
-MINILM = Capacity("capacity, MiniLM, 200 ms", "minilm", 0.2, 1.0, 1.03, "bentoml", 1.05, 1.1)
-MIXED = Capacity("capacity, 8 to 256 tokens, 200 ms", "mixed", 0.2, 1.1, 1.3)
-PACED = Capacity("capacity, emulated device, 30 ms", "paced", 0.03, 1.15, 1.3, "bentoml")
+
+MINILM = Capacity("capacity, MiniLM, 200 ms", "minilm", 1.0, 1.03, 2, "bentoml", 1.05, 1.1)
+MIXED = Capacity("capacity, 8 to 256 tokens, 200 ms", "mixed", 1.1, 1.3, 2)
+PACED = Capacity("capacity, emulated device, 30 ms", "paced", 1.15, 1.3, 1, "bentoml")
 
 
-def measure(what: Capacity, extent: Extent, only: Sequence[str]) -> list[Result]:
-    """Let every contender climb its staircase in the same rounds. Raises BenchError."""
-    names = [*OURS, *rivals_for(what.workload, only)]
-    chosen = best_settings(
-        what.workload, what.deadline_seconds, extent, names, lambda field, name: _throughput(field, name, extent)
-    )
-    levels, unsettled = _climb(what, extent, names, {name: setting for name, (setting, _) in chosen.items()})
-    means = {name: geometric_mean(values) for name, values in levels.items()}
+@dataclass(frozen=True)
+class Climbed:
+    """Where the staircases stood in each round that counts, and why one found nothing."""
+
+    levels: Mapping[str, Sequence[float]]
+    unsettled: Mapping[str, str]
+
+
+def measure(what: Capacity, run: Run) -> list[Result]:
+    """Let ourselves twice and the rivals climb their staircases in the same rounds. Raises BenchError."""
+    sweep = run.sweeps.of(what.workload)
+    names = [*OURS, *sweep.rivals(what.rivals, named=(what.against,))]
     rivals = [name for name in names if name not in OURS]
-    named = what.against if what.against in rivals else ""
-    found = [_result(what, named or max(rivals, key=means.__getitem__), levels, extent)]
+    if not rivals:
+        raise BenchError(f"no rival runs: {sweep.why_broken()}")
+    climbed = _climb(what, run, names)
+    best = max(rivals, key=lambda name: geometric_mean(climbed.levels[name] or [1e-9]))
+    found = [_result(what, run, what.against if what.against in rivals else best, climbed)]
     static = [name for name in rivals if name != what.against]
     if what.static_floor and static:
         beside = replace(what, name=f"{what.name}, static", floor=what.static_floor, aim=what.static_aim)
-        found.append(_result(beside, max(static, key=means.__getitem__), levels, extent))
-    for result in found:
-        result.unsettled = tuple(name for name in (*OURS, result.rival) if name in unsettled)
-        result.contenders = {
-            name: {"value": means[name], "setting": str(chosen[name][0]), "levels": levels[name]} for name in names
-        }
+        found.append(_result(beside, run, static[0], climbed))
     return found
 
 
-def _result(what: Capacity, best: str, levels: dict[str, list[float]], extent: Extent) -> Result:
-    ours, again = (levels[each] for each in OURS)
-    return Result(
-        what.name,
-        trimtab=geometric_mean(ours),
-        best_rival=geometric_mean(levels[best]),
-        rival=best,
-        ratio=paired_ratio(ours, levels[best], block=BLOCK),
-        again=paired_ratio(ours, again, block=BLOCK),
-        floor=what.floor,
-        aim=what.aim,
-        quick=extent.quick,
-    )
-
-
-def _throughput(field: Field, name: str, extent: Extent) -> float:
-    answer = field.closed(name, SWEEP_CALLERS, extent.sweep_seconds)
-    return float(max(answer["good"], 1) / answer["seconds"])
-
-
-def _climb(
-    what: Capacity, extent: Extent, names: Sequence[str], chosen: dict[str, Setting]
-) -> tuple[dict[str, list[float]], set[str]]:
+def _climb(what: Capacity, run: Run, names: Sequence[str]) -> Climbed:
+    sweep, extent = run.sweeps.of(what.workload), run.extent
     levels: dict[str, list[float]] = {name: [] for name in names}
+    held: dict[str, int] = dict.fromkeys(names, 0)
+    planned = extent.settle_rounds + extent.climb_rounds
+    rounds = Rounds(mirrored_rounds(names, planned, seed=2), run.late)
     with Field(extent.most_lag_seconds) as field:
         stairs = {}
         for name in names:
-            field.start(name, what.workload, what.deadline_seconds, chosen[name])
-            stairs[name] = Staircase(START_SHARE * _throughput(field, name, extent))
-        rounds = mirrored_rounds(names, extent.settle_rounds + extent.climb_rounds, seed=2)
-        for position, order in enumerate(rounds):
-            for name in order:
-                stair = stairs[name]
-                answer = field.open(name, stair.rate, extent.climb_seconds, what.deadline_seconds, seed=position + 1)
-                if position >= extent.settle_rounds:
-                    levels[name].append(stair.rate)
-                stairs[name] = stair.after(answer["good"], answer["offered"])
-            say(f"  {what.workload}, round {position + 1}: " + ", ".join(f"{n} {stairs[n].rate:.0f}/s" for n in names))
-    return levels, {name for name, stair in stairs.items() if not stair.settled}
+            field.start(name, what.workload, what.deadline_seconds, sweep.best[name].setting)
+            stairs[name] = Staircase(START_SHARE * score(field, name, what.workload, extent.sweep_seconds))
+
+        def step(name: str, number: int) -> tuple[int, int]:
+            rate, seconds = stairs[name].rate, extent.climb_seconds
+            answer = field.open(name, rate, seconds, what.deadline_seconds, seed=number + 1)
+            return answer["good"], answer["offered"]
+
+        for done in rounds.run(step):
+            for name, good in done.slices.items():
+                if done.number >= extent.settle_rounds:
+                    levels[name].append(stairs[name].rate)
+                if good is not None:
+                    held[name] += 1
+                    stairs[name] = stairs[name].after(*good)
+            now = ", ".join(f"{name} {stairs[name].rate:.0f}/s" for name in names)
+            say(f"  {what.workload}, round {done.number + 1} of {planned}: {now}")
+    few = {name: rounds.why_too_few(held[name]) for name in names}
+    straight = {name: "its staircase never turned" for name, stair in stairs.items() if not stair.settled}
+    return Climbed(levels, {name: why for name, why in (few | straight).items() if why})
+
+
+def _result(what: Capacity, run: Run, rival: str, climbed: Climbed) -> Result:
+    sweep = run.sweeps.of(what.workload)
+    levels, unsettled = climbed.levels, climbed.unsettled
+    reasons = [f"{name}: {unsettled[name]}" for name in (*OURS, rival) if name in unsettled]
+    counted = bool(levels["trimtab"])
+    climbers = {
+        name: {"value": geometric_mean(had), "setting": str(sweep.best[name].setting), "levels": list(had)}
+        for name, had in levels.items()
+        if had
+    }
+    swept = {
+        name: {"swept_per_second": each.score, "setting": str(each.setting), "note": "below the best of the sweep"}
+        for name, each in sweep.best.items()
+        if name not in levels
+    }
+    return Result(
+        what.name,
+        trimtab=geometric_mean(levels["trimtab"]) if counted else None,
+        best_rival=geometric_mean(levels[rival]) if counted else None,
+        rival=rival,
+        ratio=paired_ratio(levels["trimtab"], levels[rival], block=BLOCK) if counted else None,
+        again=paired_ratio(levels["trimtab"], levels["trimtab-again"], block=BLOCK) if counted else None,
+        floor=what.floor,
+        aim=what.aim,
+        contenders=climbers | swept,
+        quick=run.quick,
+        unresolved="; ".join(reasons) or ("" if counted else "no round was had"),
+        broken=sweep.why_broken(),
+    )

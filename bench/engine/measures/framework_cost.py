@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from bench.engine.contenders import OURS
-from bench.engine.extent import Extent
+from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.measures.line_up import CALLERS, best_settings, rivals_for, say
 from bench.engine.pairing import shuffled_rounds
 from bench.engine.results import Result
+from bench.engine.rounds import Rounds, paired
+from bench.engine.run import Run, say
 from bench.engine.statistics import geometric_mean, paired_ratio
+from bench.engine.sweep import CALLERS, DEADLINES_SECONDS
 
 WORKLOAD = "trivial"
-DEADLINE_SECONDS = 10.0
 FLOOR, AIM = 1.4, 1.8
 AGAINST = "mosec"
+MEASURE = "requests per CPU-second, trivial model"
 
 
-def measure(extent: Extent, only: Sequence[str]) -> Result:
-    """Run all contenders in random turns. Raises BenchError."""
-    names = [*OURS, *rivals_for(WORKLOAD, only)]
-    chosen = best_settings(WORKLOAD, DEADLINE_SECONDS, extent, names, lambda field, name: _score(field, name, extent))
-    scores: dict[str, list[float]] = {name: [] for name in names}
+def measure(run: Run) -> list[Result]:
+    """Run ourselves twice and the named rival in random turns; the others have their figures from the sweep.
+
+    Raises BenchError.
+    """
+    sweep, extent = run.sweeps.of(WORKLOAD), run.extent
+    names = [*OURS, *sweep.rivals(1, named=(AGAINST,))]
+    if len(names) == len(OURS):
+        raise BenchError(f"no rival runs: {sweep.why_broken()}")
+    scores: dict[str, list[float | None]] = {name: [] for name in names}
+    rounds = Rounds(shuffled_rounds(names, extent.closed_rounds, seed=1), run.late)
     with Field(extent.most_lag_seconds) as field:
         for name in names:
-            field.start(name, WORKLOAD, DEADLINE_SECONDS, chosen[name][0])
-        for position, order in enumerate(shuffled_rounds(names, extent.closed_rounds, seed=1)):
-            for name in order:
-                scores[name].append(_per_cpu_second(field.closed(name, CALLERS, extent.closed_seconds)))
-            if position % 10 == 9:
-                say(f"  {WORKLOAD}: {position + 1} of {extent.closed_rounds} rounds")
-    means = {name: geometric_mean(values) for name, values in scores.items()}
+            field.start(name, WORKLOAD, DEADLINES_SECONDS[WORKLOAD], sweep.best[name].setting)
+        for done in rounds.run(lambda name, _: _per_cpu_second(field.closed(name, CALLERS, extent.closed_seconds))):
+            for name in names:
+                scores[name].append(done.slices[name])
+            if done.number % 10 == 9:
+                say(f"  {WORKLOAD}: {done.number + 1} of {extent.closed_rounds} rounds")
+    return [_result(run, names, scores, rounds)]
+
+
+def _result(run: Run, names: list[str], scores: dict[str, list[float | None]], rounds: Rounds) -> Result:
+    sweep, rival = run.sweeps.of(WORKLOAD), names[-1]
+    ours, theirs = paired(scores["trimtab"], scores[rival])
+    own, again = paired(scores["trimtab"], scores["trimtab-again"])
+    few = rounds.why_too_few(min(len(ours), len(own)))
+    means = {name: geometric_mean(had) for name in names if (had := [each for each in scores[name] if each])}
+    swept = {name: each.score for name, each in sweep.best.items() if name not in names}
+    figures = {
+        name: {"value": value, "setting": str(sweep.best[name].setting), "from": "sweep" if name in swept else "rounds"}
+        for name, value in (swept | means).items()
+    }
     return Result(
-        "requests per CPU-second, trivial model",
-        trimtab=means["trimtab"],
-        best_rival=means[AGAINST],
-        rival=AGAINST,
-        ratio=paired_ratio(scores["trimtab"], scores[AGAINST]),
-        again=paired_ratio(scores["trimtab"], scores["trimtab-again"]),
+        MEASURE,
+        trimtab=means.get("trimtab"),
+        best_rival=means.get(rival),
+        rival=rival,
+        ratio=paired_ratio(ours, theirs) if ours else None,
+        again=paired_ratio(own, again) if own else None,
         floor=FLOOR,
         aim=AIM,
-        contenders={name: {"value": means[name], "setting": str(chosen[name][0])} for name in names},
-        quick=extent.quick,
+        contenders=figures,
+        quick=run.quick,
+        unresolved=few,
+        broken=sweep.why_broken(),
     )
-
-
-def _score(field: Field, name: str, extent: Extent) -> float:
-    return _per_cpu_second(field.closed(name, CALLERS, extent.sweep_seconds))
 
 
 def _per_cpu_second(answer: dict[str, float]) -> float:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from bench.engine.contenders import Setting
-from bench.engine.extent import Extent
 from bench.engine.field import Field
 from bench.engine.results import Result
+from bench.engine.run import Run
+from trimtab_engine.memory.resident import resident_bytes
 
 LIMIT_BYTES = 120e6
 
 
-def measure(extent: Extent) -> Result:
+def measure(run: Run) -> list[Result]:
     """Start ourselves with MiniLM and look. Raises BenchError."""
-    with Field(extent.most_lag_seconds) as field:
+    with Field(run.extent.most_lag_seconds) as field:
         field.start("trimtab", "minilm", 0.2, Setting(16, 0.002))
-        status = Path(f"/proc/{field.servers['trimtab'].process.pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    resident = int(found.group(1)) * 1024 if found else 0
-    held = "held" if 0 < resident <= LIMIT_BYTES else "MISSED"
-    return Result(
-        f"idle memory of the front, MB: {held}", trimtab=resident / 1e6, floor=LIMIT_BYTES / 1e6, quick=extent.quick
-    )
+        resident = resident_bytes(field.servers["trimtab"].process.pid) or 0
+    return [
+        Result(
+            "idle memory of the front, MB",
+            trimtab=resident / 1e6,
+            holds=0 < resident <= LIMIT_BYTES,
+            asked=f"at most {LIMIT_BYTES / 1e6:.0f}",
+            quick=run.quick,
+        )
+    ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from bench.engine.contenders import OURS
-from bench.engine.extent import Extent
+from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.measures.line_up import SWEEP_CALLERS, best_settings, rivals_for, say
 from bench.engine.pairing import mirrored_rounds
 from bench.engine.results import Result
-from bench.engine.statistics import paired_ratio
+from bench.engine.rounds import Rounds, paired
+from bench.engine.run import Run, say
+from bench.engine.statistics import Ratio, meets, paired_ratio
+from bench.engine.sweep import DEADLINES_SECONDS, score
 
 WORKLOAD = "minilm"
-DEADLINE_SECONDS = 0.2
+RIVALS = 2
+BELOW_RIVAL = 0.01
+"""As a share of the saturation: so much less than the best rival may our goodput be."""
 
 
 @dataclass(frozen=True)
@@ -28,47 +31,71 @@ class Step:
 
 
 STEPS = (Step(1.3, 0.90, 0.95), Step(1.5, 0.88, 0.95))
-Shares = dict[float, dict[str, list[float]]]
+Shares = dict[str, list[float | None]]
 
 
-def measure(extent: Extent, only: Sequence[str]) -> list[Result]:
+def measure(run: Run) -> list[Result]:
     """Load every contender in turn, the saturation measured anew in each round. Raises BenchError."""
-    names = [*OURS, *rivals_for(WORKLOAD, only)]
-    chosen = best_settings(WORKLOAD, DEADLINE_SECONDS, extent, names, lambda field, name: _rate(field, name, extent))
-    fastest = max(names, key=lambda name: chosen[name][1])
-    shares: Shares = {step.factor: {name: [] for name in names} for step in STEPS}
+    sweep, extent = run.sweeps.of(WORKLOAD), run.extent
+    names = [*OURS, *sweep.rivals(RIVALS)]
+    if len(names) == len(OURS):
+        raise BenchError(f"no rival runs: {sweep.why_broken()}")
+    shares: dict[float, Shares] = {step.factor: {name: [] for name in names} for step in STEPS}
+    halves = mirrored_rounds(names, extent.overload_rounds * len(STEPS), seed=3)
+    rounds = Rounds(halves, run.late)
+    saturations: list[float] = []
     with Field(extent.most_lag_seconds) as field:
         for name in names:
-            field.start(name, WORKLOAD, DEADLINE_SECONDS, chosen[name][0])
-        for position, order in enumerate(mirrored_rounds(names, extent.overload_rounds, seed=3)):
-            for step in STEPS:
-                saturation = _rate(field, fastest, extent)
-                for name in order:
-                    rate, seconds = step.factor * saturation, extent.overload_seconds
-                    answer = field.open(name, rate, seconds, DEADLINE_SECONDS, seed=position + 1)
-                    shares[step.factor][name].append(max(answer["good"], 1) / seconds / saturation)
-            say(f"  overload, round {position + 1} of {extent.overload_rounds}: saturation {saturation:.0f}/s")
-    return [_result(step, shares[step.factor], fastest, extent) for step in STEPS]
+            field.start(name, WORKLOAD, DEADLINES_SECONDS[WORKLOAD], sweep.best[name].setting)
+        fastest = max(names, key=lambda name: score(field, name, WORKLOAD, extent.sweep_seconds))
+
+        def overloaded(name: str, number: int) -> float:
+            if len(saturations) <= number:
+                saturations.append(score(field, fastest, WORKLOAD, extent.sweep_seconds))
+            saturation, seconds = saturations[number], extent.overload_seconds
+            rate = _step(number).factor * saturation
+            answer = field.open(name, rate, seconds, DEADLINES_SECONDS[WORKLOAD], seed=number // len(STEPS) + 1)
+            return float(max(answer["good"], 1) / seconds / saturation)
+
+        for done in rounds.run(overloaded):
+            for name in names:
+                shares[_step(done.number).factor][name].append(done.slices[name])
+            say(f"  overload, round {done.number + 1} of {len(halves)}: saturation {saturations[-1]:.0f}/s")
+    return [_result(step, run, shares[step.factor], fastest, rounds) for step in STEPS]
 
 
-def _result(step: Step, shares: dict[str, list[float]], fastest: str, extent: Extent) -> Result:
-    best = max((name for name in shares if name not in OURS), key=lambda name: mean(shares[name]))
-    ours = shares["trimtab"]
+def _step(number: int) -> Step:
+    """Two rounds at each load in turn, so that each has its A B B A."""
+    return STEPS[number // 2 % len(STEPS)]
+
+
+def _result(step: Step, run: Run, shares: Shares, fastest: str, rounds: Rounds) -> Result:
+    means = {name: mean(had) for name, values in shares.items() if (had := [each for each in values if each])}
+    rivals = [name for name in means if name not in OURS]
+    if "trimtab" not in means or not rivals:
+        return Result(f"goodput at {step.factor} x saturation, share of it", unresolved=rounds.why_too_few(0))
+    best = max(rivals, key=means.__getitem__)
+    ours, again = paired(shares["trimtab"], shares["trimtab-again"])
+    ratio = paired_ratio(ours, [1.0] * len(ours)) if ours else None
     return Result(
         f"goodput at {step.factor} x saturation, share of it",
-        trimtab=mean(ours),
-        best_rival=mean(shares[best]),
+        trimtab=means["trimtab"],
+        best_rival=means[best],
         rival=best,
-        ratio=paired_ratio(ours, [1.0] * len(ours)),
-        again=paired_ratio(ours, shares["trimtab-again"]),
+        ratio=ratio,
+        again=paired_ratio(ours, again) if ours else None,
         floor=step.floor,
         aim=step.aim,
-        contenders={name: {"value": mean(values), "shares": values} for name, values in shares.items()},
-        note=f"ratio: our goodput to the saturation of {fastest}; also asked: not below the best rival by .01",
-        quick=extent.quick,
+        holds=None if ratio is None else holds(ratio, step, means[best]),
+        asked=f"floor {step.floor}, and not below {best} by {BELOW_RIVAL}; aim {step.aim}",
+        contenders={name: {"value": means[name], "shares": shares[name]} for name in means},
+        note=f"ratio: our goodput to the saturation of {fastest}",
+        quick=run.quick,
+        unresolved=rounds.why_too_few(len(STEPS) * len(ours)),
+        broken=run.sweeps.of(WORKLOAD).why_broken(),
     )
 
 
-def _rate(field: Field, name: str, extent: Extent) -> float:
-    answer = field.closed(name, SWEEP_CALLERS, extent.sweep_seconds)
-    return float(max(answer["good"], 1) / answer["seconds"])
+def holds(ratio: Ratio, step: Step, best_rival: float) -> bool:
+    """Tell whether goodput keeps the floor and is not below the best rival's, all as shares of the saturation."""
+    return meets(ratio, step.floor) and ratio.mean >= best_rival - BELOW_RIVAL

@@ -6,10 +6,11 @@ import time
 from dataclasses import dataclass
 
 from dev.demo.arms import calibrate
-from dev.demo.plan import MODEL_NAME, NAMESPACE
+from dev.demo.plan import MODEL_NAME, NAMESPACE, SCRAPE_SECONDS
 from dev.demo.stage import Stage
+from dev.demo.tuning.gate import Gate, format_trial, searching
 from dev.demo.tuning.manifests import tuned_workload
-from dev.demo.tuning.plan import RATE_ANNOTATION, TUNED, Start, TuningPlan
+from dev.demo.tuning.plan import RATE_ANNOTATION, TUNED, TUNED_PODS, Quality, Start, TuningPlan
 from dev.demo.tuning.results import ActResult
 from dev.demo.tuning.traffic import Traffic
 from dev.demo.tuning.watch import TuningWatch
@@ -24,13 +25,17 @@ class Script:
     """What happens between the windows of an act.
 
     `policy` is the manifest that is applied, None to leave the engines alone. The second window comes once the search
-    has ended, or after `seconds`, or, when a change was kept, at `enough_at` (monotonic seconds) at the latest.
+    has ended, or after `seconds`, or, when a change was kept, at `enough_at` (monotonic seconds) at the latest. With a
+    `quality` that the policy names, the load goes on until a trial of it begins, and the search is then watched without
+    load; both end at `over_at`.
     """
 
     name: str
     policy: str | None
     seconds: float
     enough_at: float | None = None
+    quality: Quality | None = None
+    over_at: float = 0.0
 
 
 def deploy(stage: Stage, tuning: TuningPlan, engine_image: str, start: Start) -> None:
@@ -86,7 +91,10 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
         if under_way:
             stage.narrator.say(f"trial {under_way[0].name} ({under_way[0].change}) goes on in the second window")
         after = _window(stage, traffic, tuning, "after")
+        if script.quality is not None:
+            _until_tried(stage, traffic, watch, script)
         run = traffic.stop()
+        gate = None if script.quality is None else _gate(stage, watch, script.quality, script.over_at)
         verdict_at = watch.first_verdict_at_seconds
         return ActResult(
             name=script.name,
@@ -95,7 +103,29 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
             trials=watch.trials,
             first_verdict_seconds=None if verdict_at is None else verdict_at - applied_at,
             progressing=watch.progressing,
+            gate=gate,
         )
+
+
+def _until_tried(stage: Stage, traffic: Traffic, watch: TuningWatch, script: Script) -> None:
+    """Keep the load up until the format has its turn: nothing is tried without requests."""
+    waiting = False
+    while format_trial(watch.trials) is None and not watch.search_ended and time.monotonic() < script.over_at:
+        if not waiting:
+            stage.narrator.say("the second window is over; the load goes on until the number format has its turn")
+            waiting = True
+        _pass(traffic, LOOK_SECONDS)
+
+
+def _gate(stage: Stage, watch: TuningWatch, quality: Quality, over_at: float) -> Gate:
+    """Follow a search that is under way, for a while without load, and return what became of the format."""
+    if searching(watch.trials):
+        stage.narrator.say(f"the load is over: the engine that searches {quality.format} has its device for itself")
+        while searching(watch.trials) and time.monotonic() < over_at:
+            time.sleep(LOOK_SECONDS)
+        if not searching(watch.trials):  # what the engine found out is to be scraped
+            time.sleep(SCRAPE_SECONDS + LOOK_SECONDS)
+    return watch.gate(quality, stage.prometheus.accuracy(TUNED_PODS, time.time()))
 
 
 def _between(traffic: Traffic, watch: TuningWatch, script: Script) -> None:

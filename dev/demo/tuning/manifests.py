@@ -32,7 +32,11 @@ def tuned_workload(
 
 def tuning_policy(demo: DemoPlan, bounds: Bounds) -> str:
     """Return the policy that tunes them within these bounds."""
-    cache = "" if bounds.cache is None else f", cache: {{memory: {{max: {bounds.cache}}}}}"
+    cache = "" if bounds.cache is None else f"\n    cache: {{memory: {{max: {bounds.cache}}}}}"
+    accuracy, formats = "", ""
+    if bounds.quality is not None:
+        accuracy = f'\n    accuracyRatio: {{min: "{bounds.quality.min_accuracy}"}}'
+        formats = f"\n    quantization: {{allowed: [{bounds.quality.format}]}}"
     return filled(
         "tuning-policy.yaml",
         TUNED=TUNED,
@@ -40,6 +44,8 @@ def tuning_policy(demo: DemoPlan, bounds: Bounds) -> str:
         MAX_BATCH_SIZE=str(bounds.max_batch_size),
         MAX_QUEUE_DELAY=bounds.max_queue_delay,
         CACHE=cache,
+        ACCURACY=accuracy,
+        FORMATS=formats,
         MAX_TRIALS=str(bounds.max_trials),
         INTERVAL=demo.interval,
         WINDOW=demo.window,

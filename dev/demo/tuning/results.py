@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dev.demo.plan import DemoPlan
+from dev.demo.tuning.gate import Gate
 from dev.demo.tuning.plan import TuningPlan
 from dev.demo.tuning.trials import TrialSight
 from dev.demo.tuning.windows import Measured
@@ -24,6 +25,7 @@ class ActResult:
     trials: tuple[TrialSight, ...] = ()
     first_verdict_seconds: float | None = None
     progressing: str = ""
+    gate: Gate | None = None
 
     @property
     def promoted(self) -> tuple[TrialSight, ...]:

@@ -31,6 +31,7 @@ def tuning_table(demo: DemoPlan, tuning: TuningPlan, results: Sequence[ActResult
         ("  refused or failed", [failures(each.load) for each in windows]),
         ("CPU-seconds per answered request", [_seconds(each.cpu_seconds_per_answer) for each in windows]),
         ("cost per thousand requests", [money(cost_per_thousand(demo, tuning, each)) for each in windows]),
+        ("accuracy (agreement with the unmodified model)", [_accuracy(each) for each in windows]),
         ("cache hits (share of look-ups)", [_hits(each) for each in windows]),
         ("repeated keys in what was sent", [_share(each.repeat_share) for each in windows]),
     ]
@@ -68,6 +69,10 @@ def _seconds(seconds: float | None) -> str:
 
 def _share(share: float | None) -> str:
     return "unknown" if share is None else f"{share:.0%}"
+
+
+def _accuracy(window: Measured) -> str:
+    return "unknown" if window.accuracy is None else str(window.accuracy)
 
 
 def _hits(window: Measured) -> str:

@@ -119,6 +119,29 @@ def _status(policy: Json | None) -> Json:
     return (policy or {}).get("status") or {}
 
 
+def unavailable(policy: Json | None) -> str:
+    """Return why the policy says that a number format cannot be tried; empty where it does not say so."""
+    found = (
+        f"{each['name']}: {each['reason']}"
+        for each in _status(policy).get("constraints", [])
+        if each["name"] in ("HardwareMismatch", "QuantizationNotAvailable")
+    )
+    return "; ".join(found)
+
+
+def work_by_pod(node_tunings: Iterable[Json], pods: Mapping[str, str]) -> dict[str, str]:
+    """Return what each pod's engine still works on, by pod name, in words; `pods` are names by uid."""
+    found = {}
+    for body in node_tunings:
+        for report in (body.get("status") or {}).get("engines", []):
+            name = pods.get(report["podUid"])
+            if name is not None and report.get("pending"):
+                found[name] = ", ".join(
+                    f"{each['setting']} {each['value']}: {each['phase']}" for each in report["pending"]
+                )
+    return found
+
+
 def settings_by_pod(node_tunings: Iterable[Json], pods: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that each pod's engine reported, by pod name, in words; `pods` are names by uid."""
     found = {}

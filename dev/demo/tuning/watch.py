@@ -5,13 +5,24 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
+from dev.demo.accuracy import Accuracy
 from dev.demo.changes import Seen, changes
 from dev.demo.kube import Json, Kube
 from dev.demo.narration import Narrator
 from dev.demo.plan import NAMESPACE
 from dev.demo.repeat import Repeat
-from dev.demo.tuning.plan import TUNED
-from dev.demo.tuning.trials import TrialSight, progressing, search_ended, settings_by_pod, told, trials_of
+from dev.demo.tuning.gate import Gate, format_trial
+from dev.demo.tuning.plan import TUNED, Quality
+from dev.demo.tuning.trials import (
+    TrialSight,
+    progressing,
+    search_ended,
+    settings_by_pod,
+    told,
+    trials_of,
+    unavailable,
+    work_by_pod,
+)
 from dev.demo.watch import look, pods_of, policy_of
 
 _TRIALS = f"/apis/trimtab.dev/v1alpha1/namespaces/{NAMESPACE}/optimizationtrials"
@@ -29,6 +40,7 @@ class TuningWatch:
         self._seen = Seen()
         self._policy: Json | None = None
         self._settings: dict[str, str] = {}
+        self._work: dict[str, str] = {}
         self.trials: tuple[TrialSight, ...] = ()
         self.first_verdict_at_seconds: float | None = None
         """Unix time at which a verdict was first seen."""
@@ -57,6 +69,12 @@ class TuningWatch:
         """What the policy says it does, or why it does nothing."""
         return progressing(self._policy)
 
+    def gate(self, quality: Quality, accuracy: Accuracy | None) -> Gate:
+        """Return how it stands with a format now."""
+        working = "; ".join(sorted(set(self._work.values())))
+        why = unavailable(self._policy) or (self.progressing if self.search_ended else "")
+        return Gate(quality, format_trial(self.trials), working, why, accuracy)
+
     def _look(self) -> None:
         sighting = look(self._kube, TUNED)
         policy = policy_of(self._kube, TUNED) if self._with_policy else None
@@ -76,8 +94,12 @@ class TuningWatch:
 
     def _look_at_settings(self) -> None:
         names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in pods_of(self._kube, TUNED)}
-        settings = settings_by_pod(self._kube.items(_NODE_TUNINGS), names)
+        reports = self._kube.items(_NODE_TUNINGS)
+        settings, work = settings_by_pod(reports, names), work_by_pod(reports, names)
         for pod, text in settings.items():
             if self._settings.get(pod) != text:
                 self._narrator.say(f"engine {pod} runs with {text}")
-        self._settings = settings
+        for pod, text in work.items():
+            if self._work.get(pod) != text:
+                self._narrator.say(f"engine {pod} works on {text}")
+        self._settings, self._work = settings, work

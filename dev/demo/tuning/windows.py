@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dev.demo.accuracy import Accuracy
 from dev.demo.errors import DemoError
 from dev.demo.prometheus import Prometheus, Usage
 from dev.demo.tuning.plan import TUNED_PODS
@@ -25,13 +26,15 @@ class Window:
 class Measured:
     """A window's figures; None where something was not measured, or there is nothing to divide by.
 
-    `hit_share` is of the inputs that were looked up in the cache, `repeat_share` of those that were sent.
+    `hit_share` is of the inputs that were looked up in the cache, `repeat_share` of those that were sent; `accuracy` is
+    that at the end of the window.
     """
 
     load: Figures
     cpu_seconds_per_answer: float | None
     hit_share: float | None
     repeat_share: float | None
+    accuracy: Accuracy | None = None
 
 
 def measured(plan: LoadPlan, run: Run, window: Window, prometheus: Prometheus) -> Measured:
@@ -50,6 +53,7 @@ def measured(plan: LoadPlan, run: Run, window: Window, prometheus: Prometheus) -
         cpu_seconds_per_answer=cpu_seconds_per_answer(load, usage),
         hit_share=hit_share(usage),
         repeat_share=repeated_share(inputs, first, first + len(part.records)),
+        accuracy=prometheus.accuracy(TUNED_PODS, window.ends),
     )
 
 

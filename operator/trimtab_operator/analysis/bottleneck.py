@@ -14,7 +14,8 @@ Each kind has a score; 1 means that its rule holds. The first in this order wins
 
 The kind that stands in status stays while most of its rule holds (`RELEASE`: 0.6 for Compute, 0.4 for Underused),
 unless an earlier one of the list holds clearly (`CHALLENGE`): noise at a border writes nothing. Confidence is 0.5 at
-the border and 0.95 from half beyond it. The runner-up has the next score.
+the border and 0.95 from half beyond it. The runner-up has the next score. Where
+passes through the model limit, its parts are the costliest kinds of layers, if an engine has profiled them.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ CHALLENGE = {
     BottleneckKind.COMPUTE: 1.1,
 }
 RUNNER_UP_SCORE = 0.5
+LEAST_PART, MOST_PARTS = 0.05, 5
+_OF_PASSES = (BottleneckKind.QUEUE, BottleneckKind.COMPUTE)
+"""The kinds that a faster pass through the model would relieve."""
 
 _ORDER = (
     BottleneckKind.GPU_MEMORY,
@@ -83,7 +87,14 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
         confidence=_confidence(kind, scores),
         evidence=_evidence(snapshot, used, wait),
         runner_up=others[0] if scores[others[0]] >= RUNNER_UP_SCORE else None,
+        parts=_parts(snapshot) if kind in _OF_PASSES else (),
     )
+
+
+def _parts(snapshot: Snapshot) -> tuple[tuple[str, float], ...]:
+    """Return the kinds of layers that take a twentieth of a pass or more, the largest first."""
+    large = [(kind, share) for kind, share in snapshot.layer_time.items() if share >= LEAST_PART]
+    return tuple(sorted(large, key=lambda part: (-part[1], part[0]))[:MOST_PARTS])
 
 
 def _winner(scores: dict[BottleneckKind, float], standing: BottleneckKind | None) -> BottleneckKind:

@@ -8,7 +8,13 @@ from trimtab_api.trial import OptimizationTrial, Verdict
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
-HARDWARE_REASONS = ("BackendMissing", "FormatUnsupported", "MemoryShort", "NoFormat")
+HARDWARE_REASONS = (
+    "BackendMissing",
+    "FormatUnsupported",
+    "MemoryShort",
+    "NoFormat",
+    "NotFaster: no kind of layer is faster",  # what the machine has no arithmetic for is emulated, and slow
+)
 """Words by which an engine says that its machine cannot run a format; no other traffic would change that."""
 
 

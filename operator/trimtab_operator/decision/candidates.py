@@ -1,6 +1,7 @@
 """Which single change to try next: enumerated, cut by hard rules, ordered by what each is expected to bring.
 
-score = expected gain x how much this knob can do about the bottleneck, the less the surer the bottleneck is.
+score = expected gain x how much this knob can do about the bottleneck, the less the surer the bottleneck is. What the
+engine must search and check first counts less: it takes minutes in which nothing else is tried, and alters answers.
 A change that is expected to bring less than minEffect goes last, and below half of it is left out.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
+from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.policy import OptimizationPolicy
@@ -31,14 +32,18 @@ from trimtab_operator.runtimes.select import RUNTIMES
 WORTH_A_TRIAL = 0.5
 NO_WORDS: KnobWords = MappingProxyType({})
 
+_OF_FILLING = (Knob.MAX_QUEUE_DELAY, Knob.MAX_BATCH_TOKENS, Knob.BATCHING, Knob.LATENCY_TARGET)
+"""The knobs that decide how full batches become within their size."""
+
 _RELIEF = {
-    BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.5, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 1.0},
-    BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.MAX_QUEUE_DELAY: 0.3, Knob.CACHE_MEMORY: 0.8},
+    BottleneckKind.QUEUE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0, **dict.fromkeys(_OF_FILLING, 0.5)},
+    BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.CACHE_MEMORY: 0.8},
 }
 _OF_MODEL = 0.9  # a model that takes less time relieves whatever its passes limit
+_WAIT = 0.6  # of a gain that comes minutes later than others
 _LITTLE = 0.3
 """How much of a bottleneck each knob can relieve, 0 to 1; little where nothing much limits."""
 
@@ -122,7 +127,7 @@ def _candidate(step: KnobStep, current: EngineSettings, facts: Facts) -> Candida
         hypothesis=f"{step.why}: {step.knob} {before} to {after}{_limit(facts)}",
         predicted=tuple(predicted),
         predicted_summary=f"{'throughput' if step.latency is None else 'latency'} {shown.effect:+.0%}",
-        score=step.gain * _relief(step.knob, facts),
+        score=step.gain * _relief(step.knob, facts) * _pace(step.knob),
     )
 
 
@@ -144,6 +149,10 @@ def _relief(knob: Knob, facts: Facts) -> float:
     least = _OF_MODEL if knob in QUALITY_KNOBS and found.kind in _RELIEF else _LITTLE
     relief = _RELIEF.get(found.kind, {}).get(knob, least)
     return 1.0 - found.confidence * (1.0 - relief)
+
+
+def _pace(knob: Knob) -> float:
+    return 1.0 if ENGINE_KNOBS[knob].cost is ChangeCost.HOT else _WAIT
 
 
 def _prediction(measure: Measure, expected: Expectation) -> Prediction:

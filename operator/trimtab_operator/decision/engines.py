@@ -20,6 +20,16 @@ def unattached(snapshot: Snapshot, target: Target) -> tuple[Pod, ...]:
     )
 
 
+def refusal(snapshot: Snapshot, target: Target) -> str | None:
+    """Return what one of the attachable pods' engines would not take, as a sentence; None where all took everything."""
+    for pod in attachable_pods(target):
+        said = snapshot.engines.get(pod.uid)
+        refused = None if said is None else said.refusal()
+        if refused is not None:
+            return f"the engine of pod {pod.name} refused {refused}"
+    return None
+
+
 def common_settings(snapshot: Snapshot, target: Target) -> EngineSettings | None:
     """Return the complete settings that all attachable pods run with; None where they differ or are not known."""
     pods = attachable_pods(target)

@@ -17,6 +17,8 @@ FORMAT_GAIN = (0.25, -0.1, 1.0)  # 8-bit products where the machine has them; th
 VARIANT_GAIN = (0.25, -0.5, 2.0)  # what a declared model costs is not known before it is tried
 EVICTION_GAIN = (0.06, -0.1, 0.5)  # of what the cache misses though it was seen before, a part
 SHORTER_WAIT_LATENCY = (-0.10, -0.5, 0.0)
+SHORTER_PASS_LATENCY = (-0.15, -0.5, 0.1)  # long inputs are rare or not; how much of a pass they are is not measured
+ADAPTIVE_LATENCY = (-0.10, -0.6, 0.2)  # what the engine learns of its passes against what somebody has set
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
-from trimtab_api.knobs import Knobs
+from trimtab_api.knobs import Batching, Knobs
 from trimtab_api.quantities import parse_bytes, parse_duration_seconds
 from trimtab_operator.runtimes.table import Runtime
 
@@ -39,6 +39,8 @@ def knob_words(asked: Knobs | None, offered: KnobWords, *, has_accuracy: bool) -
     if asked is None:
         return {}
     wanted: dict[Knob, tuple[str, ...]] = {}
+    if asked.batching is not None and asked.batching.rule is not None:
+        wanted[Knob.BATCHING] = asked.batching.rule.allowed
     if asked.cache is not None and asked.cache.eviction is not None:
         wanted[Knob.CACHE_EVICTION] = asked.cache.eviction.allowed
     if asked.quantization is not None and has_accuracy:
@@ -54,7 +56,8 @@ def knob_space(asked: Knobs | None, runtime: Runtime | None) -> KnobSpace:
     A range of the policy that the engine accepts no value of is left out.
     """
     rows = runtime.knobs if runtime else ()
-    wanted = {row.knob: KnobRange(row.low, row.high) for row in rows} if asked is None else _asked(asked)
+    safe = {row.knob: KnobRange(row.low, row.high) for row in rows if row.safe}
+    wanted = safe if asked is None else _asked(asked)
     space: dict[Knob, KnobRange] = {}
     for row in rows:
         bounds, wish = ENGINE_KNOBS[row.knob], wanted.get(row.knob)
@@ -64,14 +67,23 @@ def knob_space(asked: Knobs | None, runtime: Runtime | None) -> KnobSpace:
 
 
 def _asked(asked: Knobs) -> dict[Knob, KnobRange]:
-    wanted: dict[Knob, KnobRange] = {}
-    size = asked.batching.max_batch_size if asked.batching else None
-    delay = asked.batching.max_queue_delay if asked.batching else None
+    wanted = {} if asked.batching is None else _of_batching(asked.batching)
     memory = asked.cache.memory if asked.cache else None
+    if memory is not None:
+        wanted[Knob.CACHE_MEMORY] = KnobRange(0, parse_bytes(memory.max))
+    return wanted
+
+
+def _of_batching(asked: Batching) -> dict[Knob, KnobRange]:
+    size, delay = asked.max_batch_size, asked.max_queue_delay
+    tokens, target = asked.max_batch_tokens, asked.latency_target
+    wanted: dict[Knob, KnobRange] = {}
     if size is not None:
         wanted[Knob.MAX_BATCH_SIZE] = KnobRange(size.min, size.max)
     if delay is not None:
         wanted[Knob.MAX_QUEUE_DELAY] = KnobRange(0.0, parse_duration_seconds(delay.max))
-    if memory is not None:
-        wanted[Knob.CACHE_MEMORY] = KnobRange(0, parse_bytes(memory.max))
+    if tokens is not None:
+        wanted[Knob.MAX_BATCH_TOKENS] = KnobRange(tokens.min, tokens.max)
+    if target is not None:
+        wanted[Knob.LATENCY_TARGET] = KnobRange(*map(parse_duration_seconds, (target.min, target.max)))
     return wanted

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_api.engine_settings import EngineSettings, Eviction, Quantization
+from trimtab_api.engine_settings import BatchingRule, EngineSettings, Eviction, Quantization
 from trimtab_api.quantities import format_bytes, format_duration, parse_bytes, parse_duration_seconds
 
 Value = float | str
@@ -25,6 +25,9 @@ _FORMS = {
     Knob.MAX_BATCH_SIZE: _Form("max_batch_size", float, int),
     Knob.MAX_QUEUE_DELAY: _Form("max_queue_delay", parse_duration_seconds, format_duration),
     Knob.CACHE_MEMORY: _Form("cache_memory", parse_bytes, lambda value: format_bytes(int(value))),
+    Knob.MAX_BATCH_TOKENS: _Form("max_batch_tokens", float, int),
+    Knob.BATCHING: _Form("batching", str, BatchingRule),
+    Knob.LATENCY_TARGET: _Form("latency_target", parse_duration_seconds, format_duration),
     Knob.CACHE_EVICTION: _Form("cache_eviction", str, Eviction),
     Knob.QUANTIZATION: _Form("quantization", str, Quantization),
     Knob.VARIANT: _Form("variant", str, str),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.engine_settings import BatchingRule, EngineSettings
 from trimtab_api.findings import BottleneckKind
 from trimtab_operator.decision import expectation
 from trimtab_operator.decision.expectation import Expectation
@@ -19,6 +19,7 @@ FIRST_CACHE_BYTES = 16 * 2**20
 CACHE_GROWTH = 4.0
 BATCH_GROWTH = (8.0, 2.0)
 DELAY_STEP_SECONDS = 0.005
+_SHORTER_PASS = Expectation(*expectation.SHORTER_PASS_LATENCY)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,20 @@ def _batch(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Ite
         yield KnobStep(knob, at, to, why, expectation.of_batch(at, to), expectation.of_pass(at, to))
 
 
-def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
-    knob, mean, cap, limit = Knob.MAX_QUEUE_DELAY, facts.mean_batch, current.max_batch_size, facts.bottleneck
+def fuller_batches(facts: Facts, current: EngineSettings) -> Expectation | None:
+    """Return what somewhat fuller batches would bring; None where no requests wait, or batches are full as it is."""
+    mean, cap, limit = facts.mean_batch, current.max_batch_size, facts.bottleneck
     queues = limit is not None and limit.kind is BottleneckKind.QUEUE
     if queues and mean is not None and cap is not None and 1.0 <= mean < FULL * cap:
-        fuller = expectation.of_batch(mean, min(cap, mean * expectation.LONGER_WAIT_FILLS))
+        return expectation.of_batch(mean, min(cap, mean * expectation.LONGER_WAIT_FILLS))
+    return None
+
+
+def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
+    knob, fuller = Knob.MAX_QUEUE_DELAY, fuller_batches(facts, current)
+    if current.batching is BatchingRule.ADAPTIVE:
+        return  # it waits for nothing
+    if fuller is not None:
         for to in (at * 2.0, at + DELAY_STEP_SECONDS):
             yield KnobStep(knob, at, bounds.nearest(to), "requests wait, and batches are not full", fuller)
     if facts.seeks_latency:
@@ -72,6 +82,27 @@ def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) 
         for to in (at / 2.0, 0.0):
             why = "a batch that does not wait is done sooner"
             yield KnobStep(knob, at, bounds.nearest(to), why, expectation.NO_CHANGE, sooner)
+
+
+def _tokens(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
+    """0 is no limit: the first one is the largest that is allowed."""
+    knob, fuller = Knob.MAX_BATCH_TOKENS, fuller_batches(facts, current)
+    if facts.seeks_latency:
+        to = bounds.nearest(at // 2.0) if at > 0.0 else bounds.high
+        yield KnobStep(knob, at, to, "a pass of fewer tokens is done sooner", expectation.NO_CHANGE, _SHORTER_PASS)
+    elif at > 0.0 and fuller is not None:
+        yield KnobStep(knob, at, bounds.nearest(at * 2.0), "requests wait, and tokens may cut batches", fuller)
+
+
+def _target(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
+    knob, fuller = Knob.LATENCY_TARGET, fuller_batches(facts, current)
+    if current.batching is not BatchingRule.ADAPTIVE:
+        return  # nobody keeps to it
+    if facts.seeks_latency:
+        to = bounds.nearest(at / 2.0)
+        yield KnobStep(knob, at, to, "shorter passes are done sooner", expectation.NO_CHANGE, _SHORTER_PASS)
+    elif fuller is not None:
+        yield KnobStep(knob, at, bounds.nearest(at * 2.0), "requests wait, and the target may cut batches", fuller)
 
 
 def _cache(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Iterator[KnobStep]:
@@ -89,5 +120,7 @@ def _cache(at: float, bounds: KnobRange, facts: Facts, _: EngineSettings) -> Ite
 _RULES: dict[Knob, Callable[[float, KnobRange, Facts, EngineSettings], Iterator[KnobStep]]] = {
     Knob.MAX_BATCH_SIZE: _batch,
     Knob.MAX_QUEUE_DELAY: _delay,
+    Knob.MAX_BATCH_TOKENS: _tokens,
+    Knob.LATENCY_TARGET: _target,
     Knob.CACHE_MEMORY: _cache,
 }

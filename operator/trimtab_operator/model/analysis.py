@@ -78,6 +78,7 @@ class Bottleneck:
     confidence: float
     evidence: tuple[Evidence, ...]
     runner_up: BottleneckKind | None = None
+    parts: tuple[tuple[str, float], ...] = ()  # costliest kinds of layers with their shares of a pass, largest first
 
 
 @dataclass(frozen=True)

@@ -94,3 +94,4 @@ class Snapshot:
     agent_namespace: str = "trimtab-system"  # where the agents' Service is
     approvers: dict[str, str] = field(default_factory=dict)  # by trial: field manager that wrote spec.approval
     arms: Arms | None = None  # while a trial is under way
+    layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, the costliest

@@ -12,7 +12,7 @@ from trimtab_operator.model.signals import Distribution, Reading, Series
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid, step_for
-from trimtab_operator.observation.readings import Scope, distribution, reading, series
+from trimtab_operator.observation.readings import Scope, distribution, layer_time, reading, series
 from trimtab_operator.runtimes.table import Query
 
 RATE_SCRAPES = 4  # a rate needs two samples; four bridge a missed scrape and a late one
@@ -46,6 +46,14 @@ class Look:
         text = self.text(query, self.rate_seconds)
         answer = await self.batch.instant(text, self.scope.now)
         return reading(query, text, self.rate_seconds, answer, feed=self.feeds[query.source], scope=self.scope)
+
+    async def layer_time(self, template: str) -> dict[str, float]:
+        """Return the costliest kinds of layers with their shares of a pass; empty without a template."""
+        if not template:
+            return {}
+        feed = self.feeds["engine"]
+        text = self.batch.text(template, feed.labels, self.rate_seconds, self.scope.namespace)
+        return layer_time(await self.batch.instant(text, self.scope.now), feed=feed, scope=self.scope)
 
     async def distribution(self, query: Query, window: float, at: float | None = None) -> Distribution:
         """One histogram for each pod over the last `window` seconds, or over those before `at` (unix seconds)."""

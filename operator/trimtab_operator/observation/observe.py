@@ -25,7 +25,7 @@ from trimtab_operator.observation.rivals import older_policy
 from trimtab_operator.observation.slots import slot_time
 from trimtab_operator.observation.target import TargetReader
 from trimtab_operator.observation.trials import read_trials
-from trimtab_operator.runtimes.select import history_queries_for, queries_for
+from trimtab_operator.runtimes.select import RUNTIMES, history_queries_for, queries_for
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,14 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
     look = Look(eyes.batch, sources.feeds, Scope(target.namespace, target.name, target.pods, bare.now, scrape))
     queries = queries_for(target.runtime, sources.gpu.source)
     histograms = [query for query in queries if query.kind == "histogram"]
-    readings, distributions, history, over_window, arms = await asyncio.gather(
+    runtime = RUNTIMES.get(target.runtime)
+    readings, distributions, history, over_window, arms, layers = await asyncio.gather(
         asyncio.gather(*(look.reading(query) for query in queries if query.kind != "histogram")),
         asyncio.gather(*(look.distribution(query, look.recent_seconds) for query in histograms)),
         look.history(history_queries_for(target.runtime, sources.gpu.source), round(lookback_seconds(policy))),
         look.window_distributions(histograms, policy),
         read_arms(look, queries, bare.trials),
+        look.layer_time(runtime.layer_time if runtime else ""),
     )
     return replace(
         bare,
@@ -105,6 +107,7 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
         history={each.signal: each for each in history},
         window_distributions={each.signal: each for each in over_window},
         arms=arms,
+        layer_time=layers,
     )
 
 

@@ -13,6 +13,7 @@ from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.prometheus import Answer, Row
 from trimtab_operator.runtimes.table import Query
 
+LONGEST_KIND = 64
 OPTIONAL_SIGNALS = frozenset({"cpu_limit_cores", "memory_limit_bytes"})
 """No row means no limit, not a missing pod."""
 
@@ -77,6 +78,20 @@ def distribution(
         counts[pod].append((float(row.labels.get("le", "nan")), row.points[-1][1]))
     by_pod = {pod: buckets for pod, pairs in counts.items() if (buckets := _buckets(pairs)) is not None}
     return Distribution(query.signal, split.state, text, window_seconds, split.at, by_pod, split.message)
+
+
+def layer_time(answer: Answer, *, feed: Feed, scope: Scope) -> dict[str, float]:
+    """Return the share of a pass (0 to 1) by kind of layer, mean over the pods that name it; empty where none does.
+
+    The names come from models: they are cut to their end, and made printable.
+    """
+    by_pod, shares = answer.by_pod(feed.labels), defaultdict[str, list[float]](list)
+    for pod in scope.pods:
+        for row in by_pod.get((scope.namespace, pod.name), ()):
+            kind, share = row.labels.get("layer_kind", ""), row.points[-1][1]
+            if kind and 0.0 <= share <= 1.0:
+                shares["".join(each if each.isprintable() else "?" for each in kind[-LONGEST_KIND:])].append(share)
+    return {kind: math.fsum(values) / len(values) for kind, values in shares.items()}
 
 
 def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:

@@ -57,11 +57,15 @@ class Detection:
 
 @dataclass(frozen=True)
 class KnobRow:
-    """A setting that may be turned while the engine runs; `low` and `high` are safe values, in the knob's unit."""
+    """A setting that may be turned while the engine runs; `low` and `high` are safe values, in the knob's unit.
+
+    One that is not in the safe set is turned only where a policy names it.
+    """
 
     knob: Knob
     low: float
     high: float
+    safe: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,9 @@ class Runtime:
     `freshness` answers the time of each pod's newest sample (unix seconds); `scrape_interval` the spacing of samples
     in seconds (too large while a pod is younger than two minutes: take the smallest over the pods). `fullness` are the
     signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
-    that requests wait only where a replica can take no more. `knobs` is the safe set: what may be turned, and how far,
-    where a policy does not say.
+    that requests wait only where a replica can take no more. `knobs` are what may be turned; the safe ones
+    of them, and how far, also where a policy does not say. `layer_time`, where a runtime profiles its models,
+    answers the costliest kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`.
     """
 
     name: str
@@ -83,6 +88,7 @@ class Runtime:
     fullness: tuple[Signal, ...] = ()
     queue_means_full: bool = False
     knobs: tuple[KnobRow, ...] = ()
+    layer_time: str = ""
 
 
 def render(template: str, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:

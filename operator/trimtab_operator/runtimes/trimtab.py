@@ -162,9 +162,15 @@ TRIMTAB = Runtime(
     ),
     freshness=f"max {_BY} (timestamp(trimtab_engine_ready{{$selector}}))",
     scrape_interval=f"120 / max {_BY} (count_over_time(trimtab_engine_ready{{$selector}}[2m]))",
+    layer_time=(
+        f"topk {_BY} (5, avg by ($namespace_label, $pod_label, layer_kind) "
+        "(trimtab_engine_layer_time_ratio{$selector}))"
+    ),
     knobs=(
         KnobRow(Knob.MAX_BATCH_SIZE, 1, 64),
         KnobRow(Knob.MAX_QUEUE_DELAY, 0.0, 0.020),
         KnobRow(Knob.CACHE_MEMORY, 0, 64 * 2**20),
+        KnobRow(Knob.MAX_BATCH_TOKENS, 1024, 16384, safe=False),
+        KnobRow(Knob.LATENCY_TARGET, 0.05, 1.0, safe=False),
     ),
 )

@@ -72,6 +72,14 @@ def _other_stable(stand: Stand, uid: str) -> bool:
     return any(stand.lives(each) for each in stable)
 
 
+def _taken_back(stand: Stand) -> TrialStatus | None:
+    """End it where an engine went back by itself: its answers no longer agree with the unmodified model as asked."""
+    refusal = stand.refusal() if stand.status.phase in (TrialPhase.MEASURING, TrialPhase.VALIDATING) else None
+    if refusal is None:
+        return None
+    return ended(stand, Verdict.REGRESSED, f"an engine took the change back: {refusal}", violation=True)
+
+
 def _expired(stand: Stand) -> TrialStatus | None:
     """End it where the engine has gone back by itself, for instance while no operator was there."""
     limit = trial_time.expiry(stand.trial.spec.rules, stand.scrape_seconds, stand.trial.spec.change.knob)
@@ -80,4 +88,10 @@ def _expired(stand: Stand) -> TrialStatus | None:
     return ended(stand, Verdict.INCONCLUSIVE, "the time of the trial ran out before a verdict was reached")
 
 
-_RULES: tuple[Callable[[Stand], TrialStatus | None], ...] = (_target_changed, _not_wanted, _pod_lost, _expired)
+_RULES: tuple[Callable[[Stand], TrialStatus | None], ...] = (
+    _target_changed,
+    _not_wanted,
+    _pod_lost,
+    _taken_back,
+    _expired,
+)

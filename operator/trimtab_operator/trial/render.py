@@ -108,6 +108,7 @@ def bottleneck(found: Bottleneck | None, policy: OptimizationPolicy, now: dateti
         kind=kind,
         confidence=texts.share(found.confidence),
         evidence=evidence(found.evidence),
+        parts=tuple(findings.LayerPart(kind=layers, time_ratio=texts.share(share)) for layers, share in found.parts),
         runner_up=found.runner_up,
         since=standing.since if standing and standing.kind is kind else now,
     )

@@ -33,10 +33,9 @@ def roll_out(stand: Stand) -> TrialStatus:
     worse = _worse_than_the_rest(stand)
     if worse is not None:
         return _failed(stand, f"during the rollout: {worse}")
-    for uid in status.changed:
-        refusal = stand.engine(uid).refusal()
-        if refusal is not None and stand.pod(uid) is not None:
-            return _failed(stand, f"during the rollout an engine refused the change: {refusal}")
+    refusal = stand.refusal()
+    if refusal is not None:
+        return _failed(stand, f"during the rollout an engine refused the change: {refusal}")
     if not stand.all_run(status.changed, stand.trial.spec.canary) or not _may_go_on(stand):
         return status
     rest = [pod.uid for pod in attachable_pods(target) if pod.uid not in status.changed]

@@ -57,6 +57,11 @@ class Stand:
         """Return what is known of a pod's engine."""
         return self.snapshot.engines.get(uid, EngineState())
 
+    def refusal(self) -> str | None:
+        """Return what an engine that was given the change says against it; None where none that serves does."""
+        said = (self.engine(uid).refusal() for uid in self.status.changed if self.pod(uid) is not None)
+        return next((each for each in said if each is not None), None)
+
     def all_run(self, uids: tuple[str, ...], settings: EngineSettings) -> bool:
         """Say whether every one of these pods that still serves has put the settings in force."""
         return all(self.engine(uid).runs(settings) for uid in uids if self.pod(uid) is not None)

@@ -119,9 +119,10 @@ def runs(api_server: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             return await _run(api_server, kube, tmp_path_factory.mktemp(name), *RUNS[name])
 
     async def go() -> dict[str, Run]:
-        async with _client(api_server) as kube:
-            made = await asyncio.gather(*(one(kube, name) for name in RUNS))
-        return dict(zip(RUNS, made, strict=True))
+        # A group: where one fails, the others clean up before the client closes.
+        async with _client(api_server) as kube, asyncio.TaskGroup() as group:
+            made = {name: group.create_task(one(kube, name)) for name in RUNS}
+        return {name: task.result() for name, task in made.items()}
 
     return asyncio.run(go())
 

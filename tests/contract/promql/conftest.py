@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from contract.promql.samples import TABLES
-from contract.promql.server import PODS, VARIANTS, Prometheus, add_case, namespace_of, start, stop
+from contract.promql.server import LAYER_KINDS, PODS, VARIANTS, Prometheus, add_case, namespace_of, start, stop
 from contract.promql.timeline import END, SCRAPES, STEP, OpenMetrics
 
 
@@ -25,6 +25,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             times = [(END - shift - (SCRAPES - 1 - scrape) * STEP, 1.0) for scrape in range(SCRAPES)]
             for name in ("trimtab_engine_ready", "vllm:num_requests_running"):
                 text.add(name, {"namespace": f"freshness-{variant}", "pod": pod}, times)
+    times = [END - (SCRAPES - 1 - scrape) * STEP for scrape in range(SCRAPES)]
+    for number, kind in enumerate(LAYER_KINDS, 1):
+        for model, share in {"first": number / 100, "second": number / 50}.items():
+            labels = {"namespace": "layers", "pod": "chat-0", "model": model, "layer_kind": kind}
+            text.add("trimtab_engine_layer_time_ratio", labels, [(at, share) for at in times])
     text.write(folder / "samples.txt")
     subprocess.run(
         ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", f"{folder}/samples.txt", f"{folder}/data"],

@@ -18,6 +18,7 @@ from contract.promql.timeline import END, SCRAPES, STEP, Case, OpenMetrics
 
 PODS = {"chat-0": 1.0, "chat-1": 2.0}
 VARIANTS = ("present", "reset", "absent", "stale", "gone")
+LAYER_KINDS = ("embeddings", "query", "key", "value", "dense", "norm", "pooler")
 SHIFT = {"stale": 60, "gone": 600}
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import pytest
 from contract.promql.samples import TABLES, Case, close
-from contract.promql.server import PODS, Prometheus, namespace_of
+from contract.promql.server import LAYER_KINDS, PODS, Prometheus, namespace_of
 from contract.promql.timeline import NOW, WINDOW
 
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
 from trimtab_operator.runtimes.select import RUNTIMES
-from trimtab_operator.runtimes.table import Query
+from trimtab_operator.runtimes.table import Query, render
 
 QUERIES: dict[tuple[str, Signal], Query] = (
     {(name, query.signal): query for name, runtime in RUNTIMES.items() for query in runtime.queries.values()}
@@ -126,6 +126,21 @@ def test_freshness_tells_the_age_of_the_newest_sample(
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_spacing_of_samples_tells_the_scrape_interval(prometheus: Prometheus, runtime: str) -> None:
     assert companion(prometheus, RUNTIMES[runtime].scrape_interval, "present") == dict.fromkeys(PODS, 5.0)
+
+
+def test_the_five_costliest_kinds_of_layers_are_the_mean_over_the_models_of_a_pod(prometheus: Prometheus) -> None:
+    promql = render(
+        RUNTIMES["trimtab"].layer_time,
+        window=WINDOW,
+        selector='namespace=~"layers|another"',
+        namespace_label="namespace",
+        pod_label="pod",
+    )
+    rows = prometheus.query(promql, NOW)
+    assert all(set(row["metric"]) == {"namespace", "pod", "layer_kind"} for row in rows)
+    found = {row["metric"]["layer_kind"]: float(row["value"][1]) for row in rows}
+    expected = {kind: pytest.approx(0.015 * number) for number, kind in enumerate(LAYER_KINDS, 1)}
+    assert found == {kind: expected[kind] for kind in LAYER_KINDS[-5:]}
 
 
 def companion(prometheus: Prometheus, template: str, variant: str) -> dict[str, float]:

@@ -190,3 +190,22 @@ def test_a_cpu_target_without_series_is_judged_by_what_it_uses_now() -> None:
     readings = {Signal.BUSY_RATIO: a_reading(Signal.BUSY_RATIO, {})} | each(Signal.CPU_USED_CORES, 0.1)
     snapshot = a_snapshot(readings=readings, history=WITHOUT_BUSY)
     assert found(snapshot).kind is UNDERUSED
+
+
+LAYERS = {"query": 0.2, "output": 0.3, "intermediate": 0.3, "norm": 0.049, "pooler": 0.05, "key": 0.06, "value": 0.07}
+
+
+def test_where_passes_limit_the_largest_kinds_of_layers_are_its_parts() -> None:
+    busy = replace(a_snapshot(busy=0.95), layer_time=LAYERS)
+    assert found(busy).parts == (
+        ("intermediate", 0.3),
+        ("output", 0.3),
+        ("query", 0.2),
+        ("value", 0.07),
+        ("key", 0.06),
+    )
+    assert found(replace(busy, layer_time={"norm": 0.049})).parts == ()
+
+
+def test_where_passes_do_not_limit_there_are_no_parts() -> None:
+    assert found(replace(a_snapshot(busy=0.5), layer_time=LAYERS)).parts == ()

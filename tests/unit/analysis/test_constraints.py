@@ -99,7 +99,11 @@ def test_what_a_machine_cannot_run_is_told_in_the_engines_words_and_what_a_gate_
     assert said("refused: quantization Int8: BackendMissing: no kernel") == {
         "HardwareMismatch": "refused: quantization Int8: BackendMissing: no kernel"
     }
-    assert said("refused: quantization Int8: GateFailed: 0.91") == {}
+    assert set(said("refused: quantization Int8: NotFaster: no kind of layer is faster in Int8 on this device")) == {
+        "HardwareMismatch"
+    }
+    assert said("refused: quantization Int8: NotFaster: the best plan (2 layers) is 0.99 times as fast") == {}
+    assert said("refused: quantization Int8: AccuracyTooLow: 0.91") == {}
     assert said("BackendMissing", verdict="Improved") == {}
 
 

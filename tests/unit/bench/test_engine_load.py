@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from bench.engine.corpus import Corpus, is_answer, request_bytes
-from bench.engine.load.cpu import cpu_seconds, tree
+from bench.engine.load.cpu import cpu_seconds
 from bench.engine.load.slices import OpenSlice, Target, closed_slice
 from bench.engine.load.wire import Lost, parse
+from bench.server_process import tree
 
 ROWS = Corpus([[1.0], [2.0], [3.0]], [[2.0], [3.0], [4.0]], 0.0)
 Behaviour = Callable[[dict], bytes | None]

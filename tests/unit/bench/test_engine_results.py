@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from bench.engine.__main__ import exit_code
@@ -23,15 +25,23 @@ def result(ratio: Ratio | None, again: Ratio = EQUAL, *, quick: bool = False) ->
         (result(FAST, WIDE), None, 3),
         (result(FAST, quick=True), None, 0),
         (result(SLOW, quick=True), None, 0),
+        (Result("memory", trimtab=90.0, holds=True, asked="at most 120"), True, 0),
+        (Result("memory", trimtab=130.0, holds=False, asked="at most 120"), False, 1),
+        (Result("roofline", note="no GPU"), None, 0),
     ],
 )
-def test_a_floor_is_judged_only_where_the_run_can_tell(found: Result, met: bool | None, code: int) -> None:
+def test_a_row_is_judged_only_where_the_run_can_tell(found: Result, met: bool | None, code: int) -> None:
     assert found.met is met
-    assert exit_code([found], broken=False) == code
+    assert exit_code([found]) == code
 
 
 def test_a_contender_that_does_not_run_fails_the_bench_whatever_else_was_found() -> None:
-    assert exit_code([result(FAST), Result("capacity", note="ray does not run")], broken=True) == 2
+    assert exit_code([result(FAST), dataclasses.replace(result(FAST), broken="ray does not run")]) == 2
+
+
+def test_a_verdict_of_its_own_goes_before_the_floor_under_the_ratio() -> None:
+    assert dataclasses.replace(result(FAST), holds=False).met is False
+    assert dataclasses.replace(result(FAST), holds=True, unresolved="too few pairs").met is None
 
 
 def test_a_row_carries_the_names_that_readers_of_the_file_know() -> None:
@@ -41,12 +51,22 @@ def test_a_row_carries_the_names_that_readers_of_the_file_know() -> None:
     assert (row["ratio"], row["ratio_low"], row["ratio_high"], row["pairs"]) == (1.5, 1.4, 1.6, 8)
 
 
-def test_what_was_not_run_says_why_in_its_line() -> None:
-    assert "not run: no GPU" in Result("roofline", note="no GPU").line()
-    assert "NOT RESOLVED" in result(FAST, WIDE).line()
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Result("roofline", note="no GPU"), "not run: no GPU"),
+        (Result("capacity", unresolved="mosec: its staircase never turned"), "not resolved: mosec: its staircase"),
+        (result(FAST, WIDE), "NOT RESOLVED"),
+        (dataclasses.replace(result(FAST), unresolved="3 of 20 pairs"), "NOT RESOLVED: 3 of 20 pairs"),
+        (result(FAST), "1.500 [1.400, 1.600], 8 pairs; floor 1.2, aim 1.4: met"),
+        (Result("memory", trimtab=130.0, holds=False, asked="at most 120"), "130; at most 120: MISSED"),
+        (Result("cores", trimtab=0.05, note="a quiet machine"), "0.05"),
+    ],
+)
+def test_a_line_says_what_was_found_or_why_nothing_was(found: Result, words: str) -> None:
+    assert words in found.line()
 
 
-def test_a_rate_that_was_never_found_resolves_nothing() -> None:
-    found = result(FAST)
-    found.unsettled = ("mosec",)
-    assert (found.met, exit_code([found], broken=False)) == (None, 3)
+def test_a_result_is_not_changed_after_it_was_found() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result(FAST).note = "another"  # type: ignore[misc]

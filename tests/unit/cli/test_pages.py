@@ -92,6 +92,15 @@ def test_a_query_is_shown_unbroken_on_a_narrow_terminal() -> None:
     ]
 
 
+def test_an_explanation_names_the_costliest_layers_where_they_are_known() -> None:
+    parts = [{"kind": "encoder.intermediate", "timeRatio": "0.312"}, {"kind": "encoder.output", "timeRatio": "0.28"}]
+    bottleneck = {"kind": "Compute", "confidence": "0.9", "evidence": [], "since": AT}
+    known = a_policy(status={"bottleneck": bottleneck | {"parts": parts}})
+    page = text(explanation_page(known, NOW))
+    assert "Of a pass through the model: encoder.intermediate 31%, encoder.output 28%" in page
+    assert "Of a pass" not in text(explanation_page(a_policy(status={"bottleneck": bottleneck}), NOW))
+
+
 def test_an_explanation_tells_which_generation_it_speaks_about() -> None:
     page = text(explanation_page(a_policy(status={"observedGeneration": 2}), NOW))
     assert "generation 2 of spec; generation 3 is not looked at yet" in page

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
-from trimtab_api.engine_settings import EngineSettings, Quantization
+from trimtab_api.engine_settings import BatchingRule, EngineSettings, Quantization
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.knobs import Knobs
 from trimtab_api.policy_spec import Goal, TrialRules
@@ -28,6 +28,7 @@ from trimtab_operator.model.snapshot import TargetProblem
 from trimtab_operator.runtimes.trimtab import TRIMTAB
 from trimtab_operator.runtimes.vllm import VLLM
 
+TOKENS, TARGET = Knob.MAX_BATCH_TOKENS, Knob.LATENCY_TARGET
 BATCH, DELAY, CACHE = Knob.MAX_BATCH_SIZE, Knob.MAX_QUEUE_DELAY, Knob.CACHE_MEMORY
 SAFE = knob_space(None, TRIMTAB)
 COMPUTE = Bottleneck(BottleneckKind.COMPUTE, 0.8, ())
@@ -70,6 +71,14 @@ def test_without_a_word_of_the_policy_the_runtimes_safe_set_may_be_turned() -> N
         pytest.param(asked(batching={"maxBatchSize": {"min": 300, "max": 512}}), {}, id="outside"),
         pytest.param(asked(batching={"maxQueueDelay": {"max": "50ms"}}), {DELAY: KnobRange(0.0, 0.05)}, id="delay"),
         pytest.param(asked(cache={"memory": {"max": "1Gi"}}), {CACHE: KnobRange(0, 2**30)}, id="cache"),
+        pytest.param(
+            asked(batching={"maxBatchTokens": {"min": 64, "max": 4096}}), {TOKENS: KnobRange(64, 4096)}, id="tokens"
+        ),
+        pytest.param(
+            asked(batching={"rule": {"allowed": ["Adaptive"]}, "latencyTarget": {"min": "50ms", "max": "2m"}}),
+            {TARGET: KnobRange(0.05, 60.0)},
+            id="target-cut",
+        ),
     ],
 )
 def test_the_policys_bounds_replace_the_safe_set_inside_of_what_the_engine_takes(
@@ -131,7 +140,56 @@ def test_a_setting_that_is_not_known_is_left_alone() -> None:
     assert found(current(None, None, None)) == []
 
 
-CHOICES = {Knob.QUANTIZATION: ("None", "Int8"), Knob.VARIANT: ("base", "small"), Knob.CACHE_EVICTION: ("Auto", "LRU")}
+WIDE: KnobSpace = {DELAY: KnobRange(0.0, 0.02), TOKENS: KnobRange(512, 4096), TARGET: KnobRange(0.02, 0.5)}
+QUEUING = {"bottleneck": QUEUE, "mean_batch": 2.0}
+SEEKING = {
+    "goal": Goal.MINIMIZE_LATENCY,
+    "latency_violated": True,
+    "saturated": False,
+    "bottleneck": None,
+    "mean_batch": 8.0,
+}
+
+
+def filling(facts: dict[str, Any], words: tuple[str, ...] = ("Manual", "Adaptive"), **settings: Any) -> list[str]:
+    standing = {"max_batch_size": 8, "max_queue_delay": "0ms", "max_batch_tokens": 0, "batching": "Manual"}
+    settings = {**standing, "latency_target": "100ms", **settings}
+    chosen = candidates(WIDE, EngineSettings(**settings), replace(FACTS, **facts), {Knob.BATCHING: words})
+    return sorted(each.change_summary for each in chosen)
+
+
+def test_where_latency_is_sought_passes_are_made_shorter_or_the_engine_is_left_to_learn_them() -> None:
+    assert filling(SEEKING) == ["batching Manual→Adaptive", "maxBatchTokens 0→4096"]
+    assert filling(SEEKING, max_batch_tokens=4096) == ["batching Manual→Adaptive", "maxBatchTokens 4096→2048"]
+    assert filling(SEEKING, ("Manual",), max_batch_tokens=512) == []
+    assert filling(SEEKING, batching="Adaptive") == ["latencyTarget 100ms→50ms", "maxBatchTokens 0→4096"]
+    assert filling(SEEKING, batching="Adaptive", latency_target="20ms", max_batch_tokens=512) == []
+
+
+def test_where_requests_wait_for_batches_that_are_not_full_what_cuts_them_is_loosened() -> None:
+    assert filling(QUEUING) == ["maxQueueDelay 0ms→5ms"]
+    assert filling(QUEUING, max_batch_tokens=1024, max_queue_delay="20ms") == ["maxBatchTokens 1024→2048"]
+    adaptive = ["batching Adaptive→Manual", "latencyTarget 100ms→200ms"]
+    assert filling(QUEUING, batching="Adaptive") == adaptive
+    assert filling({**QUEUING, "mean_batch": 7.0}, batching="Adaptive") == []
+    assert filling({"bottleneck": COMPUTE}, batching="Adaptive", max_batch_tokens=1024) == []
+
+
+def test_what_is_tried_of_the_filling_of_batches_is_settings_that_the_api_takes() -> None:
+    for facts in (SEEKING, QUEUING):
+        standing = EngineSettings(max_batch_size=8, max_batch_tokens=1024, batching=BatchingRule.ADAPTIVE)
+        standing = standing.model_copy(update={"latency_target": "100ms"})
+        words = {Knob.BATCHING: ("Manual", "Adaptive")}
+        for each in candidates(WIDE, standing, replace(FACTS, **facts), words):
+            assert EngineSettings.model_validate(each.settings.to_body()) == each.settings
+
+
+CHOICES = {
+    Knob.QUANTIZATION: ("None", "Int8"),
+    Knob.VARIANT: ("base", "small"),
+    Knob.CACHE_EVICTION: ("Auto", "LRU"),
+    Knob.BATCHING: ("Adaptive",),
+}
 CHOOSING = EngineSettings(cache_memory="16Mi", cache_eviction="Auto", quantization="None", variant="base")
 ACCURATE = replace(FACTS, min_accuracy="0.99")
 
@@ -145,6 +203,22 @@ def test_formats_and_variants_are_tried_but_never_back_to_where_the_model_came_f
     changed = CHOOSING.model_copy(update={"quantization": Quantization.INT8, "variant": "small"})
     assert chosen(changed) == []
     assert chosen(EngineSettings()) == []
+
+
+def test_a_format_and_another_model_are_not_asked_for_together() -> None:
+    assert chosen(CHOOSING.model_copy(update={"quantization": Quantization.INT8})) == []
+    assert chosen(CHOOSING.model_copy(update={"variant": "small"})) == []
+
+
+def test_what_alters_no_answer_and_shows_at_once_is_tried_before_a_format_of_a_little_more_promise() -> None:
+    facts = replace(ACCURATE, repeat_share=0.2)
+    settings = CHOOSING.model_copy(update={"cache_memory": "0", "max_batch_size": 1})
+    tried = [each.change_summary for each in candidates(SAFE, settings, facts, {Knob.QUANTIZATION: ("Int8",)})]
+    assert tried == ["maxBatchSize 1→8", "cacheMemory 0→16Mi", "maxBatchSize 1→2", "quantization None→Int8"]
+    settings = settings.model_copy(update={"cache_memory": "32Mi", "max_batch_size": 8})
+    facts = replace(facts, hit_share=0.11, mean_batch=2.0)
+    tried = [each.change_summary for each in candidates(SAFE, settings, facts, {Knob.QUANTIZATION: ("Int8",)})]
+    assert tried == ["quantization None→Int8", "cacheMemory 32Mi→64Mi"]
 
 
 def test_what_changes_answers_goes_with_the_least_agreement_that_the_policy_asks_for() -> None:
@@ -179,6 +253,7 @@ def test_another_eviction_is_tried_while_the_cache_drops_what_comes_again(
         (asked(quantization={"allowed": ["Int8"]}, variants={"allowed": ["small"]}), False, {}),
         (asked(variants={"allowed": ["small", "tiny"]}), True, {Knob.VARIANT: ("small",)}),
         (asked(cache={"eviction": {"allowed": ["LRU"]}}), False, {Knob.CACHE_EVICTION: ("LRU",)}),
+        (asked(batching={"rule": {"allowed": ["Manual", "Adaptive"]}}), False, {Knob.BATCHING: ("Adaptive",)}),
     ],
 )
 def test_words_are_tried_that_the_policy_allows_and_the_engines_offer(

@@ -19,6 +19,8 @@ FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
 AWAY = engines(None, an_engine(pod="chat-1", attached=False))
 STARTING = attached_target(pods=(*attached_pods(), a_pod("chat-2", ready=False)), count=3)
 UNLIKE = engines(None, CANARY)
+REFUSED = {"quantization": "Int8"}
+ONE_REFUSED = engines(CANARY, an_engine(pod="chat-1", refused=REFUSED))
 NO_BREACH = RULES | {"maxViolatingTrials": 0}
 BREACHED = {"phase": "Finished", "verdict": "Regressed", "violations": 1}
 
@@ -57,6 +59,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("one-breach-of-none", {"spec": {"trial": NO_BREACH}, "trials": (a_trial(status=BREACHED),)},
      "SearchEnded", "1 trials breached"),
     ("unlike", {"engines": UNLIKE}, "SettingsDiffer", "same settings"),
+    ("unlike-for-one-refuses", {"engines": ONE_REFUSED}, "SettingsDiffer", "pod chat-1 refused quantization Int8"),
     ("nothing-left", {"spec": {"knobs": {"batching": {}}}}, "SearchEnded", "trial.minEffect"),
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dev.demo.accuracy import Accuracy
 from dev.demo.agreement import Comparison
 from dev.demo.plan import Arm
 from dev.demo.results import ArmResult
@@ -47,9 +48,10 @@ def a_window() -> Callable[..., Measured]:
         cpu: float | None = 0.02,
         hits: float | None = None,
         repeats: float | None = 0.38,
+        accuracy: Accuracy | None = Accuracy(2, 0),  # noqa: B008  frozen
     ) -> Measured:
         load = _load(2400, 60.0, answered=answered, goodput=goodput, p95=(p95, p95), p99=p95)
-        return Measured(load, cpu, hits, repeats)
+        return Measured(load, cpu, hits, repeats, accuracy)
 
     return build
 
@@ -57,11 +59,16 @@ def a_window() -> Callable[..., Measured]:
 @pytest.fixture
 def a_trial() -> Callable[..., TrialSight]:
     def build(
-        name: str = "minilm-tuned-1", *, phase: str = "Finished", verdict: str = "Improved", reason: str = "better"
+        name: str = "minilm-tuned-1",
+        *,
+        change: str = "maxBatchSize 1→8",
+        phase: str = "Finished",
+        verdict: str = "Improved",
+        reason: str = "better",
     ) -> TrialSight:
         return TrialSight(
             name=name,
-            change="maxBatchSize 1→8",
+            change=change,
             hypothesis="batches are as large as they may be",
             predicted="throughput +65%",
             phase=phase,

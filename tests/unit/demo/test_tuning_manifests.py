@@ -10,7 +10,7 @@ import yaml
 from dev.demo.controls.plan import CONTROLS
 from dev.demo.plan import DemoPlan
 from dev.demo.tuning.manifests import tuned_workload, tuning_policy
-from dev.demo.tuning.plan import GOOD, POOR, TUNED, Bounds, Start, TuningPlan
+from dev.demo.tuning.plan import DEMO_BOUNDS, GOOD, POOR, TUNED, Bounds, Start, TuningPlan
 from trimtab_api import OptimizationPolicy
 from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
 from trimtab_engine.settings import AgentSettings, LiveSettings, read_settings
@@ -75,6 +75,24 @@ def test_the_policy_leaves_replicas_to_the_manifest_and_names_its_knobs_and_rule
     assert spec.knobs.cache.memory.max == "32Mi"
     assert (spec.trial.window, spec.trial.max_window, spec.trial.min_requests) == ("60s", "3m", 100)
     assert spec.trial.max_trials == 3
+    assert spec.knobs.quantization is None
+    assert spec.objectives is not None
+    assert spec.objectives.accuracy_ratio is None
+
+
+def test_the_demo_allows_a_format_with_the_agreement_that_its_answers_must_keep() -> None:
+    spec = OptimizationPolicy.model_validate(yaml.safe_load(tuning_policy(DemoPlan(), DEMO_BOUNDS))).spec
+    assert spec.knobs is not None
+    assert spec.knobs.quantization is not None
+    assert spec.knobs.quantization.allowed == ("Int8",)
+    assert spec.knobs.cache is not None
+    assert spec.objectives is not None
+    assert spec.objectives.accuracy_ratio is not None
+    assert spec.objectives.accuracy_ratio.min == "0.98"
+
+
+def test_no_control_waits_for_the_search_of_a_format() -> None:
+    assert all(control.bounds is None or control.bounds.quality is None for control in CONTROLS)
 
 
 def test_a_control_without_the_cache_knob_has_none_and_a_good_start_has_nothing_above_it() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dev.demo.accuracy import Accuracy
 from dev.demo.plan import DemoPlan, Prices
 from dev.demo.prometheus import Usage
 from dev.demo.tuning.plan import TuningPlan
@@ -87,7 +88,14 @@ def test_the_table_shows_both_windows_and_every_figure(an_act: Act) -> None:
     assert any("off" in row and "31%" in row for row in rows)
     assert any(row.startswith("repeated keys") and row.count("38%") == 2 for row in rows)
     assert any("600 rejected" in row and "10 rejected" in row for row in rows)
-    assert len(rows) == 8
+    assert any(row.startswith("accuracy") and row.count("unmodified") == 3 for row in rows)
+    assert len(rows) == 9
+
+
+def test_the_table_shows_the_agreement_of_the_replica_that_agrees_least(an_act: Act, a_window: Window) -> None:
+    act = an_act(before=a_window(accuracy=None), after=a_window(accuracy=Accuracy(2, 1, 0.9931, 0.9905)))
+    (row,) = (line for line in tuning_table(DEMO, PLAN, [act]).splitlines() if line.startswith("accuracy"))
+    assert row.endswith("unknown  0.9931 (at least 0.9905) in 1 of 2")
 
 
 def test_each_trial_is_listed_with_its_verdict_and_its_reason_is_cut(a_trial: Trial) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from dev.demo.tuning.trials import TrialSight, progressing, search_ended, settings_by_pod, told, trials_of
+from dev.demo.tuning.trials import (
+    TrialSight,
+    progressing,
+    search_ended,
+    settings_by_pod,
+    told,
+    trials_of,
+    unavailable,
+    work_by_pod,
+)
 
 POLICY = {"metadata": {"name": "minilm-tuned", "creationTimestamp": "2026-11-25T10:00:00Z"}}
 Build = Callable[..., TrialSight]
@@ -107,6 +116,18 @@ def test_the_reason_for_trying_nothing_is_said_once_wherever_it_stands() -> None
     both = a_policy("no scaling; settings: SearchEnded: all 3 trials are done", "SearchEnded")
     assert progressing(both) == "Steady: no scaling; settings: SearchEnded: all 3 trials are done"
     assert progressing(None) == ""
+
+
+def test_what_engines_of_ours_still_work_on_is_told() -> None:
+    searching = {"setting": "quantization", "value": "Int8", "phase": "Searching"}
+    reports = [{"podUid": "a", "pending": [searching]}, {"podUid": "b"}, {"podUid": "stranger", "pending": [searching]}]
+    found = work_by_pod([{"status": {"engines": reports}}, {}], {"a": "minilm-tuned-a", "b": "minilm-tuned-b"})
+    assert found == {"minilm-tuned-a": "quantization Int8: Searching"}
+
+
+def test_why_a_format_cannot_be_tried_stands_in_the_constraints() -> None:
+    assert unavailable(a_policy("", "SearchEnded", "HardwareMismatch")) == "HardwareMismatch: all 3 trials are done"
+    assert unavailable(a_policy("", "SearchEnded")) == unavailable(None) == ""
 
 
 def test_settings_are_those_that_engines_of_ours_report() -> None:

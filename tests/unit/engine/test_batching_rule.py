@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.batching import LARGEST, Constants, Cork, Fixed, Ours, answered_in_time, goodput, poisson
+from bench.batching.play import answered_in_time, goodput
+from bench.batching.policies import Constants, Cork, Fixed, Ours
+from bench.batching.trace import PACED, drifting, poisson
 from trimtab_engine.batching.batch import Batch
 from trimtab_engine.batching.latency_model import LatencyModel, Shape
 from trimtab_engine.batching.rule import Batcher, DropReason
 from trimtab_engine.jobs import Item, Job, TokenRow
 from trimtab_engine.settings import LiveSettings
 
+LARGEST = 32
 ROW = TokenRow(np.array([1], dtype=np.int32))
 CONSTANTS = Constants()
 GREEDY = LiveSettings(max_batch_size=32, max_queue_delay_seconds=0.0)
@@ -82,26 +85,29 @@ def test_a_low_priority_is_slow_but_never_starved() -> None:
 
 def test_one_stall_does_not_make_the_model_refuse_everything() -> None:
     arrivals = poisson(800.0, 6.0, 1)
-    stalled = answered_in_time(Ours(), arrivals, lambda at: 12.0 if 2.0 < at < 2.02 else 1.0)
+    stalled = answered_in_time(Ours(), arrivals, slowdown=lambda at: 12.0 if 2.0 < at < 2.02 else 1.0)
     assert stalled >= 0.96 * answered_in_time(Ours(), arrivals)
 
 
-@pytest.mark.parametrize(("load", "floor"), [(1.3, 0.90), (1.5, 0.88)])
+@pytest.mark.parametrize(("load", "floor"), [(1.3, 0.95), (1.5, 0.95)])
 def test_overload_costs_little_of_the_saturation_rate_where_a_rule_that_never_refuses_collapses(
     load: float, floor: float
 ) -> None:
     assert goodput(Ours, load, 5.0) >= floor
-    assert goodput(Ours, load, 5.0) >= goodput(Cork, load, 5.0) - 0.04
+    assert goodput(Ours, load, 5.0) >= goodput(Cork, load, 5.0)
     assert goodput(Fixed, load, 5.0) < 0.1
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.floats(0.0005, 0.01), st.floats(0.0001, 0.002), st.floats(0.0, 0.0001))
-def test_times_of_sizes_and_lengths_are_learned(per_pass: float, per_row: float, per_token: float) -> None:
+@given(st.floats(0.0005, 0.01), st.floats(0.0001, 0.002), st.floats(0.0, 0.0001), st.booleans())
+def test_times_of_sizes_and_lengths_are_learned(
+    per_pass: float, per_row: float, per_token: float, padding_costs: bool
+) -> None:
     latency, draw = LatencyModel(), np.random.default_rng(1)
 
     def truth(shape: Shape) -> float:
-        return per_pass + per_row * shape.rows + per_token * shape.tokens
+        tokens = shape.padded_tokens if padding_costs else shape.tokens
+        return per_pass + per_row * shape.rows + per_token * tokens
 
     def a_shape() -> Shape:
         lengths = draw.integers(8, 256, int(draw.integers(1, 33)))
@@ -139,14 +145,55 @@ def test_a_batch_has_no_more_tokens_than_allowed_padding_included_and_at_least_o
     assert batcher.next_batch(1.0, live, lambda _: LARGEST) == Batch([item])
 
 
-def test_adaptive_batching_waits_for_nothing_and_a_pass_takes_at_most_half_of_the_latency_target() -> None:
+@given(waiting, st.floats(0.0, 1.0), st.sampled_from(["Manual", "Adaptive"]))
+def test_a_worker_is_never_idle_while_a_full_batch_waits(
+    items: list[tuple[float, int]], delay_seconds: float, batching: str
+) -> None:
     batcher = Batcher(CONSTANTS)
-    live = LiveSettings(
-        max_batch_size=32, max_queue_delay_seconds=1.0, batching="Adaptive", latency_target_seconds=0.020
-    )
+    for _, priority in items:
+        add(batcher, deadline=1e9, priority=priority)
+    live = LiveSettings(max_batch_size=16, max_queue_delay_seconds=delay_seconds, batching=batching)
+    while len(batcher) >= live.max_batch_size:
+        decision = batcher.next_batch(0.0, live, lambda _: LARGEST)
+        assert isinstance(decision, Batch)
+        assert len(decision.items) == live.max_batch_size
+
+
+def test_a_head_gives_way_only_when_what_arrives_while_its_small_batch_runs_would_come_too_late() -> None:
+    def dropped(arrivals_per_second: float) -> int:
+        batcher, now = Batcher(CONSTANTS), 10.0
+        for number in range(127, -1, -1):
+            add(batcher, deadline=9.9, received_at=now - number / arrivals_per_second)  # they tell the rate
+        batcher.expire(9.95)
+        add(batcher, deadline=now + 0.008)
+        for _ in range(12):
+            add(batcher, deadline=now + 0.019)
+        return len(batcher.give_up(now, GREEDY))
+
+    assert dropped(arrivals_per_second=100.0) == 0  # 10 of 13, and then the rest
+    assert dropped(arrivals_per_second=3000.0) == 1  # by then so many wait that the next pass takes too long
+
+
+def test_on_a_device_whose_time_grows_in_steps_a_batch_ends_at_a_step_and_on_an_even_one_nowhere() -> None:
+    stepped, even = LatencyModel(), LatencyModel()
+    for turn in range(256):
+        rows = 1 + turn * 7 % 32
+        stepped.observe(Shape(rows, rows, 1), 0.004 + 0.0004 * (1 << (rows - 1).bit_length()))
+        even.observe(Shape(rows, rows, 1), 0.004 + 0.0004 * rows)
+    assert [stepped.efficient_rows(rows) for rows in (16, 17, 20, 32)] == [16, 16, 16, 32]
+    assert [even.efficient_rows(rows) for rows in range(33)] == list(range(33))
+    batcher = Batcher(stepped)
     for _ in range(20):
         add(batcher, deadline=1e9)
-    sizes = []
-    while isinstance(decision := batcher.next_batch(0.0, live, lambda _: LARGEST), Batch):
-        sizes.append(len(decision.items))
-    assert sizes == [14, 6]  # 4 + 0.4 * 15 ms are 10 ms, and rounding takes the fifteenth
+    decision = batcher.next_batch(0.0, GREEDY, lambda _: LARGEST)
+    assert isinstance(decision, Batch)
+    assert len(decision.items) == 16
+
+
+def test_what_the_model_learned_is_worth_more_than_constants_on_a_device_that_drifts() -> None:
+    arrivals = poisson(0.7 * PACED.saturation, 6.0, 11)
+    learned, constants = (
+        answered_in_time(Ours(latency=latency), arrivals, slowdown=drifting(6.0))
+        for latency in (LatencyModel(), Constants())
+    )
+    assert learned >= 1.05 * constants

@@ -16,6 +16,8 @@ from trimtab_engine.worker_link import WorkerLink
 class Asks:
     """A source that always has a question, until told otherwise."""
 
+    urgent = False
+
     def __init__(self, model: str) -> None:
         self.outcomes: list[ChoreOutcome] = []
         self.quiet = False

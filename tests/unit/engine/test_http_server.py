@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from trimtab_engine.errors import EngineError
+from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
-from trimtab_engine.http_protocol import Exchange
 from trimtab_engine.http_server import HttpServer
 from trimtab_engine.routes.error_form import error_response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 from fakes.variant_world import INT8, World
@@ -12,6 +13,7 @@ from trimtab_engine.errors import ModelFailed, Outcome, QueueFull
 from trimtab_engine.memory.reading import MemoryReading
 from trimtab_engine.metric_table import METRICS, SECONDS_BUCKETS
 from trimtab_engine.metrics import EngineMetrics
+from trimtab_engine.settings import LiveSettings
 
 REFERENCE = Path(__file__).parents[3] / "docs/reference/engine.md"
 
@@ -25,7 +27,10 @@ def test_every_row_of_the_table_is_exposed_with_its_type_and_help() -> None:
     exposed = families(EngineMetrics("m"))
     for spec in METRICS:
         family = exposed[spec.name.removesuffix("_total")]
-        assert (family.type, family.documentation) == (spec.type, spec.help)  # type: ignore[attr-defined]
+        shown = (
+            spec.type.removeprefix("gauge") if spec.type == "gaugehistogram" else spec.type
+        )  # as the text format can
+        assert (family.type, family.documentation) == (shown, spec.help)  # type: ignore[attr-defined]
 
 
 def test_series_that_can_be_known_are_zero_from_the_start() -> None:
@@ -47,6 +52,8 @@ def test_the_series_have_the_labels_of_the_table() -> None:
     metrics.memory.read(MemoryReading(1, 2), 1)
     metrics.models["m"].refused(QueueFull("full"))
     metrics.eviction_is("lru", {"lru": 0.5})
+    metrics.models["m"].periods.live_is(LiveSettings())
+    metrics.models["m"].periods.live_is(LiveSettings(max_batch_size=4))
     world = World()
     world.wish(INT8)
     world.settle()
@@ -62,6 +69,37 @@ def test_bucket_edges_of_seconds_are_at_most_a_quarter_apart_and_reach_a_minute(
     assert SECONDS_BUCKETS[0] == 0.001
     assert SECONDS_BUCKETS[-1] >= 60
     assert all(high / low <= 1.2500001 for low, high in itertools.pairwise(SECONDS_BUCKETS))
+
+
+def test_an_objective_is_an_exact_edge_of_every_histogram_of_seconds_and_of_no_other() -> None:
+    metrics = EngineMetrics("m", objectives_seconds=(0.05, 0.2, 0.001))
+    metrics.models["m"].request_seconds.observe(0.05)
+    metrics.models["m"].request_seconds.observe(0.0500001)
+    text = metrics.exposition().decode()
+    assert 'trimtab_engine_request_seconds_bucket{le="0.05",model="m"} 1' in text
+    assert 'trimtab_engine_period_request_seconds_bucket{le="0.05",model="m",settings="current"} 1' in text
+    for name in ("request", "queue", "batch"):
+        edges = re.findall(rf'^trimtab_engine_{name}_seconds_bucket{{le="([^"]+)"', text, re.MULTILINE)
+        assert {"0.05", "0.2"} <= set(edges)
+        assert len(edges) == len(set(edges)) == len(SECONDS_BUCKETS) + 3  # one objective is a default edge; +Inf
+    for name in ("batch_size", "idle_gap_seconds", "batch_prediction_ratio"):
+        assert f'trimtab_engine_{name}_bucket{{le="0.05",' not in text
+
+
+def test_the_series_of_settings_begin_anew_where_settings_change_and_the_counters_do_not() -> None:
+    metrics = EngineMetrics("m")
+    model = metrics.models["m"]
+    model.periods.live_is(LiveSettings())
+    model.request_seconds.observe(0.5, model.periods.number)
+    assert 'settings="previous"' not in metrics.exposition().decode()
+    before = model.periods.number
+    model.periods.live_is(LiveSettings(max_batch_size=4))
+    model.request_seconds.observe(0.5, before)  # its batch was under way when they changed
+    model.request_seconds.observe(0.5, model.periods.number)
+    text = metrics.exposition().decode()
+    assert 'trimtab_engine_period_request_seconds_gcount{model="m",settings="previous"} 2\n' in text
+    assert 'trimtab_engine_period_request_seconds_gcount{model="m",settings="current"} 1\n' in text
+    assert 'trimtab_engine_request_seconds_count{model="m"} 3\n' in text
 
 
 def test_the_reference_page_names_every_metric() -> None:
@@ -87,14 +125,14 @@ def test_an_error_is_counted_by_reason_and_by_the_length_of_its_longest_input() 
 
 def test_several_models_have_series_of_their_own_in_one_family_of_each_name() -> None:
     metrics = EngineMetrics("a", "b")
-    metrics.models["a"].batch_seconds.observe(0.5)
-    metrics.models["b"].batch_seconds.observe(2.0)
+    metrics.models["a"].request_seconds.observe(0.5)
+    metrics.models["b"].request_seconds.observe(2.0)
     metrics.models["b"].refused(QueueFull("-"))
     metrics.unnamed.refused(QueueFull("-"))
     text = metrics.exposition().decode()
-    assert text.count("# TYPE trimtab_engine_batch_seconds histogram") == 1
-    assert 'trimtab_engine_batch_seconds_sum{model="a"} 0.5' in text
-    assert 'trimtab_engine_batch_seconds_sum{model="b"} 2.0' in text
+    assert text.count("# TYPE trimtab_engine_request_seconds histogram") == 1
+    assert 'trimtab_engine_request_seconds_sum{model="a"} 0.5' in text
+    assert 'trimtab_engine_request_seconds_sum{model="b"} 2.0' in text
     for model, refused in (("a", 0), ("b", 1), ("*", 1)):
         assert f'trimtab_engine_requests_total{{model="{model}",outcome="rejected"}} {refused}.0' in text
 

@@ -37,6 +37,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         ("TRIMTAB_DRAIN_GRACE", "0s", "drain_grace_seconds", 0.0),
         ("TRIMTAB_READ_TIMEOUT", "1m30s", "read_timeout_seconds", 90.0),
         ("TRIMTAB_FAULT", "exit_on_token:7", "fault", Fault("exit", 7)),
+        ("TRIMTAB_LATENCY_OBJECTIVES", "50ms, 200ms,1s", "latency_objectives_seconds", (0.05, 0.2, 1.0)),
         ("TRIMTAB_PORT", "", "port", 8080),
     ],
 )
@@ -86,6 +87,9 @@ def test_a_live_setting_is_read_in_its_unit(name: str, text: str, field: str, va
         ("TRIMTAB_AGENT_URL", "https://user@agent:9443", "https://HOST:PORT"),
         ("TRIMTAB_AGENT_URL", "https://agent:9443/path", "https://HOST:PORT"),
         ("TRIMTAB_FIRST_SETTINGS_WAIT", "2m", "from 0s to 60s"),
+        ("TRIMTAB_LATENCY_OBJECTIVES", "50ms,0ms", "from 0.001s to 3600s"),
+        ("TRIMTAB_LATENCY_OBJECTIVES", "50ms,", "a duration"),
+        ("TRIMTAB_LATENCY_OBJECTIVES", ",".join(f"{n}ms" for n in range(1, 10)), "up to 8 durations"),
     ],
 )
 def test_a_refusal_names_the_setting_its_value_and_what_is_accepted(name: str, text: str, accepted: str) -> None:

@@ -114,3 +114,14 @@ def test_groups_expire_with_their_jobs_and_are_given_back_at_the_end() -> None:
     assert split.next_batch(lambda _: 16) is None
     split.split([an_item(a_job([4], Counter(), 1), 0, 4) for _ in range(4)])
     assert len(split.take_all()) == 4
+
+
+def test_a_discarded_job_leaves_the_groups_and_its_neighbours_stay() -> None:
+    """What is discarded no longer counts as waiting, nor sets a timer by its deadline."""
+    split, gone, stays = SplitBatches(), a_job([4, 4], Counter(), 0), a_job([4, 4], Counter(), 1)
+    gone.deadline = 5.0
+    split.split([an_item(gone, 0, 4), an_item(gone, 1, 4), an_item(stays, 0, 4), an_item(stays, 1, 4)])
+    split.split([an_item(gone, 0, 4), an_item(stays, 1, 4)])
+    split.discard(gone)
+    assert (len(split), split.earliest_deadline) == (3, stays.deadline)
+    assert [item.job for item in split.take_all()] == [stays, stays, stays]

@@ -183,6 +183,18 @@ def test_outputs_are_all_sent_as_declared_or_those_that_are_named_in_that_order(
     assert np.frombuffer(response.body[length:], np.float32).tolist() == y
 
 
+@given(st.none() | st.text(max_size=20), st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=2))
+def test_an_answer_is_the_json_of_its_parts_byte_for_byte(request_id: str | None, numbers: list[float]) -> None:
+    signature = Signature((TensorSpec("x", "float32", (2,)),), (TensorSpec("y", "float32", (2,)),))
+    v2 = OpenInference(FactoryModel('a "name"', "1", "m:f"), "1", lambda: signature)
+    parsed = parse(v2, {"inputs": [tensor("x", "FP32", [1, 2], [0.5, 1.5])], "id": request_id})
+    answer = Answer(np.array(numbers, np.float32).tobytes(), 1, "1/base")
+    outputs = [tensor("y", "FP32", [1, 2], numbers)]
+    named = {} if request_id is None else {"id": request_id}
+    expected = {"model_name": 'a "name"', "model_version": "1"} | named | {"outputs": outputs}
+    assert parsed.render([answer], ()).body == msgspec.json.encode(expected)
+
+
 @pytest.mark.parametrize("names", [["q"], ["y", "y"], ["y", "q"]])
 def test_an_output_that_is_unknown_or_named_twice_is_refused(names: list[str]) -> None:
     with pytest.raises(BadRequest, match="accepted are y, z"):

@@ -13,7 +13,7 @@ from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.labels import CANDIDATES, EXPORTED, PLAIN, PodLabels, candidates
 from trimtab_operator.observation.prometheus import Answer, Row
-from trimtab_operator.observation.readings import Scope, distribution, reading, series
+from trimtab_operator.observation.readings import Scope, distribution, layer_time, reading, series
 from trimtab_operator.runtimes.select import queries_for
 
 NOW = 10_000.0
@@ -176,3 +176,33 @@ def test_label_pairs_to_try_follow_what_was_configured() -> None:
     assert candidates("ns", None, "engine") == (mine,)
     assert candidates("ns", None, "agent") == (mine, EXPORTED, PLAIN)
     assert candidates("namespace", "pod", "agent") == (PLAIN, EXPORTED)
+
+
+def test_layers_are_the_mean_over_the_pods_that_name_them_and_only_of_the_target() -> None:
+    rows = [
+        Row({"namespace": space, "pod": name, "layer_kind": kind}, ((NOW, share),))
+        for space, name, kind, share in (
+            ("prod", A, "attention.query", 0.4),
+            ("prod", B, "attention.query", 0.2),
+            ("prod", B, "pooler", 0.1),
+            ("other", A, "attention.query", 0.9),
+            ("prod", "stranger", "attention.query", 0.9),
+        )
+    ]
+    found = layer_time(Answer(SignalState.OK, tuple(rows)), feed=BOTH, scope=scope())
+    assert found == {"attention.query": pytest.approx(0.3), "pooler": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "found"),
+    [
+        pytest.param("x" * 100 + ".dense", 0.5, {"x" * 58 + ".dense": 0.5}, id="a long path keeps its end"),
+        pytest.param("a\nb", 0.5, {"a?b": 0.5}, id="nothing unprintable"),
+        pytest.param("dense", math.nan, {}, id="no number"),
+        pytest.param("dense", 1.5, {}, id="no share"),
+        pytest.param("", 0.5, {}, id="no name"),
+    ],
+)
+def test_names_of_layers_are_fit_to_be_shown(kind: str, share: float, found: dict[str, float]) -> None:
+    row = Row({"namespace": "prod", "pod": A, "layer_kind": kind}, ((NOW, share),))
+    assert layer_time(Answer(SignalState.OK, (row,)), feed=BOTH, scope=scope()) == found

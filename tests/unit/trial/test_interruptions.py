@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_pod, a_trial, at
-from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target
+from fakes.builders import NOW, a_pod, a_trial, an_engine, at
+from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.trial import TrialPhase
 from trimtab_operator.trial.interruptions import interrupted
@@ -61,6 +61,18 @@ def test_an_interruption_ends_the_trial_in_its_phases_only(
 @pytest.mark.parametrize("phase", PHASES)
 def test_without_an_interruption_the_trial_goes_on(phase: TrialPhase) -> None:
     assert interrupted(a_stand(in_phase(phase))) is None
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_an_engine_that_goes_back_by_itself_ends_the_trial_with_its_words_and_counts_as_a_violation(
+    phase: TrialPhase,
+) -> None:
+    gone_back = engines(an_engine(refused={"quantization": "Int8"}), None)
+    found = interrupted(a_stand(in_phase(phase), engines=gone_back))
+    assert (found is not None) == (phase in {TrialPhase.MEASURING, TrialPhase.VALIDATING})
+    if found is not None:
+        assert (found.phase, found.verdict, found.violations) == (TrialPhase.REVERTING, "Regressed", 1)
+        assert found.reason == "an engine took the change back: quantization Int8: too large"
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -1,0 +1,65 @@
+"""A stage with two attached engines that a policy may tune."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fakes.world import NAMESPACE, Stage
+
+from trimtab_operator.kube.resources import DEPLOYMENTS, NODE_TUNINGS, PODS, TRIALS
+from trimtab_operator.model.signals import Signal
+
+TRIAL = {"window": "2m", "maxWindow": "8m", "minRequests": 100, "maxTrials": 1}
+KNOBS = {"batching": {"maxBatchSize": {"min": 1, "max": 8}}}
+
+
+class Tuned(Stage):
+    """Two attached replicas near saturation; a larger batch, or weights of 8 bits, make an answer cheaper by `gain`.
+
+    Below 1 the change makes it dearer.
+    """
+
+    gain: float = 1.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.load.requests_per_second = 17.0
+        self.prometheus.per_pod[Signal.BUSY_RATIO] = self._busy_of
+        self.deploy(replicas=None, attached=True, operation="Update")
+        self.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"replicas": 2}})
+        self.kube.now = self.clock.now() - 3600
+        self.kube.settle(NAMESPACE, "llama")
+        self.kube.now = self.clock.now()
+
+    def tune(self, **spec: Any) -> None:
+        self.apply_policy(**{"scaling": None, "knobs": KNOBS, "trial": TRIAL, **spec})
+
+    def _busy_of(self, pod: str, at: float) -> float:
+        settings = self.fleet.settings(pod, at)
+        changed = settings["maxBatchSize"] > 1 or settings.get("quantization", "None") != "None"
+        cheaper = self.gain if changed else 1.0
+        wobble = 0.01 * math.sin(at / 7.0 + len(pod) + sum(map(ord, pod)))
+        return min(1.0, self._share(at) / self.load.capacity / cheaper) * (1.0 + wobble)
+
+    def trials(self) -> list[dict[str, Any]]:
+        return sorted(self.kube.all(TRIALS), key=lambda body: body["metadata"]["name"])
+
+    def sizes(self) -> list[int]:
+        names = [body["metadata"]["name"] for body in self.kube.all(PODS)]
+        return sorted(self.fleet.settings(name)["maxBatchSize"] for name in names)
+
+    def entries(self) -> list[dict[str, Any]]:
+        return [entry for body in self.kube.all(NODE_TUNINGS) for entry in body["spec"].get("engines", [])]
+
+    def ledger(self) -> list[str]:
+        return [entry["what"] for entry in self.status().get("history", [])]
+
+    async def run_to(self, phase: str, seconds: float = 1800.0) -> dict[str, Any]:
+        """Run until the newest trial stands in this phase."""
+        for _ in range(int(seconds)):
+            await self.run(1.0)
+            found = self.trials()
+            if found and (found[-1].get("status") or {}).get("phase") == phase:
+                return found[-1]
+        raise AssertionError(f"no trial came to {phase}: {self.trials()} {self.status()}")
