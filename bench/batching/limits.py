@@ -18,7 +18,7 @@ def steady_limit(device: Device) -> float:
     """
     best = 0.0
     for rows in range(1, device.largest + 1):
-        seconds = device.seconds(rows, 1)
+        seconds = device.seconds(rows)
         late = max(0.0, 2.0 - device.budget_seconds / seconds)
         if late <= 0.01:
             best = max(best, rows / (1.0 - late) / seconds)
@@ -35,7 +35,7 @@ def fewest_missed(arrivals: Sequence[Request], device: Device, most: int) -> int
     """
     largest = device.largest
     at = np.array([request.at for request in arrivals])
-    times = np.array([device.seconds(rows, 1) for rows in range(1, largest + 1)])
+    times = np.array([device.seconds(rows) for rows in range(1, largest + 1)])
     ends = np.full((largest, most + 1), np.inf)  # a ring over i: seconds, by how many are given up
     ends[0] = 0.0
     for done in range(1, len(arrivals) + 1):

@@ -38,7 +38,8 @@ def latencies(
             asked_at = decision
             heapq.heappush(events, (decision, 1, 0))
         elif decision is not None:
-            mean = device.seconds(len(decision), max(request.length for request in decision))
+            lengths = [request.length for request in decision]
+            mean = device.seconds(len(lengths), max(lengths), sum(lengths))
             seconds = mean * max(0.5, draw.gauss(1.0, 0.05)) * slowdown(now)
             free_at = asked_at = now + seconds
             busy_seconds += seconds
@@ -73,7 +74,7 @@ def capacity(make: Make, device: Device, trace: Trace, seconds: float, seed: int
         arrivals = trace(rate, seconds, seed)
         return answered_in_time(make(device), arrivals, device) >= 0.99 * len(arrivals)
 
-    return highest_rate(enough, 0.1 * device.saturation, 1.05 * device.saturation)
+    return highest_rate(enough, 0.02 * device.saturation, 1.05 * device.saturation)
 
 
 def goodput(make: Make, load: float, seconds: float, seed: int = 5, device: Device = PACED) -> float:

@@ -90,7 +90,7 @@ class Constants(LatencyModel):
         super().__init__()
         for _ in range(20):
             for rows in (1, 2, 4, 8, 16, 32):
-                super().observe(Shape(rows, rows, 1), device.seconds(rows, 1))
+                super().observe(Shape(rows, rows, 1), device.seconds(rows))
 
     def observe(self, shape: Shape, seconds: float) -> None:
         """Learn nothing."""
