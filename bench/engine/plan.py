@@ -59,7 +59,7 @@ def live_seconds(extent: Extent) -> float:
     """Plan the search, the swaps, the hot settings and what is learned between them."""
     swaps = extent.swaps * (extent.swap_seconds + _CHANGE_SECONDS)
     search = 15.0 + 0.55 * extent.captured_inputs
-    return 90.0 + search + swaps + 2.1 * extent.changes + 70.0
+    return 90.0 + search + swaps + 2.1 * extent.changes + 100.0
 
 
 def endurance_seconds(extent: Extent) -> float:

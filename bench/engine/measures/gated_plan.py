@@ -136,6 +136,7 @@ def _speed_rows(event: Mapping[str, Any], swapped: Swapped | None, run: Run) -> 
             note=f"batches of {BATCH_SIZE}; compiled fp32: {compiled}; by the engine's own timing "
             f"{event.get('speedup')}, at least {event.get('speedup_low')}",
             quick=run.quick,
+            unresolved=f"compiled fp32: {compiled}" if compiled.late else "",
         ),
         Result("plans applied that turned out slower", trimtab=slower, holds=slower == 0, asked="0", quick=run.quick),
         _onnx_row(onnx),
