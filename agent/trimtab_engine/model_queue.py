@@ -142,13 +142,16 @@ class ModelQueue:
             copy_seconds=copy_seconds,
             now=time.monotonic(),
         )
+        waited = []
         for item in batch.items:
+            job = item.job
             item.attempts += 1
-            item.job.period = item.job.period or period
+            job.period = job.period or period
             if item.attempts == 1:
-                item.job.waiting -= 1
-                if item.job.waiting == 0:
-                    passes.entered(now - item.job.enqueued_at, period)
+                job.waiting -= 1
+                if job.waiting == 0:
+                    waited.append(now - job.enqueued_at)
+        passes.entered(waited, period)
 
     def done(
         self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str, copy_seconds: float

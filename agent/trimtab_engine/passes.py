@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -77,10 +77,11 @@ class PassMetrics:
             self._idle_gap_seconds.observe(now - free_since)
         return period
 
-    def entered(self, waited_seconds: float, period: int) -> None:
-        """Count a request whose last input has entered a batch."""
-        self._queue_seconds.observe(waited_seconds, period)
-        self._phases[Phase.QUEUE].inc(waited_seconds)
+    def entered(self, waited_seconds: Sequence[float], period: int) -> None:
+        """Count the requests whose last input has entered a batch, by how long each has waited."""
+        for seconds in waited_seconds:
+            self._queue_seconds.observe(seconds, period)
+        self._phases[Phase.QUEUE].inc(sum(waited_seconds))
 
     def ended(self, device: str, message: wire.BatchDone | wire.BatchFailed, now: float, waiting: bool) -> None:
         """Count a batch that came back; `waiting`: others wait for a batch."""

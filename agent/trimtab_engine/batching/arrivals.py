@@ -18,7 +18,7 @@ class ArrivalRate:
 
     def add(self, items: Iterable[Item]) -> None:
         """Count items that arrive."""
-        self._times.extend(item.enqueued_at for item in items)
+        self._times.extend([item.enqueued_at for item in items])
 
     def per_second(self, now: float) -> float:
         """Return items per second up to now; 0 while too few have come. It falls while nothing arrives."""

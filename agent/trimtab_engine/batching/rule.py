@@ -70,7 +70,7 @@ class Batcher:
         """Queue items."""
         self._waiting.add(items)
         self._arrivals.add(items)
-        self._longest = max(self._longest, *(item.length for item in items))
+        self._longest = max(self._longest, *[item.length for item in items])
 
     def add_alone(self, item: Item) -> None:
         """Queue an item that must share its batch with nobody; it goes before the others."""

@@ -21,7 +21,7 @@ class SplitBatches:
         self._groups: deque[list[Item]] = deque()
 
     def __len__(self) -> int:
-        return sum(map(len, self._groups))
+        return sum(map(len, self._groups)) if self._groups else 0
 
     @property
     def earliest_deadline(self) -> float:

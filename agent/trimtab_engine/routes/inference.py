@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Callable
@@ -39,6 +40,8 @@ class InferenceEndpoint:
         self._intake = intake
         self._parse = parse
         self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._succeeded = 0  # not yet in the metrics
 
     def handle(self, request: Request, exchange: Exchange) -> None:
         """Answer the exchange, now or when the model is done. Raises nothing."""
@@ -61,7 +64,7 @@ class InferenceEndpoint:
 
     def _end(self, render: Render, request: Request, exchange: Exchange, job: Job) -> None:
         if job.canceled:
-            self._count(Outcome.CANCELED)
+            self._intake.metrics.requests[Outcome.CANCELED].inc()
             return
         try:
             if job.error is not None:
@@ -70,7 +73,7 @@ class InferenceEndpoint:
             headers = ((CACHE_HEADER, job.hits.decode()), (VERSION_HEADER, _versions(answers)))
             response = render(answers, headers)
             self._time(job)
-            self._count(Outcome.OK)
+            self._count_success()
             exchange.reply(response)
         except EngineError as error:
             if error.outcome is Outcome.ERROR:
@@ -83,8 +86,15 @@ class InferenceEndpoint:
     def _time(self, job: Job) -> None:
         self._intake.metrics.request_seconds.observe(time.monotonic() - job.received_at, job.period)
 
-    def _count(self, outcome: Outcome) -> None:
-        self._intake.metrics.requests[outcome].inc()
+    def _count_success(self) -> None:
+        """Count at the end of the turn: a batch's requests are all answered in one."""
+        if self._succeeded == 0:
+            self._loop.call_soon(self._book_successes)
+        self._succeeded += 1
+
+    def _book_successes(self) -> None:
+        self._intake.metrics.requests[Outcome.OK].inc(self._succeeded)
+        self._succeeded = 0
 
     def _unexpected(self, error: Exception, request: Request, exchange: Exchange) -> None:
         failure = ModelFailed("an unexpected error; the server's log has the trace")

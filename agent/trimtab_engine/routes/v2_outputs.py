@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -74,26 +75,28 @@ class OutputForm:
         self.binary = any(output.binary for output in wanted)
         self._declared = declared
         self._wanted = wanted
-        self._openings = [_opening(declared[output.place]) for output in wanted]
 
     def write(self, answers: list[Answer]) -> tuple[bytes, bytes]:
         """Return the JSON list of the outputs and the bytes that follow; the rows of a request have one length."""
-        length = answers[0].length
+        count, length = len(answers), answers[0].length
         columns = _columns(answers, self._declared, length)
         objects, tail = [], []
-        for (place, binary), opening in zip(self._wanted, self._openings, strict=True):
+        for place, binary in self._wanted:
             spec, data = self._declared[place], columns[place]
-            shape = _encode((len(answers), *spec.sized(length)))
+            opening = _opening(spec, count, length)
             if binary:
-                objects.append(b'%s%s,"parameters":{"binary_data_size":%d}}' % (opening, shape, len(data)))
+                objects.append(b'%s"parameters":{"binary_data_size":%d}}' % (opening, len(data)))
                 tail.append(data)
             else:
-                objects.append(b'%s%s,"data":%s}' % (opening, shape, _encode(_numbers(data, spec.dtype))))
+                objects.append(b'%s"data":%s}' % (opening, _encode(_numbers(data, spec.dtype))))
         return b"[%s]" % b",".join(objects), b"".join(tail)
 
 
-def _opening(spec: TensorSpec) -> bytes:
-    return b'{"name":%s,"datatype":%s,"shape":' % (_encode(spec.name), _encode(DATATYPES[spec.dtype]))
+@lru_cache(maxsize=1024)
+def _opening(spec: TensorSpec, count: int, length: int) -> bytes:
+    shape = count, *spec.sized(length)
+    described = _encode(spec.name), _encode(DATATYPES[spec.dtype]), _encode(shape)
+    return b'{"name":%s,"datatype":%s,"shape":%s,' % described
 
 
 def _numbers(data: bytes, dtype: str) -> list[Any]:

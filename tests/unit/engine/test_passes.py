@@ -101,7 +101,7 @@ def test_a_batch_counts_for_the_settings_that_it_began_under(cpu: Passes) -> Non
     cpu.metrics.models["m"].periods.variant_is("int8-1")  # a swap while it runs
     cpu.passes.ended("cpu", DONE, 0.03, waiting=False)
     second = cpu.begin(0.04, variant="int8-1")
-    cpu.passes.entered(0.5, second)
+    cpu.passes.entered([0.5], second)
     assert second == first + 1
     assert cpu.value("period_batch_seconds_gcount", settings="previous") == 1
     assert cpu.value("period_batch_size_gcount", settings="previous") == 1
