@@ -172,8 +172,12 @@ class Dispatcher:
         shape = _shape(link, link.model, batch)
         if isinstance(message, wire.BatchDone):
             self._guard.pass_done(shape, message.measured, now)
-            queue.done(batch, message, link.answers(batch, link.model, message), link.variant, link.copy_seconds)
-        elif message.kind == "out_of_memory":
+            queue.passed(batch, message, link.copy_seconds)
+            answers, variant = link.answers(batch, link.model, message), link.variant
+            self.pump()  # the worker goes on while its last batch is answered
+            queue.answer(batch, message, answers, variant)
+            return
+        if message.kind == "out_of_memory":
             self._guard.ran_out(shape, now)
             queue.ran_out(batch)
         else:

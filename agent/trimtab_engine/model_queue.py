@@ -153,17 +153,30 @@ class ModelQueue:
                     waited.append(now - job.enqueued_at)
         passes.entered(waited, period)
 
-    def done(
-        self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str, copy_seconds: float
-    ) -> None:
-        """Answer a batch; `copy_seconds` went by while it was moved to the worker."""
-        began = time.monotonic()
+    def passed(self, batch: Batch, message: wire.BatchDone, copy_seconds: float) -> None:
+        """Learn from a pass; `copy_seconds` went by while the batch was moved to the worker."""
         self._running.remove(batch)
         copied_seconds = message.copy_seconds + copy_seconds
         self._metrics.waste.passed(batch.items, message.seconds, copied_seconds, message.compile_seconds)
+        self._latency.observe(shape_of([item.length for item in batch.items]), message.seconds)
+        per_item = message.seconds / len(batch.items)
+        rate = self._seconds_per_item
+        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
+
+    def answer(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str) -> None:
+        """Answer the items of a pass, which ran on this variant."""
+        began = time.monotonic()
         self.variants.batch_done(batch.items, answers, variant)
-        self._learn(batch, message.seconds)
-        self._answer(batch, message, answers, variant)
+        bad_rows = set(message.bad_rows)
+        version = f"{self.description.version}/{variant}"
+        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
+            if row in bad_rows:
+                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
+                continue
+            answer = Answer(data, item.length, version)
+            if item.key is not None:
+                self._answered(self.name, item.key, answer, item.job.version)
+            item.job.answer(item.index, answer)
         self._metrics.passes.answered(time.monotonic() - began)
 
     def ran_out(self, batch: Batch) -> None:
@@ -189,24 +202,6 @@ class ModelQueue:
                 self._fail(item, PoisonRequest("this request was in two worker deaths; it is not tried again"))
             else:
                 self._again_or_fail(item, WorkerDied("the worker died while it held this request"))
-
-    def _learn(self, batch: Batch, seconds: float) -> None:
-        self._latency.observe(shape_of([item.length for item in batch.items]), seconds)
-        per_item = seconds / len(batch.items)
-        rate = self._seconds_per_item
-        self._seconds_per_item = per_item if rate == 0.0 else rate + _SMOOTHING * (per_item - rate)
-
-    def _answer(self, batch: Batch, message: wire.BatchDone, answers: list[bytes], variant: str) -> None:
-        bad_rows = set(message.bad_rows)
-        version = f"{self.description.version}/{variant}"
-        for row, (item, data) in enumerate(zip(batch.items, answers, strict=True)):
-            if row in bad_rows:
-                self._fail(item, ModelFailed(f"the model's answer for input {item.index} is not finite"))
-                continue
-            answer = Answer(data, item.length, version)
-            if item.key is not None:
-                self._answered(self.name, item.key, answer, item.job.version)
-            item.job.answer(item.index, answer)
 
     def _drop(self, drops: list[Drop]) -> None:
         for drop in drops:
