@@ -68,11 +68,12 @@ def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
 
 
 def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[LayerFacts]:
-    """Return what a planner needs to know of each layer."""
+    """Return what a planner needs to know of each layer; those that may become one layer are of one kind."""
+    joined = {name: path for path, names in _joinable(module) for name in names}
     return [
         LayerFacts(
             name=name,
-            kind=kind_of(name),
+            kind=kind_of(joined.get(name, name)),
             rows_in=layer.in_features,
             rows_out=layer.out_features,
             weight_bytes=layer.weight.nbytes,
@@ -100,11 +101,19 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
             raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
         planned[change.layer] = layer
     count = len(planned)
-    for path, parent in list(module.named_modules()):
-        if isinstance(parent, JoinsLayers):
-            names = [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input]
-            if planned.keys() >= set(names):
-                parent.join(Int8Linear(*(planned.pop(name) for name in names)))
+    for path, names in _joinable(module):
+        parent = module.get_submodule(path)
+        if isinstance(parent, JoinsLayers) and planned.keys() >= set(names):
+            parent.join(Int8Linear(*(planned.pop(name) for name in names)))
     for name, layer in planned.items():
         module.set_submodule(name, Int8Linear(layer))
     return count
+
+
+def _joinable(module: nn.Module) -> list[tuple[str, list[str]]]:
+    """Return the paths of the modules that join layers, and of each the paths of those layers."""
+    return [
+        (path, [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input])
+        for path, parent in module.named_modules()
+        if isinstance(parent, JoinsLayers)
+    ]

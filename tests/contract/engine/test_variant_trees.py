@@ -87,7 +87,12 @@ def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: 
     listed = Variants(minilm, tokens).list_layers(ListLayers(3, "m"))
     assert listed.request == 3
     assert len(listed.layers) == 36
-    layer = {layer.name: layer for layer in listed.layers}["encoder.layer.0.intermediate.dense"]
+    layers = {layer.name: layer for layer in listed.layers}
+    attention = "encoder.layer.0.attention.self"
+    assert {layers[f"{attention}.{name}"].kind for name in ("query", "key", "value")} == {
+        "encoder.layer.attention.self"
+    }
+    layer = layers["encoder.layer.0.intermediate.dense"]
     assert (layer.kind, layer.rows_in, layer.rows_out) == ("encoder.layer.intermediate.dense", 384, 1536)
     assert layer.weight_bytes == 384 * 1536 * 4
     assert layer.formats == listed.backends != []
