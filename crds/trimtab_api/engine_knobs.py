@@ -106,7 +106,7 @@ ENGINE_KNOBS: Final[dict[Knob, KnobSpec]] = {
             0.001,
             60.0,
             ChangeCost.HOT,
-            "Latency of the slowest hundredth of requests that Adaptive batching keeps below.",
+            "Latency within which Adaptive batching may wait for more requests.",
         ),
         _choice(
             Knob.CACHE_EVICTION,

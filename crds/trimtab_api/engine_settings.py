@@ -55,10 +55,10 @@ class EngineSettings(ApiModel):
     batching: BatchingRule | None = Field(
         default=None,
         description="Manual: batches go by maxBatchSize and maxQueueDelay. Adaptive: the engine decides within "
-        "maxBatchSize, so that latencyTarget is kept.",
+        "maxBatchSize and latencyTarget.",
     )
     latency_target: Duration | None = Field(
-        default=None, description='Latency that Adaptive batching keeps 99 of 100 requests below, such as "100ms".'
+        default=None, description='Latency within which Adaptive batching may wait for more, such as "100ms".'
     )
     cache_eviction: Eviction | None = Field(
         default=None, description="Which answers leave a full response cache: Auto, LRU or S3FIFO."

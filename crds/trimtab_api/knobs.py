@@ -107,7 +107,7 @@ class Batching(ApiModel):
     )
     latency_target: DurationRange | None = Field(
         default=None,
-        description="Bounds of the latency that Adaptive batching keeps 99 of 100 requests below. Absent: left alone.",
+        description="Bounds of the latency within which Adaptive batching may wait for more. Absent: left alone.",
     )
 
 
