@@ -106,9 +106,11 @@ def set_up(plan: DemoPlan, ground: Ground, references: dict[str, str], narrator:
         gpus.follow(ground.paths, _prometheus_url(kube), offered)
     gpu_folder = None if ground.paths is None else gpus.folder(ground.paths)
     values = manifests.chart_values(references["control"], ground.agent_values(), gpu_folder)
+    # In a cluster of ours the tests apply definitions too, perhaps of another day.
+    ours = () if ground.paths is None else ("--force-conflicts",)
     programs.run_helm(
         *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace"),
-        *("--values", "-", "--wait", "--timeout", "4m"),
+        *("--values", "-", "--wait", "--timeout", "4m", *ours),
         text=as_yaml(values),
     )
     narrator.say(f"helm upgrade --install {RELEASE} charts/trimtab: operator and agent run in {SYSTEM_NAMESPACE}")
