@@ -8,33 +8,32 @@ otherwise the pod has no limit.
 from __future__ import annotations
 
 from trimtab_operator.model.signals import Signal
+from trimtab_operator.runtimes.rows import BY, ON
 from trimtab_operator.runtimes.table import Query
 
-_BY = "by ($namespace_label, $pod_label)"
-_ON = "on ($namespace_label, $pod_label)"
 _EACH = "by ($namespace_label, $pod_label, pod_uid, container)"
 _CPU = "trimtab_agent_container_cpu_seconds_total"
 _MEMORY = "trimtab_agent_container_memory_working_set_bytes"
 
 
 def _rate(name: str) -> str:
-    return f"sum {_BY} (max {_EACH} (rate({name}{{$selector}}[$window])))"
+    return f"sum {BY} (max {_EACH} (rate({name}{{$selector}}[$window])))"
 
 
 def _pod_rate(name: str) -> str:
-    return f"sum {_BY} (max by ($namespace_label, $pod_label, pod_uid) (rate({name}{{$selector}}[$window])))"
+    return f"sum {BY} (max by ($namespace_label, $pod_label, pod_uid) (rate({name}{{$selector}}[$window])))"
 
 
 def _gauge(name: str) -> str:
-    return f"sum {_BY} (max {_EACH} ({name}{{$selector}}))"
+    return f"sum {BY} (max {_EACH} ({name}{{$selector}}))"
 
 
 def _count(name: str) -> str:
-    return f"count {_BY} (max {_EACH} ({name}{{$selector}}))"
+    return f"count {BY} (max {_EACH} ({name}{{$selector}}))"
 
 
 def _limit(name: str, beside: str) -> str:
-    return f"{_gauge(name)} and {_ON} ({_count(name)} == {_count(beside)})"
+    return f"{_gauge(name)} and {ON} ({_count(name)} == {_count(beside)})"
 
 
 _PERIODS = _rate("trimtab_agent_container_cpu_periods_total")

@@ -10,39 +10,36 @@ counts (probes would dilute the ratio).
 from __future__ import annotations
 
 from trimtab_operator.model.signals import Signal
+from trimtab_operator.runtimes.rows import (
+    BY,
+    ON,
+    durations,
+    freshness,
+    histogram,
+    per_second,
+    request_count,
+    request_rate,
+    scrape_interval,
+    share,
+)
 from trimtab_operator.runtimes.table import Detection, Query, Runtime, by_signal
 
-_BY = "by ($namespace_label, $pod_label)"
-_BY_LE = "by ($namespace_label, $pod_label, le)"
-_ON = "on ($namespace_label, $pod_label)"
 _API = 'method="POST",handler=~"/v1/.*"'
+_FINISHED_TOTAL = "vllm:request_success_total"
 
-
-def _per_second(name: str, matchers: str = "") -> str:
-    return f"sum {_BY} (rate({name}{{{matchers}$selector}}[$window]))"
-
-
-def _histogram(name: str) -> str:
-    return f"sum {_BY_LE} (increase({name}_bucket{{$selector}}[$window]))"
-
-
-def _gauge(name: str) -> str:
-    return f"sum {_BY} ({name}{{$selector}})"
-
-
-_HTTP_OFFERED = _per_second("http_requests_total", f'{_API},status!~"4..|4xx",')
-_FINISHED = _per_second("vllm:request_success_total", 'finished_reason!="abort",')
-_HTTP_FAILED = _per_second("http_requests_total", _API + ',status=~"5..|5xx",')
+_HTTP_OFFERED = per_second("http_requests_total", f'{_API},status!~"4..|4xx",')
+_FINISHED = per_second(_FINISHED_TOTAL, 'finished_reason!="abort",')
+_HTTP_FAILED = per_second("http_requests_total", _API + ',status=~"5..|5xx",')
 _HTTP_ERRORS = f"({_HTTP_FAILED} or 0 * {_HTTP_OFFERED})"
-_ENGINE_FAILED = _per_second("vllm:request_success_total", 'finished_reason="error",')
+_ENGINE_FAILED = per_second(_FINISHED_TOTAL, 'finished_reason="error",')
 _ENGINE_ERRORS = f"({_ENGINE_FAILED} or 0 * {_FINISHED})"
 _E2E = "vllm:e2e_request_latency_seconds"
-_E2E_FIRST = f'sum {_BY} (increase({_E2E}_bucket{{le="0.3",$selector}}[$window]))'
-_E2E_COUNT = f"sum {_BY} (increase({_E2E}_count{{$selector}}[$window]))"
+_E2E_FIRST = f'sum {BY} (increase({_E2E}_bucket{{le="0.3",$selector}}[$window]))'
+_E2E_COUNT = f"sum {BY} (increase({_E2E}_count{{$selector}}[$window]))"
 _MOSTLY_IN_FIRST = f"({_E2E_FIRST} / {_E2E_COUNT} > 0.5)"
-_HTTP_LATENCY = _histogram("http_request_duration_highr_seconds")
-_HITS = _per_second("vllm:prefix_cache_hits_total")
-_LOOKUPS = _per_second("vllm:prefix_cache_queries_total")
+_BETWEEN_TOKENS = "vllm:inter_token_latency_seconds"
+_HTTP_LATENCY = histogram("http_request_duration_highr_seconds")
+_HITS, _LOOKUPS = "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"
 
 VLLM = Runtime(
     name="vllm",
@@ -53,106 +50,41 @@ VLLM = Runtime(
         metric_prefix="vllm:",
     ),
     queries=by_signal(
-        Query(
-            Signal.REQUESTS_PER_SECOND,
-            f"{_HTTP_OFFERED} or {_FINISHED}",
-            kind="rate",
-            unit="requests/s",
-            how="sum",
-            needs=("vllm:request_success_total",),
-        ),
-        Query(
-            Signal.ERRORS_PER_SECOND,
-            f"{_HTTP_ERRORS} or {_ENGINE_ERRORS}",
-            kind="rate",
-            unit="requests/s",
-            how="sum",
-            needs=("vllm:request_success_total",),
-        ),
-        Query(
+        request_rate(Signal.REQUESTS_PER_SECOND, f"{_HTTP_OFFERED} or {_FINISHED}", _FINISHED_TOTAL),
+        request_rate(Signal.ERRORS_PER_SECOND, f"{_HTTP_ERRORS} or {_ENGINE_ERRORS}", _FINISHED_TOTAL),
+        request_rate(
             Signal.REJECTED_PER_SECOND,
-            f"{_per_second('vllm:admission_rejections_total')} or 0 * {_FINISHED}",
-            kind="rate",
-            unit="requests/s",
-            how="sum",
-            needs=("vllm:request_success_total",),
+            f"{per_second('vllm:admission_rejections_total')} or 0 * {_FINISHED}",
+            _FINISHED_TOTAL,
         ),
-        Query(
+        durations(
             Signal.LATENCY_SECONDS,
-            f"({_histogram(_E2E)} unless {_ON} ({_MOSTLY_IN_FIRST} and {_ON} {_HTTP_LATENCY}))"
-            f" or ({_HTTP_LATENCY} and {_ON} {_MOSTLY_IN_FIRST})",
-            kind="histogram",
-            unit="s",
-            how="sum",
-            needs=(f"{_E2E}_bucket",),
+            _E2E,
+            f"({histogram(_E2E)} unless {ON} ({_MOSTLY_IN_FIRST} and {ON} {_HTTP_LATENCY}))"
+            f" or ({_HTTP_LATENCY} and {ON} {_MOSTLY_IN_FIRST})",
         ),
-        Query(
-            Signal.QUEUE_SECONDS,
-            _histogram("vllm:request_queue_time_seconds"),
-            kind="histogram",
-            unit="s",
-            how="sum",
-            needs=("vllm:request_queue_time_seconds_bucket",),
-        ),
-        Query(
-            Signal.SERVICE_SECONDS,
-            _histogram("vllm:request_inference_time_seconds"),
-            kind="histogram",
-            unit="s",
-            how="sum",
-            needs=("vllm:request_inference_time_seconds_bucket",),
-        ),
-        Query(
-            Signal.TIME_TO_FIRST_TOKEN_SECONDS,
-            _histogram("vllm:time_to_first_token_seconds"),
-            kind="histogram",
-            unit="s",
-            how="sum",
-            needs=("vllm:time_to_first_token_seconds_bucket",),
-        ),
-        Query(
+        durations(Signal.QUEUE_SECONDS, "vllm:request_queue_time_seconds"),
+        durations(Signal.SERVICE_SECONDS, "vllm:request_inference_time_seconds"),
+        durations(Signal.TIME_TO_FIRST_TOKEN_SECONDS, "vllm:time_to_first_token_seconds"),
+        durations(
             Signal.INTER_TOKEN_LATENCY_SECONDS,
-            f"{_histogram('vllm:inter_token_latency_seconds')} or {_histogram('vllm:time_per_output_token_seconds')}",
-            kind="histogram",
-            unit="s",
-            how="sum",
-            needs=("vllm:inter_token_latency_seconds_bucket",),
+            _BETWEEN_TOKENS,
+            f"{histogram(_BETWEEN_TOKENS)} or {histogram('vllm:time_per_output_token_seconds')}",
         ),
-        Query(
-            Signal.QUEUE_REQUESTS,
-            _gauge("vllm:num_requests_waiting"),
-            kind="gauge",
-            unit="requests",
-            how="sum",
-            needs=("vllm:num_requests_waiting",),
-        ),
-        Query(
-            Signal.RUNNING_REQUESTS,
-            _gauge("vllm:num_requests_running"),
-            kind="gauge",
-            unit="requests",
-            how="sum",
-            needs=("vllm:num_requests_running",),
-        ),
-        Query(
-            Signal.CACHE_HIT_RATIO,
-            f"{_HITS} / ({_LOOKUPS} > 0)",
-            kind="ratio",
-            unit="ratio",
-            how="mean",
-            needs=("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
-        ),
+        request_count(Signal.QUEUE_REQUESTS, "vllm:num_requests_waiting"),
+        request_count(Signal.RUNNING_REQUESTS, "vllm:num_requests_running"),
+        share(Signal.CACHE_HIT_RATIO, per_second(_HITS), per_second(_LOOKUPS), needs=(_HITS, _LOOKUPS)),
         Query(
             Signal.KV_CACHE_USED_RATIO,
-            f"max {_BY} (vllm:kv_cache_usage_perc{{$selector}}) or max {_BY} (vllm:gpu_cache_usage_perc{{$selector}})",
+            f"max {BY} (vllm:kv_cache_usage_perc{{$selector}}) or max {BY} (vllm:gpu_cache_usage_perc{{$selector}})",
             kind="gauge",
             unit="ratio",
             how="max",
             needs=("vllm:kv_cache_usage_perc",),
         ),
     ),
-    freshness=f"max {_BY} (timestamp(vllm:num_requests_running{{$selector}}))",
-    scrape_interval=f"120 / max {_BY} (count_over_time(vllm:num_requests_running{{$selector}}[2m]))",
+    freshness=freshness("vllm:num_requests_running"),
+    scrape_interval=scrape_interval("vllm:num_requests_running"),
     fullness=(Signal.KV_CACHE_USED_RATIO,),
     queue_means_full=True,
 )
