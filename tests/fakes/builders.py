@@ -121,7 +121,7 @@ def a_series(
     """A constant series that covers the last `seconds`."""
     count = int(seconds / step)
     points = tuple(Point(at=now - (count - number) * step, value=value) for number in range(count + 1))
-    series = Series(signal=signal, state=SignalState.OK, query=f"query({signal})", how="sum", points=points)
+    series = Series(signal=signal, state=SignalState.OK, query=f"query({signal})", points=points)
     return replace(series, **overrides)
 
 

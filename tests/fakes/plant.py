@@ -192,8 +192,7 @@ class Plant:
     def _history(self) -> dict[Signal, Series]:
         most = int(lookback_seconds(self.policy) // (HISTORY_STEP * SCRAPE_SECONDS)) + 1
         return {
-            signal: Series(signal, SignalState.OK, "q", "sum", tuple(points[-most:]))
-            for signal, points in self.points.items()
+            signal: Series(signal, SignalState.OK, "q", tuple(points[-most:])) for signal, points in self.points.items()
         }
 
     def tick(self) -> Step:

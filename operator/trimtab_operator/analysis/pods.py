@@ -7,8 +7,6 @@ served for less than one window is left out where others have served longer: its
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from statistics import fmean
 
 from trimtab_operator.model.analysis import Evidence
 from trimtab_operator.model.histogram import count, merge
@@ -22,7 +20,6 @@ from trimtab_operator.runtimes.table import Query
 
 RECENT_SECONDS = 300.0  # what a person means by "now" on a scorecard; short windows of few requests would flicker
 LARGEST = 1e15  # bytes, requests, watts: beyond that a sample is a mistake
-_COMBINED: dict[str, Callable[[Sequence[float]], float]] = {"sum": sum, "mean": fmean, "max": max, "min": min}
 _USABLE = (SignalState.OK, SignalState.PARTIAL)
 
 QUERIES: dict[Signal, Query] = {
@@ -70,15 +67,13 @@ def values(snapshot: Snapshot, signal: Signal) -> dict[str, float]:
 
 
 def total(snapshot: Snapshot, signal: Signal) -> float | None:
-    """Combine a signal over the serving pods that answered (sum, mean or max by its nature); None without data."""
+    """Combine a signal over the serving pods that answered as its nature says; None without data."""
     reading = snapshot.readings.get(signal)
     if reading is None or reading.state not in _USABLE:
         return None
     names = {pod.name for pod in serving(snapshot)}
     found = [value for name, value in reading.by_pod.items() if name in names and is_number(value)]
-    if not found:
-        return None
-    return _COMBINED[QUERIES[signal].how](found)
+    return QUERIES[signal].over_pods(found) if found else None
 
 
 def recent(snapshot: Snapshot, signal: Signal) -> float | None:

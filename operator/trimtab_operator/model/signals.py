@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+Source = Literal["engine", "agent", "dcgm"]
+"""Who exports a series: the serving engine, the node agent, or NVIDIA's exporter."""
+GpuSource = Literal["dcgm", "agent", "none"]
+"""Which of them tells of a target's GPUs."""
+
 
 class Signal(StrEnum):
     """A canonical signal; the runtime tables say by which PromQL each is read. Units in the name."""
@@ -97,11 +102,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """One signal over the lookback, aggregated over the target's pods (`how` = sum or mean, by the signal's nature)."""
+    """One signal over the lookback, combined over the target's pods as its nature says."""
 
     signal: Signal
     state: SignalState
     query: str
-    how: Literal["sum", "mean", "max", "min"]
     points: tuple[Point, ...] = ()
     message: str = ""

@@ -8,7 +8,7 @@ from typing import Literal
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.engine import EngineState
-from trimtab_operator.model.signals import Distribution, Reading, Series, Signal
+from trimtab_operator.model.signals import Distribution, GpuSource, Reading, Series, Signal
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Snapshot:
     taken_by: str | None = None  # older policy (namespace/name) on the same target
     max_mode: Literal["Recommend", "Apply"] = "Apply"
     scrape_interval_seconds: float | None = None
-    gpu_source: Literal["dcgm", "agent", "none"] = "none"
+    gpu_source: GpuSource = "none"
     gpu_simulated: bool = False
     readings: dict[Signal, Reading] = field(default_factory=dict)
     distributions: dict[Signal, Distribution] = field(default_factory=dict)

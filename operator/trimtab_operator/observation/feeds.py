@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-from trimtab_operator.model.signals import SignalState
+from trimtab_operator.model.signals import GpuSource, SignalState, Source
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.labels import PodLabels, candidates
 from trimtab_operator.observation.prometheus import Answer
+from trimtab_operator.runtimes.rows import BY, freshness
 from trimtab_operator.runtimes.select import RUNTIMES
-
-Source = Literal["engine", "agent", "dcgm"]
-GpuSource = Literal["dcgm", "agent", "none"]
 
 RETRY_SECONDS: Final = 60.0
 TRUSTED_SECONDS: Final = 300.0  # a fleet of only young pods reads too long: it may not replace a value this recent
 DEFAULT_SCRAPE_SECONDS: Final = 15.0
 USUAL_SCRAPE_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0)
 
-_BY = "by ($namespace_label, $pod_label)"
-AGENT_FRESHNESS: Final = f"max {_BY} (timestamp(trimtab_agent_container_cpu_seconds_total{{$selector}}))"
+AGENT_FRESHNESS: Final = freshness("trimtab_agent_container_cpu_seconds_total")
 DCGM_FRESHNESS: Final = (
-    f"max {_BY} (timestamp(DCGM_FI_DEV_GPU_UTIL{{$selector}}) or timestamp(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{$selector}}))"
+    f"max {BY} (timestamp(DCGM_FI_DEV_GPU_UTIL{{$selector}}) or timestamp(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{$selector}}))"
 )
 AGENT_GPUS: Final = "max by ($namespace_label, $pod_label, simulated) (trimtab_agent_gpu_assigned{$selector} == 1)"
 

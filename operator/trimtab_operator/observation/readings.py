@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from statistics import fmean
 
 from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, SignalState
 from trimtab_operator.model.snapshot import Pod
@@ -91,7 +92,7 @@ def layer_time(answer: Answer, *, feed: Feed, scope: Scope) -> dict[str, float]:
             kind, share = row.labels.get("layer_kind", ""), row.points[-1][1]
             if kind and 0.0 <= share <= 1.0:
                 shares["".join(each if each.isprintable() else "?" for each in kind[-LONGEST_KIND:])].append(share)
-    return {kind: math.fsum(values) / len(values) for kind, values in shares.items()}
+    return {kind: fmean(values) for kind, values in shares.items()}
 
 
 def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
@@ -101,15 +102,9 @@ def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
     for place, at in enumerate(grid.times):
         present = [values[place] for values in columns if not math.isnan(values[place])]
         if present:
-            points.append(Point(float(at), _combine(query.how, present)))
+            points.append(Point(float(at), query.over_pods(present)))
     state = grid.state if points or grid.state is SignalState.ERROR else SignalState.NO_DATA
-    return Series(query.signal, state, text, query.how, tuple(points), grid.message)
-
-
-def _combine(how: str, values: list[float]) -> float:
-    if how in ("max", "min"):
-        return max(values) if how == "max" else min(values)
-    return math.fsum(values) / (len(values) if how == "mean" else 1)
+    return Series(query.signal, state, text, tuple(points), grid.message)
 
 
 def _split(query: Query, window_seconds: float, answer: Answer, feed: Feed, scope: Scope) -> _Split:

@@ -9,14 +9,10 @@ each side reduced first, so that two agents or a GPU shared by two pods cannot b
 
 from __future__ import annotations
 
-from typing import Literal
-
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.signals import GpuSource, Signal
+from trimtab_operator.runtimes.rows import BY
 from trimtab_operator.runtimes.table import Query
 
-GpuSource = Literal["dcgm", "agent", "none"]
-
-_BY = "by ($namespace_label, $pod_label)"
 _EACH = "by ($namespace_label, $pod_label, UUID)"
 _ASSIGNED = "max by ($namespace_label, $pod_label, uuid) (trimtab_agent_gpu_assigned{$selector} == 1)"
 
@@ -32,7 +28,7 @@ def _framebuffer(name: str) -> str:
 
 
 def _joined(combine: str, per_gpu: str) -> str:
-    return f"{combine} {_BY} ({_ASSIGNED} * on (uuid) group_left () {per_gpu})"
+    return f"{combine} {BY} ({_ASSIGNED} * on (uuid) group_left () {per_gpu})"
 
 
 def _agent_gauge(name: str) -> str:
@@ -54,7 +50,7 @@ _A_ASSIGNED = "trimtab_agent_gpu_assigned"
 _DCGM: tuple[Query, ...] = (
     Query(
         Signal.GPU_UTILIZATION_RATIO,
-        f"avg {_BY} {_averaged(_ACTIVE, '2')} or avg {_BY} {_averaged(_UTIL, '200')} / 100",
+        f"avg {BY} {_averaged(_ACTIVE, '2')} or avg {BY} {_averaged(_UTIL, '200')} / 100",
         kind="gauge",
         unit="ratio",
         how="mean",
@@ -63,7 +59,7 @@ _DCGM: tuple[Query, ...] = (
     ),
     Query(
         Signal.GPU_MEMORY_USED_RATIO,
-        f"max {_BY} ({_framebuffer(_USED)} / ({_framebuffer(_USED)} + {_framebuffer(_FREE)} > 0))",
+        f"max {BY} ({_framebuffer(_USED)} / ({_framebuffer(_USED)} + {_framebuffer(_FREE)} > 0))",
         kind="ratio",
         unit="ratio",
         how="max",
@@ -72,7 +68,7 @@ _DCGM: tuple[Query, ...] = (
     ),
     Query(
         Signal.GPU_POWER_WATTS,
-        f"sum {_BY} {_averaged(_POWER, '1e5')}",
+        f"sum {BY} {_averaged(_POWER, '1e5')}",
         kind="gauge",
         unit="W",
         how="sum",

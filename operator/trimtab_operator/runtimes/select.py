@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trimtab_operator.model.signals import GpuSource
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
-from trimtab_operator.runtimes.gpu import GPU_QUERIES, GpuSource
+from trimtab_operator.runtimes.gpu import GPU_QUERIES
 from trimtab_operator.runtimes.table import Detection, Query, Runtime
 from trimtab_operator.runtimes.trimtab import TRIMTAB
 from trimtab_operator.runtimes.vllm import VLLM

@@ -13,12 +13,17 @@ denominator is zero has no row (0/0 would be NaN); units are base units; a blank
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from string import Template
 from typing import Literal
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.signals import Signal, Source
+
+_OVER_PODS: dict[str, Callable[[Sequence[float]], float]] = {"sum": math.fsum, "mean": fmean, "max": max, "min": min}
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,11 @@ class Query:
     unit: str
     how: Literal["sum", "mean", "max", "min"]
     needs: tuple[str, ...]
-    source: Literal["engine", "agent", "dcgm"] = "engine"
+    source: Source = "engine"
+
+    def over_pods(self, values: Sequence[float]) -> float:
+        """Combine the values of one target's pods, of which there is at least one."""
+        return _OVER_PODS[self.how](values)
 
     def render(self, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:
         """Return the PromQL with its placeholders filled in."""
@@ -75,9 +84,9 @@ class Runtime:
     `freshness` answers the time of each pod's newest sample (unix seconds); `scrape_interval` the spacing of samples
     in seconds (too large while a pod is younger than two minutes: take the smallest over the pods). `fullness` are the
     signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
-    that requests wait only where a replica can take no more. `knobs` are what may be turned; the safe ones
-    of them, and how far, also where a policy does not say. `layer_time`, where a runtime profiles its models,
-    answers the costliest kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`.
+    that requests wait only where a replica can take no more. `knobs` are what may be turned; the safe ones of them, and
+    how far, also where a policy does not say. `layer_time`, where a runtime profiles its models, answers the costliest
+    kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`.
     """
 
     name: str
