@@ -111,6 +111,14 @@ class Batching(ApiModel):
     )
 
 
+class EvictionChoice(ApiModel):
+    """Rules of eviction that may be tried."""
+
+    allowed: Annotated[tuple[Eviction, ...], Field(min_length=1, max_length=3)] = Field(
+        description="Rules that may be tried: Auto, LRU, S3FIFO.", json_schema_extra=list_set()
+    )
+
+
 class Cache(ApiModel):
     """The engine's response cache."""
 
@@ -128,14 +136,6 @@ class QuantizationChoice(ApiModel):
     allowed: Annotated[tuple[Quantization, ...], Field(min_length=1, max_length=3)] = Field(
         description="Formats that may be tried: None, Int8, FP8. In mode Apply anything but None needs accuracyRatio.",
         json_schema_extra=list_set(),
-    )
-
-
-class EvictionChoice(ApiModel):
-    """Rules of eviction that may be tried."""
-
-    allowed: Annotated[tuple[Eviction, ...], Field(min_length=1, max_length=3)] = Field(
-        description="Rules that may be tried: Auto, LRU, S3FIFO.", json_schema_extra=list_set()
     )
 
 

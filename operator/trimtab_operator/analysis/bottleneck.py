@@ -14,8 +14,8 @@ Each kind has a score; 1 means that its rule holds. The first in this order wins
 
 The kind that stands in status stays while most of its rule holds (`RELEASE`: 0.6 for Compute, 0.4 for Underused),
 unless an earlier one of the list holds clearly (`CHALLENGE`): noise at a border writes nothing. Confidence is 0.5 at
-the border and 0.95 from half beyond it. The runner-up has the next score. Where
-passes through the model limit, its parts are the costliest kinds of layers, if an engine has profiled them.
+the border and 0.95 from half beyond it. The runner-up has the next score. Where passes through the model limit, its
+parts are the costliest kinds of layers, if an engine has profiled them.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def _quality(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> 
     if knobs is None:
         return
     if knobs.variants is not None:
-        lacking = tuple(set(knobs.variants.allowed) - set(offered(snapshot, Knob.VARIANT)))
+        lacking = set(knobs.variants.allowed) - set(offered(snapshot, Knob.VARIANT))
         if lacking:
             names = ", ".join(sorted(lacking))
             yield Constraint("VariantsNotAvailable", f"spec.knobs.variants allows {names}, which not all engines offer")
@@ -144,13 +144,12 @@ def _quality(snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> 
     if not formats:
         yield Constraint("QuantizationNotAvailable", "spec.knobs.quantization: not all engines declare this knob")
     said = refused_by_hardware(snapshot, knobs.quantization.allowed)
-    unoffered = sorted(set(knobs.quantization.allowed) - set(formats)) if formats else []
+    unoffered = set(knobs.quantization.allowed) - set(formats)
     if said is not None:
         yield Constraint("HardwareMismatch", said)
-    elif unoffered:
-        message = (
-            f"spec.knobs.quantization allows {', '.join(unoffered)}, which not all engines offer on their machines"
-        )
+    elif formats and unoffered:
+        names = ", ".join(sorted(unoffered))
+        message = f"spec.knobs.quantization allows {names}, which not all engines offer on their machines"
         yield Constraint("HardwareMismatch", message)
     elif Quantization.FP8 in knobs.quantization.allowed and target.pods and not on_gpu(snapshot):
         yield Constraint(

@@ -42,10 +42,10 @@ _RELIEF = {
     BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
     BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.CACHE_MEMORY: 0.8},
 }
+"""How much of a bottleneck each knob can relieve, 0 to 1."""
 _OF_MODEL = 0.9  # a model that takes less time relieves whatever its passes limit
-_WAIT = 0.6  # of a gain that comes minutes later than others
-_LITTLE = 0.3
-"""How much of a bottleneck each knob can relieve, 0 to 1; little where nothing much limits."""
+_LITTLE = 0.3  # any other knob, and every knob where nothing much limits
+_WAIT = 0.6  # what a gain counts that comes minutes later than others
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def unattached(snapshot: Snapshot, target: Target) -> tuple[Pod, ...]:
     )
 
 
-def refusal(snapshot: Snapshot, target: Target) -> str | None:
+def engine_refusal(snapshot: Snapshot, target: Target) -> str | None:
     """Return what one of the attachable pods' engines would not take, as a sentence; None where all took everything."""
     for pod in attachable_pods(target):
         said = snapshot.engines.get(pod.uid)

@@ -73,7 +73,7 @@ def fuller_batches(facts: Facts, current: EngineSettings) -> Expectation | None:
 def _delay(at: float, bounds: KnobRange, facts: Facts, current: EngineSettings) -> Iterator[KnobStep]:
     knob, fuller = Knob.MAX_QUEUE_DELAY, fuller_batches(facts, current)
     if current.batching is BatchingRule.ADAPTIVE:
-        return  # it waits for nothing
+        return  # the engine decides how long it waits
     if fuller is not None:
         for to in (at * 2.0, at + DELAY_STEP_SECONDS):
             yield KnobStep(knob, at, bounds.nearest(to), "requests wait, and batches are not full", fuller)

@@ -15,8 +15,7 @@ from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis import pods, trial_time
 from trimtab_operator.analysis.tunable import has_knobs
 from trimtab_operator.decision.candidates import Candidate, best_candidate
-from trimtab_operator.decision.engines import attachable_pods, common_settings, unattached
-from trimtab_operator.decision.engines import refusal as refused
+from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, unattached
 from trimtab_operator.decision.permission import refusal
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.signals import Signal
@@ -63,7 +62,7 @@ def strategize(
             return held
     current = common_settings(snapshot, target)
     if current is None:
-        why = refused(snapshot, target)
+        why = engine_refusal(snapshot, target)
         return "SettingsDiffer", f"the engines do not run with the same settings yet{'' if why is None else f': {why}'}"
     found = best_candidate(snapshot, analysis, policy, current, ground.search)
     return found if isinstance(found, tuple) else TrialProposal(found, current)
