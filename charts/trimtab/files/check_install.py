@@ -12,7 +12,7 @@ from pathlib import Path
 KINDS = ("optimizationpolicies", "optimizationtrials", "nodetunings")
 TOKENS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEADLINE_SECONDS = 60
-POLL_SECONDS = 2.0
+POLL_SECONDS = 2.0  # until the deadline at most: /readyz cannot be watched, only asked again
 
 
 def definition_problem(plural: str) -> str | None:
