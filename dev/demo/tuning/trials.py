@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,23 +131,25 @@ def unavailable(policy: Json | None) -> str:
 
 def work_by_pod(node_tunings: Iterable[Json], pods: Mapping[str, str]) -> dict[str, str]:
     """Return what each pod's engine still works on, by pod name, in words; `pods` are names by uid."""
-    found = {}
-    for body in node_tunings:
-        for report in (body.get("status") or {}).get("engines", []):
-            name = pods.get(report["podUid"])
-            if name is not None and report.get("pending"):
-                found[name] = ", ".join(
-                    f"{each['setting']} {each['value']}: {each['phase']}" for each in report["pending"]
-                )
-    return found
+    return {
+        name: ", ".join(f"{each['setting']} {each['value']}: {each['phase']}" for each in report["pending"])
+        for name, report in _reports(node_tunings, pods)
+        if report.get("pending")
+    }
 
 
 def settings_by_pod(node_tunings: Iterable[Json], pods: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that each pod's engine reported, by pod name, in words; `pods` are names by uid."""
-    found = {}
+    return {
+        name: ", ".join(f"{knob} {value}" for knob, value in sorted(report["applied"].items()))
+        for name, report in _reports(node_tunings, pods)
+        if report.get("applied")
+    }
+
+
+def _reports(node_tunings: Iterable[Json], pods: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
+    """Yield the name of each of these pods with what its engine reported."""
     for body in node_tunings:
         for report in (body.get("status") or {}).get("engines", []):
-            name = pods.get(report["podUid"])
-            if name is not None and report.get("applied"):
-                found[name] = ", ".join(f"{knob} {value}" for knob, value in sorted(report["applied"].items()))
-    return found
+            if report["podUid"] in pods:
+                yield pods[report["podUid"]], report
