@@ -70,7 +70,7 @@ test: setup coverage ## everything that runs on one machine; installs what it ne
 	@$(BIN)/python -m dev.cluster images
 	@$(BIN)/pytest tests $(addprefix --ignore=tests/unit/,$(PURE_ROOMS))
 
-demo: setup ## real cluster, real traffic, one policy; prints what happens and a table
+demo: setup ## real cluster, real traffic, two policies; prints what happens and tables
 	@$(BIN)/python -m dev.demo
 
 demo-controls: setup ## the demo's tuning where it must not, or hardly, help; after `make demo`
