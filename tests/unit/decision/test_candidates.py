@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import fakes.builders
 import pytest
-from fakes.builders import a_pod, a_policy, a_reading, a_series, a_snapshot, a_target, an_engine
+from fakes.builders import a_pod, a_policy, a_reading, a_series, a_snapshot, a_target, a_trial, an_engine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.engine_settings import BatchingRule, EngineSettings, Quantization
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.knobs import Knobs
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision import expectation
@@ -234,7 +233,9 @@ def test_for_latency_a_faster_pass_is_what_a_format_brings() -> None:
     assert candidates({}, CHOOSING, facts, CHOICES)[0].predicted_summary == "latency -20%"
 
 
-@pytest.mark.parametrize(("repeats", "hits", "tried"), [(0.5, 0.2, True), (0.5, 0.5, False), (None, 0.2, False), (0.5, None, False)])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(
+    ("repeats", "hits", "tried"), [(0.5, 0.2, True), (0.5, 0.5, False), (None, 0.2, False), (0.5, None, False)]
+)
 def test_another_eviction_is_tried_while_the_cache_drops_what_comes_again(
     repeats: float | None, hits: float | None, tried: bool
 ) -> None:
@@ -284,7 +285,7 @@ def test_a_format_that_the_machines_cannot_run_is_not_tried() -> None:
     )
     change = {"knob": "quantization", "from": "None", "to": "Int8"}
     refused = {"phase": "Finished", "verdict": "FailedToStart", "reason": "quantization Int8: NoFormat: no kernel"}
-    trial = fakes.builders.a_trial(change=change, status=refused)
+    trial = a_trial(change=change, status=refused)
 
     def best(**seen: Any) -> str:
         snapshot = a_snapshot(busy=0.97, engines=engines, **seen)
@@ -423,31 +424,8 @@ def _is_sound(candidate: Candidate, settings: EngineSettings) -> None:
     assert candidate.score > 0.0
 
 
-def a_trial(knob: Knob, before: str, after: str) -> OptimizationTrial:
-    return OptimizationTrial.model_validate(
-        {
-            "metadata": {"name": "chat-1", "namespace": "prod"},
-            "spec": {
-                "policy": "chat",
-                "target": {
-                    "apiVersion": "apps/v1", "kind": "Deployment", "name": "chat", "uid": "u", "templateHash": "abc",
-                },
-                "change": {"knob": knob, "from": before, "to": after},
-                "changeSummary": "a change",
-                "hypothesis": "it helps",
-                "predicted": [],
-                "predictedSummary": "throughput +36%",
-                "design": "PairedCanary",
-                "pods": [
-                    {"uid": "a", "name": "a", "node": "n", "arm": "Canary"},
-                    {"uid": "b", "name": "b", "node": "n", "arm": "Stable"},
-                ],
-                "canary": {},
-                "stable": {},
-                "rules": TrialRules().to_body(),
-            },
-        }
-    )  # fmt: skip
+def a_trial_of(knob: Knob, before: str, after: str) -> OptimizationTrial:
+    return a_trial(change={"knob": knob, "from": before, "to": after})
 
 
 def test_the_best_candidate_of_a_busy_target_is_a_larger_batch_until_all_is_tried() -> None:
@@ -456,7 +434,7 @@ def test_the_best_candidate_of_a_busy_target_is_a_larger_batch_until_all_is_trie
     best = best_candidate(snapshot, analysis, policy, current(), ())
     assert isinstance(best, Candidate)
     assert best.change_summary == "maxBatchSize 1→8"
-    search = (a_trial(BATCH, "1", "8"), a_trial(BATCH, "1", "2"), a_trial(CACHE, "0", "16Mi"))
+    search = (a_trial_of(BATCH, "1", "8"), a_trial_of(BATCH, "1", "2"), a_trial_of(CACHE, "0", "16Mi"))
     assert best_candidate(snapshot, analysis, policy, current(), search) == (
         "SearchEnded",
         "no change is expected to bring 0.05 (trial.minEffect) any more",
@@ -475,7 +453,7 @@ def test_facts_are_those_of_the_tick() -> None:
     readings = {Signal.BATCH_SIZE: batch, Signal.INPUT_REPEAT_RATIO: repeats}
     snapshot = a_snapshot(target=a_target(2), busy=0.95, slow=0.5, readings=readings)
     policy = a_policy(objectives={"latency": {"max": "200ms"}}, goal="MinimizeLatency")
-    facts = facts_of(snapshot, analyze(snapshot, policy), policy, (a_trial(BATCH, "1", "8"),))
+    facts = facts_of(snapshot, analyze(snapshot, policy), policy, (a_trial_of(BATCH, "1", "8"),))
     assert (facts.mean_batch, facts.latency_violated, facts.saturated) == (4.0, True, True)
     assert facts.repeat_share == pytest.approx(0.4)
     assert facts.hit_share is None
