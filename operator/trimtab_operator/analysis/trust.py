@@ -34,11 +34,7 @@ RATIO_CEILING = 1.5  # a batch that ends inside a window brings its whole time w
 _CEILINGS = {
     Signal.BUSY_RATIO: RATIO_CEILING,
     Signal.GPU_UTILIZATION_RATIO: RATIO_CEILING,
-    Signal.GPU_MEMORY_USED_RATIO: 1.01,
-    Signal.CACHE_HIT_RATIO: 1.01,
-    Signal.ACCURACY_RATIO: 1.0,
     Signal.KV_CACHE_USED_RATIO: 1.01,
-    Signal.CPU_THROTTLED_RATIO: 1.01,
 }
 
 
