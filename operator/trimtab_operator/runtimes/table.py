@@ -47,12 +47,6 @@ class Query:
         """Combine the values of one target's pods, of which there is at least one."""
         return _OVER_PODS[self.how](values)
 
-    def render(self, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:
-        """Return the PromQL with its placeholders filled in."""
-        return render(
-            self.promql, window=window, selector=selector, namespace_label=namespace_label, pod_label=pod_label
-        )
-
 
 @dataclass(frozen=True)
 class Detection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from contract.promql.samples import TABLES, Case, close
@@ -24,15 +25,15 @@ ALL = [pytest.param(table, signal, id=f"{table}-{signal}") for table, signal in 
 Answer = dict[str, float] | dict[str, dict[str, float]]
 
 
-def ask(prometheus: Prometheus, table: str, signal: Signal, variant: str, at: float = NOW) -> Answer:
+def rows_of(prometheus: Prometheus, template: str, namespace: str) -> list[dict[str, Any]]:
+    selector = f'namespace=~"{namespace}|another"'
+    promql = render(template, window=WINDOW, selector=selector, namespace_label="namespace", pod_label="pod")
+    return prometheus.query(promql, NOW)
+
+
+def ask(prometheus: Prometheus, table: str, signal: Signal, variant: str) -> Answer:
     query = QUERIES[table, signal]
-    promql = query.render(
-        window=WINDOW,
-        selector=f'namespace=~"{namespace_of(table, signal, variant)}|another"',
-        namespace_label="namespace",
-        pod_label="pod",
-    )
-    rows = prometheus.query(promql, at)
+    rows = rows_of(prometheus, query.promql, namespace_of(table, signal, variant))
     keys = {"namespace", "pod", "le"} if query.kind == "histogram" else {"namespace", "pod"}
     assert all(set(row["metric"]) == keys for row in rows), rows[:2]
     if query.kind != "histogram":
@@ -129,14 +130,7 @@ def test_the_spacing_of_samples_tells_the_scrape_interval(prometheus: Prometheus
 
 
 def test_the_five_costliest_kinds_of_layers_are_the_mean_over_the_models_of_a_pod(prometheus: Prometheus) -> None:
-    promql = render(
-        RUNTIMES["trimtab"].layer_time,
-        window=WINDOW,
-        selector='namespace=~"layers|another"',
-        namespace_label="namespace",
-        pod_label="pod",
-    )
-    rows = prometheus.query(promql, NOW)
+    rows = rows_of(prometheus, RUNTIMES["trimtab"].layer_time, "layers")
     assert all(set(row["metric"]) == {"namespace", "pod", "layer_kind"} for row in rows)
     found = {row["metric"]["layer_kind"]: float(row["value"][1]) for row in rows}
     expected = {kind: pytest.approx(0.015 * number) for number, kind in enumerate(LAYER_KINDS, 1)}
@@ -144,8 +138,5 @@ def test_the_five_costliest_kinds_of_layers_are_the_mean_over_the_models_of_a_po
 
 
 def companion(prometheus: Prometheus, template: str, variant: str) -> dict[str, float]:
-    query = Query(Signal.QUEUE_REQUESTS, template, "gauge", "s", "max", ())
-    promql = query.render(
-        window=WINDOW, selector=f'namespace=~"freshness-{variant}"', namespace_label="namespace", pod_label="pod"
-    )
-    return {row["metric"]["pod"]: float(row["value"][1]) for row in prometheus.query(promql, NOW)}
+    rows = rows_of(prometheus, template, f"freshness-{variant}")
+    return {row["metric"]["pod"]: float(row["value"][1]) for row in rows}

@@ -12,7 +12,7 @@ import pytest
 from contract.promql.server import Prometheus, start, stop
 
 from trimtab_operator.model.signals import Signal
-from trimtab_operator.runtimes.table import Query
+from trimtab_operator.runtimes.table import render
 from trimtab_operator.runtimes.trimtab import TRIMTAB
 
 REQUESTS_PER_SECOND = 20.0
@@ -93,8 +93,7 @@ def until(answer: Callable[[], float | None], holds: Callable[[float | None], bo
 
 
 def ask(live: Prometheus, template: str) -> float | None:
-    query = Query(Signal.QUEUE_REQUESTS, template, "gauge", "", "sum", ())
-    promql = query.render(window="4s", selector='namespace="prod"', namespace_label="namespace", pod_label="pod")
+    promql = render(template, window="4s", selector='namespace="prod"', namespace_label="namespace", pod_label="pod")
     rows = live.query(promql)
     assert [row["metric"] for row in rows] in ([], [{"namespace": "prod", "pod": "chat-0"}])
     return float(rows[0]["value"][1]) if rows else None

@@ -14,11 +14,14 @@ from trimtab_operator.observation.labels import PLAIN
 from trimtab_operator.observation.prometheus import Answer, Row
 from trimtab_operator.observation.slots import SlotCache, slot_time
 from trimtab_operator.runtimes.select import RUNTIMES
+from trimtab_operator.runtimes.table import render
 
-QUERY = (
-    RUNTIMES["trimtab"]
-    .queries[Signal.QUEUE_REQUESTS]
-    .render(window="20s", selector='namespace=~"prod"', namespace_label="namespace", pod_label="pod")
+QUERY = render(
+    RUNTIMES["trimtab"].queries[Signal.QUEUE_REQUESTS].promql,
+    window="20s",
+    selector='namespace=~"prod"',
+    namespace_label="namespace",
+    pod_label="pod",
 )
 POD = ("prod", "llama-b5c5-bcdfg")
 

@@ -51,7 +51,7 @@ def test_histograms_have_no_history() -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_every_template_renders_without_a_placeholder_left(runtime: str, source: Any) -> None:
     for query in queries_for(runtime, source):
-        text = query.render(window="20s", selector="", namespace_label="ns", pod_label="p")
+        text = render(query.promql, window="20s", selector="", namespace_label="ns", pod_label="p")
         assert "$" not in text
         assert "rate({" not in text.replace(" ", ""), "never a rate over a name regex"
 
