@@ -149,11 +149,7 @@ def test_a_pickle_in_the_place_of_the_sample_inputs_is_never_run(
 
 def test_two_archives_are_served_by_one_engine(start_engine: EngineFactory, folder: Path) -> None:
     model = export_score(folder / "score.pt2")
-    engine = start_engine(
-        TRIMTAB_MODEL="",
-        TRIMTAB_MODEL_NAME="",
-        TRIMTAB_MODELS=f"score={folder / 'score.pt2'},words@2={folder / 'words.pt2'}",
-    )
+    engine = start_engine(TRIMTAB_MODELS=f"score={folder / 'score.pt2'},words@2={folder / 'words.pt2'}")
     x, scale = torch.rand(5, 3), torch.rand(5)
     tensors = [
         {"name": name, "datatype": "FP32", "shape": list(value.shape), "data": value.tolist()}

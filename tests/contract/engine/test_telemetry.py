@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import IMPORT_PATH, EngineProcess, v2_body
+from contract.engine.running_engine import EngineProcess, import_path, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 
 COMPILED_MODEL = """
@@ -42,7 +42,7 @@ def compiled(
     folder: Path = tmp_path_factory.mktemp("models")
     (folder / "compiled.py").write_text(COMPILED_MODEL)
     return start_engine(
-        PYTHONPATH=f"{IMPORT_PATH}:{folder}",
+        PYTHONPATH=import_path(folder),
         TRIMTAB_MODEL="compiled:Doubled",
         TRIMTAB_MODEL_NAME="compiled",
         TRIMTAB_LATENCY_OBJECTIVES="7ms,33s",
