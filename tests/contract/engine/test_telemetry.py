@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,15 +23,6 @@ class Doubled:
     def __call__(self, inputs):
         return {"y": self.run(torch.from_numpy(inputs["x"].copy())).numpy()}
 """
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAgent]:
-    agent = EngineAgent(tmp_path_factory.mktemp("agent"))
-    agent.serve(a_document({}))
-    agent.start()
-    yield agent
-    agent.stop()
 
 
 @pytest.fixture(scope="module")

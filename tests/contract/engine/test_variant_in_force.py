@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 import pytest
-from contract.engine.conftest import EngineFactory
+from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pruned_model import a_pruned_model
 from contract.engine.running_engine import WORDS, EngineProcess, Reply, start_in_vain, v2_body
 from fakes.engine_agent import EngineAgent, a_document
@@ -28,11 +28,9 @@ BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[EngineAgent]:
-    agent = EngineAgent(tmp_path)
-    agent.serve(a_document({}))
-    agent.start()
-    yield agent
-    agent.stop()
+    """One for each test: its reports are those of the test's engine."""
+    with listening_agent(tmp_path, {}) as agent:
+        yield agent
 
 
 class Clients:
