@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import INFER, TEXTS, EngineProcess, Reply, start_in_vain, v2_body
+from contract.engine.running_engine import INFER, TEXTS, TOLERANCE, EngineProcess, Reply, start_in_vain, v2_body
 from numpy.typing import NDArray
 
 from trimtab_engine.model_directory import describe_directory
@@ -52,8 +52,8 @@ def test_a_killed_worker_comes_back_and_what_it_held_is_answered(
         queued_meanwhile = mortal.infer(v2_body([TEXTS[20]]))
         for text, future in zip(TEXTS[6:14], held, strict=True):
             assert future.result().status == 200
-            np.testing.assert_allclose(future.result().vectors()[0], reference[text], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(queued_meanwhile.vectors()[0], reference[TEXTS[20]], rtol=0, atol=2e-6)
+            np.testing.assert_allclose(future.result().vectors()[0], reference[text], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(queued_meanwhile.vectors()[0], reference[TEXTS[20]], rtol=0, atol=TOLERANCE)
     assert restarts(mortal) - before == 1
     assert ready_workers(mortal) - starts == 1
     assert mortal.ask("GET", "/v2/health/ready").status == 200

@@ -82,7 +82,7 @@ def test_each_side_of_a_change_of_settings_has_its_own_requests_and_the_counters
     assert compiled.metric("trimtab_engine_request_seconds_bucket", le="33.0") == total + 3
 
 
-def test_the_phases_of_the_passes_are_the_workers_busy_time_and_nothing_is_told_that_was_not_measured(
+def test_the_phases_of_the_passes_add_up_and_nothing_is_told_that_was_not_measured(
     engine: EngineProcess,
 ) -> None:
     with ThreadPoolExecutor(8) as pool:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pruned_model import a_pruned_model
-from contract.engine.running_engine import WORDS, EngineProcess, Reply, start_in_vain, v2_body
+from contract.engine.running_engine import TOLERANCE, WORDS, EngineProcess, Reply, start_in_vain, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ SENTENCES = [  # of about twenty tokens: with ten there is hardly anything to sa
     " ".join(WORDS[(n * factor) % len(WORDS)] for factor in range(1, 16)) + f" number {n}" for n in range(120)
 ]
 BATCH = 4  # inputs of a request
-BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
+BATCHING_NOISE = 5 * TOLERANCE
 
 
 @pytest.fixture
