@@ -211,5 +211,9 @@ TEXTS = [
 ]
 
 
+def v2_tensor(name: str, datatype: str, array: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.tolist()}
+
+
 def v2_body(texts: list[str], **more: object) -> dict[str, object]:
     return {"inputs": [{"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": texts}], **more}

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import EngineProcess, import_path, start_in_vain
+from contract.engine.running_engine import EngineProcess, import_path, start_in_vain, v2_tensor
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/serve-your-own-model.md").read_text()
 
@@ -80,10 +79,6 @@ def words(start_engine: EngineFactory, folder: Path) -> EngineProcess:
     return start_engine(
         **settings(folder, "numpy_models:Words", TRIMTAB_FAULT="exit_on_token:77", TRIMTAB_MAX_QUEUE_DELAY="50ms")
     )
-
-
-def v2_tensor(name: str, datatype: str, array: NDArray[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.tolist()}
 
 
 def words_body(ids: list[list[int]]) -> dict[str, Any]:
