@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from dev.load.sentences import sentences
@@ -62,6 +60,8 @@ class Counting(nn.Module):
 
 @pytest.fixture(scope="module")
 def minilm() -> TreeModel:
+    from safetensors.torch import load_file
+
     shape = bert_shape(json.loads((MINILM / "config.json").read_text()))
     assert shape is not None
     return TreeModel(load_bert(shape, load_file(MINILM / "model.safetensors")).eval())
@@ -73,12 +73,10 @@ def tokens() -> Arrays:
     return {"ids": generator.integers(1000, 20000, (4, 24)), "mask": np.ones((4, 24), np.bool_)}
 
 
-def in_int8(*layers: str) -> list[LayerChange]:
-    return [LayerChange(layer, "int8_dynamic", "onednn") for layer in layers]
-
-
 def every_layer(variants: Variants[TreeModel]) -> list[LayerChange]:
-    return in_int8(*(layer.name for layer in variants.list_layers(ListLayers(1, "")).layers))
+    return [
+        LayerChange(layer.name, "int8_dynamic", "onednn") for layer in variants.list_layers(ListLayers(1, "")).layers
+    ]
 
 
 def counting_variants(module: nn.Module | None) -> Variants[TreeModel]:
@@ -129,7 +127,9 @@ def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
 def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arrays) -> None:
     variants = Variants(minilm, tokens)
     name = "encoder.layer.0.output.dense"
-    assert isinstance(variants.build(BuildVariant(1, "m", "one", in_int8(name))), VariantBuilt)
+    assert isinstance(
+        variants.build(BuildVariant(1, "m", "one", [LayerChange(name, "int8_dynamic", "onednn")])), VariantBuilt
+    )
     tree, base = variants.tree("one").module, minilm.module
     assert tree is not None
     assert base is not None
@@ -144,10 +144,10 @@ def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arr
     [
         (BuildVariant(1, "m", "v", []), "NoLayersChanged"),
         (BuildVariant(1, "m", "base", []), "NameTaken"),
-        (BuildVariant(1, "m", "v", in_int8("no.such")), "UnknownLayer"),
+        (BuildVariant(1, "m", "v", [LayerChange("no.such", "int8_dynamic", "onednn")]), "UnknownLayer"),
         (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "torchao")]), "BackendMissing"),
         (BuildVariant(1, "m", "v", [LayerChange("linear", "int4_weight_only", "onednn")]), "FormatUnsupported"),
-        (BuildVariant(1, "m", "v", in_int8("linear"), None, 1), "MemoryShort"),
+        (BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")], None, 1), "MemoryShort"),
         (BuildVariant(1, "m", "v", [], FactoryModel("small", "1", "m:f")), "BuildFailed"),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_model_without_a_tree_has_no_layers_and_no_variants() -> None:
 def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
     module = Counting()
     variants = counting_variants(module)
-    built = variants.build(BuildVariant(1, "m", "v", in_int8("linear")))
+    built = variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert isinstance(built, VariantBuilt)
     variants.tree("v").run({"x": np.ones((2, 8), np.float32)})
     assert module.passes.item() == 0
@@ -182,7 +182,7 @@ def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
 
 def test_a_dropped_variant_is_gone_and_the_original_cannot_be_dropped() -> None:
     variants = counting_variants(Counting())
-    variants.build(BuildVariant(1, "m", "v", in_int8("linear")))
+    variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert variants.drop(DropVariant(2, "m", "v")).variant == "v"
     with pytest.raises(KeyError):
         variants.tree("v")
@@ -195,7 +195,7 @@ def test_query_key_and_value_are_one_layer_where_all_three_are_changed_and_answe
 ) -> None:
     assert minilm.module is not None
     attention = "encoder.layer.0.attention.self"
-    three = in_int8(*(f"{attention}.{name}" for name in ("query", "key", "value")))
+    three = [LayerChange(f"{attention}.{name}", "int8_dynamic", "onednn") for name in ("query", "key", "value")]
     trees = [share_clone(minilm.module) for _ in range(3)]
     counts = [change_layers(tree, plan, INT8) for tree, plan in zip(trees, (three, three[:2], three[2:]), strict=True)]
     assert counts == [3, 2, 1]
@@ -209,6 +209,8 @@ def test_query_key_and_value_are_one_layer_where_all_three_are_changed_and_answe
 
 
 def test_a_plan_of_every_layer_keeps_the_embeddings_of_real_sentences(minilm: TreeModel) -> None:
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_file(f"{MINILM}/tokenizer.json")
     variants = Variants(minilm, {"ids": np.ones((1, 16), np.int64), "mask": np.ones((1, 16), np.bool_)})
     assert isinstance(variants.build(BuildVariant(1, "m", "int8", every_layer(variants))), VariantBuilt)
