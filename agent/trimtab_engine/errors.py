@@ -66,7 +66,7 @@ class MethodNotAllowed(BadRequest):
 
 
 class TooLarge(BadRequest):
-    """Body or number of items beyond the limit."""
+    """Body beyond the limit."""
 
     status = 413
 

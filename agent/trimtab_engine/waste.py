@@ -1,10 +1,11 @@
 """The waste ledger: seconds of the workers' busy time that bought nothing, by kind.
 
 padding: the share of a batch's positions that are padding, an upper bound where the model skips it (our BERT encoder
-works on padded rows in attention only). duplicates: inputs that were computed although one of the last 4096 sampled
-different ones was the same; a sample of one in eight, so each counts eightfold. copies: moving tensors into and out of
-the shared memory. recompiles: torch.compile in the middle of a pass, as torch times it; there is no series before a
-worker has reported any, so none for models that run eagerly. The front's copies are not in the workers' busy time.
+pads nothing on a CPU, and for attention only on a GPU). duplicates: inputs that were computed although one of the last
+4096 sampled different ones was the same; a sample of one in eight, so each counts eightfold. copies: moving tensors
+into and out of the shared memory. recompiles: torch.compile in the middle of a pass, as torch times it; there is no
+series before a worker has reported any, so none for models that run eagerly. The front's copies are not in the workers'
+busy time.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class PendingSetting(ApiModel):
 
     setting: Knob = Field(description="The setting.")
     value: Word = Field(description="The value that was asked for.")
-    phase: Word = Field(description="Where the engine is with it, as one word, such as Searching or Checking.")
+    phase: Word = Field(description="Where the engine is with it, as one word, such as Searching or WaitingForInputs.")
 
 
 class DeclaredKnob(ApiModel):

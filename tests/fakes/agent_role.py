@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fakes.kube import stamp
+from harness.leftovers import PLAYED
 
 from trimtab_api.wire import settings_hash
 from trimtab_operator.errors import KubeConflict, KubeError, KubeNotFound
@@ -48,7 +49,7 @@ class AgentRole:
             body = {
                 "apiVersion": "v1",
                 "kind": "Node",
-                "metadata": {"name": name, "labels": {"trimtab.dev/test": "true"}},
+                "metadata": {"name": name, "labels": dict([PLAYED])},
                 "spec": {"unschedulable": True},
             }
             await self._kube.create(NODES, None, body)

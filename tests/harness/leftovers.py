@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-PLAYED_NODES = "trimtab.dev/test=true"
+PLAYED = ("trimtab.dev/test", "true")
+"""The label of a node that a test plays."""
 OF_THE_CLUSTER = {"default", "kube-node-lease", "kube-public", "kube-system", "trimtab-monitoring"}
 
 
 def remove_leftovers(kubectl: Callable[..., str]) -> None:
     """Delete the nodes that a test played, and every namespace that is not the cluster's own."""
-    kubectl("delete", "nodes", "-l", PLAYED_NODES)
+    kubectl("delete", "nodes", "-l", "=".join(PLAYED))
     kubectl("delete", "nodetunings.trimtab.dev", "--all", check=False)  # owned by the node, which stays
     found = json.loads(kubectl("get", "namespaces", "-o", "json"))["items"]
     if old := sorted({item["metadata"]["name"] for item in found} - OF_THE_CLUSTER):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from contract.engine.running_engine import REFERENCE_PROGRAM, TEXTS, EngineProcess, compute
+from fakes.engine_agent import EngineAgent, a_document
 from numpy.typing import NDArray
 
 EngineFactory = Callable[..., EngineProcess]
@@ -26,6 +29,25 @@ def start_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineFac
     yield start
     for engine in started:
         engine.close()
+
+
+@contextmanager
+def listening_agent(directory: Path, settings: dict[str, Any]) -> Iterator[EngineAgent]:
+    """An agent that has these settings for its engine from the start."""
+    agent = EngineAgent(directory)
+    agent.serve(a_document(settings))
+    agent.start()
+    try:
+        yield agent
+    finally:
+        agent.stop()
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAgent]:
+    """The agent of a module's engine; it asks for nothing at first."""
+    with listening_agent(tmp_path_factory.mktemp("agent"), {}) as agent:
+        yield agent
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.engine.conftest import EngineFactory
+from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.running_engine import EngineProcess, v2_body
 from fakes.engine_agent import Authority, EngineAgent, a_document, a_token
 
@@ -67,11 +67,8 @@ def ready(engine: EngineProcess) -> bool:
 @pytest.fixture(scope="module")
 def pair(start_engine: EngineFactory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attached]:
     """An engine whose agent had settings for it from the start."""
-    agent = EngineAgent(tmp_path_factory.mktemp("agent"))
-    agent.serve(a_document({"maxBatchSize": 16}))
-    agent.start()
-    yield Attached(agent, start_engine(**agent.environment))
-    agent.stop()
+    with listening_agent(tmp_path_factory.mktemp("agent"), {"maxBatchSize": 16}) as agent:
+        yield Attached(agent, start_engine(**agent.environment))
 
 
 def test_a_new_engine_is_ready_with_its_first_settings_in_force(pair: Attached) -> None:

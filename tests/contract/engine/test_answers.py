@@ -9,15 +9,13 @@ import numpy as np
 import openai
 import pytest
 import tritonclient.http as triton
-from contract.engine.running_engine import INFER, MODEL, TEXTS, EngineProcess, v2_body
+from contract.engine.running_engine import INFER, MODEL, TEXTS, TOLERANCE, EngineProcess, v2_body
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from trimtab_engine.model_directory import describe_directory
 
 Reference = dict[str, NDArray[np.float32]]
-# Padding and batching move the last bits of float32; anything mixed up is hundreds of times farther away.
-TOLERANCE = 2e-6
 
 
 def test_every_text_gets_the_embedding_that_transformers_computes(engine: EngineProcess, reference: Reference) -> None:

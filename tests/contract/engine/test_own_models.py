@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,10 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import IMPORT_PATH, EngineProcess
+from contract.engine.running_engine import EngineProcess, import_path, start_in_vain, v2_tensor
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/serve-your-own-model.md").read_text()
 
@@ -75,8 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, model: str, **more: str) -> dict[str, str]:
-    path = f"{IMPORT_PATH}:{folder}"
-    return {"PYTHONPATH": path, "TRIMTAB_MODEL": model, "TRIMTAB_MODEL_NAME": "own", **more}
+    return {"PYTHONPATH": import_path(folder), "TRIMTAB_MODEL": model, "TRIMTAB_MODEL_NAME": "own", **more}
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +79,6 @@ def words(start_engine: EngineFactory, folder: Path) -> EngineProcess:
     return start_engine(
         **settings(folder, "numpy_models:Words", TRIMTAB_FAULT="exit_on_token:77", TRIMTAB_MAX_QUEUE_DELAY="50ms")
     )
-
-
-def v2_tensor(name: str, datatype: str, array: NDArray[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.tolist()}
 
 
 def words_body(ids: list[list[int]]) -> dict[str, Any]:
@@ -169,15 +160,9 @@ def test_rows_are_prepared_and_finished_one_by_one(start_engine: EngineFactory, 
     ],
 )
 def test_a_model_that_is_wrong_ends_the_process_and_the_log_says_why(folder: Path, model: str, message: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "trimtab_engine", "serve", model],
-        env={**os.environ, **settings(folder, ""), "TRIMTAB_PORT": "0", "TRIMTAB_HOST": "127.0.0.1"},
-        stderr=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
+    run = start_in_vain("serve", model, **settings(folder, ""))
     assert run.returncode == 1
-    refused = next(line for line in run.stderr.decode().splitlines() if "model_refused" in line)
+    refused = next(line for line in run.stderr.splitlines() if "model_refused" in line)
     assert message in refused.replace('\\"', '"')
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
-from contract.engine.running_engine import INFER, TEXTS, EngineProcess, Reply, v2_body
+from contract.engine.running_engine import INFER, TEXTS, TOLERANCE, EngineProcess, Reply, v2_body
 from numpy.typing import NDArray
 
 
@@ -55,7 +55,7 @@ def test_a_full_queue_answers_429_with_retry_after_and_what_was_admitted_is_answ
         assert held.result().status == 200
         for start, future in zip(range(6, 38, 4), waiting, strict=True):
             expected = np.stack([reference[text] for text in TEXTS[start : start + 4]])
-            np.testing.assert_allclose(future.result().vectors(), expected, rtol=0, atol=2e-6)
+            np.testing.assert_allclose(future.result().vectors(), expected, rtol=0, atol=TOLERANCE)
     assert rejected() == 2
     assert engine.metric("trimtab_engine_queue_requests") == 0
 

