@@ -20,20 +20,21 @@ def measure(run: Run) -> list[Result]:
         grown = growing(extent.growing_seconds)
         with tempfile.TemporaryDirectory(prefix="trimtab-endurance-") as name:
             faulty = faults(Path(name), extent.fault_requests, extent.fault_seconds)
-    except TimeoutError as error:
+    except OSError as error:
         raise BenchError(str(error)) from error
     return [_growing_row(grown, run), _faults_row(faulty, run)]
 
 
 def _growing_row(found: GrowingFigures, run: Run) -> Result:
     short = _short(found.seconds < LONG_GROWING_SECONDS, f"{found.seconds:.0f} s of {LONG_GROWING_SECONDS:.0f} s")
+    ladder = "the engine ended" if found.ladder_moves is None else f"{found.ladder_moves:.0f} steps of the ladder"
     return Result(
         f"growing inputs, memory limit {LIMIT_RATIO} x idle",
         trimtab=found.restarts + found.kills,
         holds=found.holds,
         asked="no restart, all answered or refused with a reason",
         note=f"{short}{_ends(found.tally)}; limit {found.limit_mebibytes:.0f} MiB by {found.enforced_by}, most "
-        f"{found.most_mebibytes:.0f}, {found.ladder_moves:.0f} steps of the ladder",
+        f"{found.most_mebibytes:.0f}, {ladder}",
         quick=run.quick,
     )
 
