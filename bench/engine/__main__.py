@@ -22,8 +22,9 @@ from bench.engine.catalog import MEASURES
 from bench.engine.errors import BenchError
 from bench.engine.extent import FULL, LONG_FAULT_REQUESTS, LONG_FAULT_SECONDS, LONG_GROWING_SECONDS, QUICK, Extent
 from bench.engine.plan import LEAST_SHARE, WHOLE_SECONDS, Part, ends, sweep_part, table
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 from bench.engine.sweep import Sweeps
 
 MISSED, BROKEN, UNRESOLVED = 1, 2, 3
@@ -94,7 +95,7 @@ def run_all(names: Sequence[str], rivals: Sequence[str], extent: Extent) -> Iter
         began = time.monotonic()
         ends_at = max(over_at[name], began + LEAST_SHARE * measure.seconds(extent))
         try:
-            rows = measure.run(Run(extent, rivals, sweeps, ends_at))
+            rows = measure.run(Run(extent, sweeps, ends_at))
         except BenchError as error:
             rows = [Result(name, note=str(error), broken=str(error))]
         say(f"{name}: {time.monotonic() - began:.0f} s of {measure.seconds(extent):.0f} s planned")

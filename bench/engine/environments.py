@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 from bench.engine.errors import BenchError
+from bench.engine.progress import say
 from dev.cluster.paths import REPOSITORY, default_paths
 
 LOCKS = REPOSITORY / "requirements" / "rivals"
@@ -26,7 +27,7 @@ def environment(rival: str) -> Path:
     pins = hashlib.sha256(lock.read_bytes() + ours.encode() + sys.version.encode()).hexdigest()[:16]
     folder = default_paths().cache / "rivals" / f"{rival}-{pins}"
     if not (folder / "complete").exists():
-        print(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}", file=sys.stderr)
+        say(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}")
         _make(folder, lock, ours)
         (folder / "complete").touch()
     return folder / "bin"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from bench.engine.contenders import CONTENDERS, OURS, Setting, settings
 from bench.engine.errors import BenchError, VoidSlice
 from bench.engine.extent import Extent
 from bench.engine.field import Field
+from bench.engine.progress import say
 
 CALLERS = 32
 SWEEP_CALLERS = 16
@@ -83,11 +83,11 @@ class Sweeps:
             try:
                 found.append(Swept(setting, self._score(name, workload, setting)))
             except BenchError as error:
-                print(f"  {workload}: {error}", file=sys.stderr, flush=True)
+                say(f"  {workload}: {error}")
                 if not found:
                     broken[name] = str(error)
                 break
-            print(f"  {workload}: {name} with {setting}: {found[-1].score:.0f}", file=sys.stderr, flush=True)
+            say(f"  {workload}: {name} with {setting}: {found[-1].score:.0f}")
             if found[0].score < hopeless:
                 break
         return max(found, key=lambda each: each.score, default=None)

@@ -6,9 +6,10 @@ from bench.engine.contenders import OURS
 from bench.engine.errors import BenchError
 from bench.engine.field import Field
 from bench.engine.pairing import shuffled_rounds
+from bench.engine.progress import say
 from bench.engine.results import Result
 from bench.engine.rounds import Rounds, paired
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 from bench.engine.statistics import geometric_mean, paired_ratio
 from bench.engine.sweep import CALLERS, DEADLINES_SECONDS
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.engine.arithmetic import Timed, compiled_fp32, onnx_int8
 from bench.engine.live_engine import LiveEngine
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 from bench.engine.statistics import Ratio
 from bench.engine.swaps import SwapGap, bursts, speed_up, stretches, swap_gap
 

@@ -13,8 +13,9 @@ from bench.engine.change_seconds import Change, in_flight, of_second, tail_ratio
 from bench.engine.corpus import IN_PLACE_SIGN
 from bench.engine.live_engine import LiveEngine
 from bench.engine.measures.gated_plan import DEPTH, MIN_ACCURACY
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 
 LOAD_SHARE = 0.8
 LEAST_CHANGES, LEAST_IN_FLIGHT, LEAST_ANSWERS = 100, 95, 20_000

