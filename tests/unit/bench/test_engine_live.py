@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -29,7 +30,7 @@ TOLERANCES = {"1/base": 1e-3, "1/int8": 0.2}  # in 8 bits batches move answers f
 
 def sent(row: int, values: list[float], *, version: str = "1/base", echoed: int = 0, status: int = 200) -> Sent:
     body = msgspec.json.encode({"id": f"r{echoed:08d}", "outputs": [{"data": values}]})
-    return Sent(row, 0, 0.0, 0, received=1.0, status=status, version=version, body=body)
+    return Sent(row, 0, 0.0, received=1.0, status=status, version=version, body=body)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def sent(row: int, values: list[float], *, version: str = "1/base", echoed: int 
         (sent(0, [1.0]), (1, 0, 0, 1)),
         (sent(0, [1.0, 2.0], echoed=7), (1, 0, 1, 0)),
         (sent(0, [1.0, 2.0], status=503), (0, 1, 0, 0)),
-        (Sent(0, 0, 0.0, 0), (0, 1, 0, 0)),
+        (Sent(0, 0, 0.0), (0, 1, 0, 0)),
     ],
 )
 def test_an_answer_is_right_dropped_reordered_or_mixed(log: Sent, counts: tuple[int, ...]) -> None:
@@ -114,6 +115,17 @@ def test_what_waits_on_a_connection_that_is_lost_is_dropped_and_nothing_hangs(ec
     found = judge(log, {"1/base": np.array([[1.0], [9.0]], np.float32)}, {})
     assert found.answered + found.dropped == len(log) == 4
     assert found.dropped >= 1
+
+
+def test_a_connection_that_breaks_while_a_request_is_half_sent_is_dropped_and_nothing_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+        slice_ = PipelinedSlice(Requests([[1.0] * 2_000_000], port), port, connections=1)
+        broken, _ = listener.accept()
+        broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed politely
+        threading.Timer(0.1, broken.close).start()
+        log = slice_.open([0.0, 0.3])
+    assert [sent.received for sent in log] == [None, None]
 
 
 def test_answers_on_one_connection_are_split_where_each_ends() -> None:
