@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.endurance.runs import LIMIT_RATIO, SLOPE_LIMIT_MEBIBYTES, FaultFigures, GrowingFigures, faults, growing
 from bench.engine.errors import BenchError
-from bench.engine.extent import LONG_FAULT_REQUESTS, LONG_GROWING_SECONDS
+from bench.engine.extent import ENDURANCE_ALONE
 from bench.engine.results import Result
 from bench.engine.run import Run
 
@@ -26,7 +26,8 @@ def measure(run: Run) -> list[Result]:
 
 
 def _growing_row(found: GrowingFigures, run: Run) -> Result:
-    short = _short(found.seconds < LONG_GROWING_SECONDS, f"{found.seconds:.0f} s of {LONG_GROWING_SECONDS:.0f} s")
+    long = ENDURANCE_ALONE.growing_seconds
+    short = _short(found.seconds < long, f"{found.seconds:.0f} s of {long:.0f} s")
     ladder = "the engine ended" if found.ladder_moves is None else f"{found.ladder_moves:.0f} steps of the ladder"
     return Result(
         f"growing inputs, memory limit {LIMIT_RATIO} x idle",
@@ -40,7 +41,8 @@ def _growing_row(found: GrowingFigures, run: Run) -> Result:
 
 
 def _faults_row(found: FaultFigures, run: Run) -> Result:
-    short = _short(found.requests < LONG_FAULT_REQUESTS, f"{found.requests} of {LONG_FAULT_REQUESTS} requests")
+    long = ENDURANCE_ALONE.fault_requests
+    short = _short(found.requests < long, f"{found.requests} of {long} requests")
     slope = "unknown" if found.front_slope_mebibytes is None else f"{found.front_slope_mebibytes:.2f}"
     asked = f"all answered or refused with a reason; slope at most {SLOPE_LIMIT_MEBIBYTES:g} MiB per 10^5 requests"
     return Result(

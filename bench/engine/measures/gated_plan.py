@@ -56,7 +56,7 @@ def search(live: LiveEngine, run: Run) -> Searched:
     began = time.monotonic()
     live.change(WISH, in_force=False)
     event = live.engine.server.wait_for(
-        "variant", run.extent.search_limit_seconds, lambda event: event["phase"] in ("InForce", "Refused")
+        "variant", run.extent.search_wait_seconds, lambda event: event["phase"] in ("InForce", "Refused")
     )
     seconds = time.monotonic() - began
     say(f"  gated plan: {event['phase']} after {seconds:.0f} s {event.get('reason', '')}")
