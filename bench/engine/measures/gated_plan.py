@@ -87,7 +87,7 @@ def swap(live: LiveEngine, run: Run, base: str) -> Swapped:
 
 
 def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
-    """Return the rows of the plan: search, gate, speed, and the gap at a swap."""
+    """Return the rows of the plan: search, gate, speed, and the gap at a swap; `swapped` None: none was admitted."""
     event = searched.event
     search_row = Result(
         "plan search, seconds",
@@ -97,7 +97,7 @@ def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
         note=f"{event.get('builds', 0)} trial builds, {event.get('device_seconds', 0)} s of the device",
         quick=run.quick,
     )
-    if not searched.admitted:
+    if swapped is None:
         why = f"no plan was admitted: {event.get('reason', '')}"
         return [
             search_row,
@@ -118,8 +118,8 @@ def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
     return [search_row, gate_row, *_speed_rows(event, swapped, run), _gap_row(swapped, run)]
 
 
-def _speed_rows(event: Mapping[str, Any], swapped: Swapped | None, run: Run) -> list[Result]:
-    if swapped is None or swapped.speed is None:
+def _speed_rows(event: Mapping[str, Any], swapped: Swapped, run: Run) -> list[Result]:
+    if swapped.speed is None:
         return [Result(SPEED_UP, unresolved="too few stretches between swaps", quick=run.quick)]
     ratio, itself = swapped.speed
     compiled, onnx = compiled_fp32(BATCH_SIZE), onnx_int8(BATCH_SIZE)
@@ -151,9 +151,9 @@ def _onnx_row(onnx: Timed) -> Result:
     return Result(name, trimtab=onnx.ratio.mean, note=f"{onnx}, mean cosine {onnx.cosine:.4f}: not gated, not served")
 
 
-def _gap_row(swapped: Swapped | None, run: Run) -> Result:
+def _gap_row(swapped: Swapped, run: Run) -> Result:
     name = "swap gap, batches"
-    if swapped is None or swapped.gap is None:
+    if swapped.gap is None:
         return Result(name, unresolved="no swap under load was seen", quick=run.quick)
     gap = swapped.gap
     return Result(

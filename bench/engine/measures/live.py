@@ -45,7 +45,8 @@ def _learn(live: LiveEngine) -> str:
         raise BenchError(
             f"batches move answers of {learned['version']} as far as to another version's: none can be told"
         )
-    say(f"  live: batches move answers of {learned['version']} by {learned['noise']:.1e} at most")
+    told = f"batches move {learned['answered']} answers of {learned['version']} by {learned['noise']:.1e} at most"
+    say(f"  live: {told}, {learned['dropped']} dropped, {learned['reordered']} reordered")
     return str(learned["version"])
 
 
