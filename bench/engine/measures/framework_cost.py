@@ -5,10 +5,9 @@ from __future__ import annotations
 from bench.engine.contenders import OURS
 from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.pairing import shuffled_rounds
 from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.rounds import Rounds, paired
+from bench.engine.rounds import Rounds, paired, shuffled_rounds
 from bench.engine.run import Run
 from bench.engine.statistics import geometric_mean, paired_ratio
 from bench.engine.sweep import CALLERS, DEADLINES_SECONDS, score_of

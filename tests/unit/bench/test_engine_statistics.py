@@ -1,14 +1,11 @@
-"""Ratios of paired slices, the order of slices, and the staircase, with numbers worked out by hand."""
+"""Ratios of paired slices and the staircase, with numbers worked out by hand."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bench.engine.pairing import mirrored_rounds, shuffled_rounds
 from bench.engine.staircase import SMALLEST_STEP, Staircase
 from bench.engine.statistics import geometric_mean, meets, paired_ratio
 
@@ -64,19 +61,6 @@ def test_a_floor_is_met_by_the_lower_bound_not_by_the_mean() -> None:
 @pytest.mark.parametrize(("ours", "resolved"), [(1.0, True), (1.02, True), (1.04, False), (0.96, False)])
 def test_ourselves_beside_ourselves_must_come_out_as_equal(ours: float, resolved: bool) -> None:
     assert paired_ratio([ours] * 5, [1.0] * 5).resolved is resolved
-
-
-@given(st.integers(1, 6), st.integers(1, 20), st.integers(0, 99))
-def test_every_contender_has_one_slice_in_every_round(contenders: int, rounds: int, seed: int) -> None:
-    names = [f"contender {number}" for number in range(contenders)]
-    for drawn in (shuffled_rounds(names, rounds, seed=seed), mirrored_rounds(names, rounds, seed=seed)):
-        assert len(drawn) == rounds
-        assert all(sorted(order) == names for order in drawn)
-
-
-def test_mirrored_rounds_come_forth_and_back() -> None:
-    drawn = mirrored_rounds(["a", "b", "c"], 8, seed=4)
-    assert all(drawn[place] == drawn[place + 1][::-1] for place in range(0, 8, 2))
 
 
 def test_a_staircase_finds_the_rate_that_is_held_half_of_the_time() -> None:
