@@ -72,7 +72,7 @@ class LiveEngine:
             raise self._failure(f"no answer: {error}") from error
 
     def load(self, kind: str, **more: Any) -> dict[str, Any]:
-        """Run a load to its end and return its figures, see `load/live.py`. Raises BenchError."""
+        """Run a load to its end and return its figures, see `load/live_load.py`. Raises BenchError."""
         self.begin(kind, **more)
         return self.loaded()
 

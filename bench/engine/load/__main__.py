@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from bench.engine.corpus import corpus
-from bench.engine.load.live import LiveLoad
+from bench.engine.load.live_load import LiveLoad
 from bench.engine.load.slices import OpenSlice, SliceResult, Target, closed_slice
 from bench.engine.load.wire import Lost
 from dev.load.arrivals import constant
