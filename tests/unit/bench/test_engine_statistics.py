@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from bench.engine.extent import FULL
+from bench.engine.measures.capacity import BLOCK, START_SHARE
 from bench.engine.staircase import SMALLEST_STEP, Staircase
 from bench.engine.statistics import geometric_mean, meets, paired_ratio
 
@@ -73,6 +75,22 @@ def test_a_staircase_finds_the_rate_that_is_held_half_of_the_time() -> None:
         if slice_number >= 20:
             levels.append(stair.rate)
     assert geometric_mean(levels) == pytest.approx(140, rel=0.02)
+
+
+def test_the_interval_of_two_staircases_holds_their_true_ratio_about_four_times_in_five() -> None:
+    dice, covered = random.Random(1), 0
+    for _ in range(100):
+        stairs = {110.0: Staircase(START_SHARE * 110.0), 100.0: Staircase(START_SHARE * 100.0)}
+        levels: dict[float, list[float]] = {capacity: [] for capacity in stairs}
+        for number in range(FULL.settle_rounds + FULL.climb_rounds):
+            for capacity, stair in stairs.items():
+                if number >= FULL.settle_rounds:
+                    levels[capacity].append(stair.rate)
+                held = stair.rate < capacity * dice.lognormvariate(0, 0.03)
+                stairs[capacity] = stair.after(100 if held else 0, 100)
+        ratio = paired_ratio(levels[110.0], levels[100.0], block=BLOCK)
+        covered += ratio.low <= 1.1 <= ratio.high
+    assert 70 <= covered <= 92, "docs/reference/engine-bench.md says four times in five"
 
 
 def test_a_staircase_steps_finer_at_each_turn_but_never_finer_than_the_smallest_step() -> None:
