@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -74,7 +73,7 @@ class LiveLoad:
 
 def _arrivals(log: Sequence[Sent]) -> dict[str, Any]:
     ended = sorted((sent.received, sent.version) for sent in log if sent.received is not None and sent.status == 200)
-    return {"received": [at for at, _ in ended], "versions": [version for _, version in ended], "sent": len(log)}
+    return {"received": [at for at, _ in ended], "versions": [version for _, version in ended]}
 
 
 def _latencies(log: Sequence[Sent], lag_p99_seconds: float | None) -> dict[str, Any]:
@@ -83,5 +82,4 @@ def _latencies(log: Sequence[Sent], lag_p99_seconds: float | None) -> dict[str, 
         "scheduled": [scheduled for scheduled, _ in ended],
         "received": [received for _, received in ended],
         "lag_p99_seconds": lag_p99_seconds,
-        "ended_at": time.monotonic(),
     }

@@ -51,8 +51,8 @@ class Swapped:
 def search(live: LiveEngine, run: Run) -> Searched:
     """Fill the captured sets with traffic, wish for 8 bits, and wait. Raises BenchError, TimeoutError."""
     inputs = int(_INPUTS_PER_SET * run.extent.captured_inputs)
-    live.load("fill", inputs="capture", depth=DEPTH, requests=inputs)
-    say(f"  gated plan: {inputs} inputs were sent, the search begins")
+    filled = live.load("fill", inputs="capture", depth=DEPTH, requests=inputs)
+    say(f"  gated plan: {filled['sent']} inputs were sent, the search begins")
     began = time.monotonic()
     live.change(WISH, in_force=False)
     event = live.engine.server.wait_for(
