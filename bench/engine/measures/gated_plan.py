@@ -20,7 +20,7 @@ MIN_ACCURACY = 0.98
 SEARCH_LIMIT_SECONDS = 180.0
 SPEED_FLOOR, SPEED_AIM = 1.15, 1.35
 MOST_GAP_BATCHES = 1.0
-DEPTH = 8  # on each connection: four batches wait at any time
+DEPTH = 8  # on each of four connections, or on connections of their own: four batches wait at any time
 WISH = {"quantization": "Int8", "minAccuracy": str(MIN_ACCURACY)}
 _INPUTS_PER_SET = 5.5  # of the traffic: three sets by hash, and a margin
 SPEED_UP = "gated plan: speed-up through HTTP"
@@ -41,11 +41,12 @@ class Searched:
 
 @dataclass(frozen=True)
 class Swapped:
-    """What the log of answers under swaps says; None where it has too few."""
+    """What the log of answers under swaps says; None where it has too few. `changes`: the swaps that were made."""
 
     speed: tuple[Ratio, Ratio] | None
     gap: SwapGap | None
     original_per_second: float
+    changes: int
 
 
 def search(live: LiveEngine, run: Run) -> Searched:
@@ -83,7 +84,7 @@ def swap(live: LiveEngine, run: Run, base: str) -> Swapped:
     count = sum(burst.answers for part in parts if part[0].version == base for burst in part[1:])
     per_second = count / sum(seconds) if seconds else 0.0
     say(f"  gated plan: {number} swaps, {len(parts)} stretches, {per_second:.0f}/s with the original")
-    return Swapped(speed_up(parts, base), swap_gap(found), per_second)
+    return Swapped(speed_up(parts, base), swap_gap(found), per_second, number)
 
 
 def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
@@ -161,7 +162,7 @@ def _gap_row(swapped: Swapped, run: Run) -> Result:
         trimtab=gap.mean,
         holds=gap.high < MOST_GAP_BATCHES,
         asked=f"upper bound below {MOST_GAP_BATCHES:g}",
-        note=f"extra time between two batches at {gap.swaps} swaps with a full queue: mean {gap.mean:.3f} "
-        f"[{gap.low:.3f}, {gap.high:.3f}], largest {gap.largest:.2f}",
+        note=f"extra time between two batches at {gap.swaps} swaps seen of {swapped.changes} made, with a full queue: "
+        f"mean {gap.mean:.3f} [{gap.low:.3f}, {gap.high:.3f}], largest {gap.largest:.2f}",
         quick=run.quick,
     )

@@ -15,6 +15,7 @@ import pytest
 
 from bench.engine.busy import _used, warning
 from bench.engine.change_seconds import Change, in_flight, of_second, tail_ratio
+from bench.engine.load.live_load import LiveLoad
 from bench.engine.load.pipelined import PipelinedSlice, Requests, Sent, split_answer
 from bench.engine.load.verdict import judge
 from bench.engine.load.wire import Lost
@@ -108,6 +109,28 @@ def test_pipelined_requests_have_ids_of_their_own_and_each_its_answer(echo_port:
     due = [0.001 * number for number in range(100)]
     found = judge(PipelinedSlice(Requests(rows, echo_port), echo_port).open(due), references, {})
     assert (found.answered, found.dropped, found.reordered, found.mixed) == (100, 0, 0, 0)
+
+
+def test_under_swaps_no_answer_waits_for_another_request_of_its_connection() -> None:
+    """The server answers the newest of 32 requests first, as an engine may that forms batches of like lengths."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        threading.Thread(target=answer_newest_first, args=(listener, 32), daemon=True).start()
+        port = int(listener.getsockname()[1])
+        found = LiveLoad("trivial", port, 8).run({"kind": "swaps", "depth": 8, "seconds": 0.2})
+    versions = found["versions"]
+    assert versions == sorted(versions), "each version's answers come before the next one's"
+    assert versions.count("00") == versions.count("01") == 8
+
+
+def answer_newest_first(listener: socket.socket, requests: int) -> None:
+    """Answer in batches of 8, the newest request first; the version is the number of the batch."""
+    connections = [listener.accept()[0] for _ in range(requests)]
+    for number in range(requests // 8):
+        for connection in connections[::-1][8 * number : 8 * number + 8]:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTrimtab-Version: %02d\r\nContent-Length: 0\r\n\r\n" % number)
+    for connection in connections:
+        connection.close()
 
 
 def test_what_waits_on_a_connection_that_is_lost_is_dropped_and_nothing_hangs(echo_port: int) -> None:
