@@ -6,13 +6,18 @@ import http.client
 import os
 import re
 import signal
+import sys
 from collections.abc import Mapping
 
 from bench.endurance.container import MemoryContainer
-from bench.server_process import ENGINE, ServerProcess
+from bench.server_process import ServerProcess
 from trimtab_engine.memory.resident import resident_bytes
 
+ENGINE = (sys.executable, "-m", "trimtab_engine")
+ON_THIS_CPU = {"TRIMTAB_HOST": "127.0.0.1", "TRIMTAB_DEVICE": "cpu", "TRIMTAB_DRAIN_GRACE": "0s"}
+"""Of every engine that a bench starts."""
 START_SECONDS = 120.0
+_ANSWER_SECONDS = 30.0
 
 
 class EngineProcess:
@@ -22,9 +27,8 @@ class EngineProcess:
         self, settings: Mapping[str, str], *, core: int | None = None, container: MemoryContainer | None = None
     ) -> None:
         """Start it on the CPU at a free port. Raises TimeoutError."""
-        fixed = {"TRIMTAB_HOST": "127.0.0.1", "TRIMTAB_PORT": "0", "TRIMTAB_DEVICE": "cpu", "TRIMTAB_DRAIN_GRACE": "0s"}
-        variables = {**fixed, **settings}
         enter = None if container is None else container.enter
+        variables = {**ON_THIS_CPU, "TRIMTAB_PORT": "0", **settings}
         self.server = ServerProcess(ENGINE, variables, core=core, before_exec=enter)
         try:
             self.server.wait_for("worker_ready", START_SECONDS)
@@ -56,14 +60,20 @@ class EngineProcess:
             return
 
     def metric(self, name: str) -> float:
-        """Return the sum of a metric's samples."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        """Return the sum of a metric's samples. Raises OSError."""
+        page = self.ask("GET", "/metrics").decode()
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE))
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Return the body of the answer to one request on a connection of its own. Raises OSError."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
         try:
-            connection.request("GET", "/metrics")
-            page = connection.getresponse().read().decode()
+            connection.request(method, path, body)
+            return connection.getresponse().read()
+        except http.client.HTTPException as error:
+            raise OSError(f"no answer of HTTP: {error!r}") from error
         finally:
             connection.close()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE))
 
     def close(self) -> None:
         """End both processes."""

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,10 @@ from typing import Any
 
 from dev.cluster.paths import REPOSITORY
 
-ENGINE = (sys.executable, "-m", "trimtab_engine")
+SOURCES = os.pathsep.join(str(path) for path in (REPOSITORY, REPOSITORY / "agent", REPOSITORY / "crds"))
+"""PYTHONPATH of a program that runs from this checkout."""
 _END_SECONDS = 10.0
 _LAST_CHARACTERS = 600
-_SOURCES = os.pathsep.join(str(path) for path in (REPOSITORY, REPOSITORY / "agent", REPOSITORY / "crds"))
 
 
 class ServerProcess:
@@ -40,7 +39,7 @@ class ServerProcess:
         self._process = subprocess.Popen(
             [*([] if core is None else ["taskset", "-c", str(core)]), *command],
             cwd=REPOSITORY,
-            env=engine_environ(variables),
+            env=server_environ(variables),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -104,10 +103,10 @@ def _event(line: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def engine_environ(variables: Mapping[str, str]) -> dict[str, str]:
+def server_environ(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a process: ours without TRIMTAB_* and BENCH_*, our sources importable, and these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIMTAB_", "BENCH_"))}
-    return {**kept, "PYTHONPATH": _SOURCES, "PYTHONUNBUFFERED": "1", **variables}
+    return {**kept, "PYTHONPATH": SOURCES, "PYTHONUNBUFFERED": "1", **variables}
 
 
 def tree(root: int) -> set[int]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.server_process import SOURCES
 from bench.wire_crowd_figures import CrowdFigures
 from bench.wire_engine import measure_engine
 from dev.cluster.paths import REPOSITORY
@@ -82,7 +83,7 @@ def table(found: Sequence[Row]) -> str:
 
 def measure_crowd() -> CrowdFigures:
     """Run bench.wire_crowd, with the fakes of the tests on its path. Raises DemoError."""
-    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{REPOSITORY / 'tests'}"}
     command = [sys.executable, "-m", "bench.wire_crowd"]
     try:
         done = subprocess.run(

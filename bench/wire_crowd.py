@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import socket
 import ssl
 import sys
@@ -27,6 +26,7 @@ from fakes.agent_api import AgentApi, pod_token
 
 from bench.wire_crowd_figures import CrowdFigures
 from trimtab_api.wire import REPORT_PATH, SERVICE, SETTINGS_PATH, SettingsReport
+from trimtab_engine.memory.resident import resident_bytes
 
 NODE = "node-1"
 NAMESPACE = "bench"
@@ -117,16 +117,6 @@ def entries(uids: Sequence[str], batch_size: int) -> list[dict[str, Any]]:
     ]
 
 
-def _resident_bytes_of(pid: int) -> int:
-    return resident_bytes(Path(f"/proc/{pid}/status").read_text())
-
-
-def resident_bytes(status: str) -> int:
-    """Return the resident memory in the text of /proc/PID/status; 0 for a process that has ended."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    return 0 if found is None else int(found.group(1)) * 1024
-
-
 async def measure(engines: int, changes: int, folder: Path) -> CrowdFigures:
     """Start everything, change every engine `changes` times, and end everything. Raises TimeoutError."""
     uids = [f"engine-{position}" for position in range(engines)]
@@ -158,7 +148,7 @@ async def _drive(api: AgentApi, pid: int, address: str, uids: Sequence[str], cha
                 started = time.monotonic()
                 await api.write(*entries(uids, batch_size))
                 seconds += [at - started for at in await reports.all_of(batch_size, CHANGE_SECONDS)]
-                largest = max(largest, _resident_bytes_of(pid))
+                largest = max(largest, resident_bytes(pid) or 0)
         finally:
             for client in clients:
                 client.cancel()

@@ -10,9 +10,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from bench.endurance.runs import FRONT_LIMIT_BYTES, as_json, faults, growing
+from bench.endurance.runs import FRONT_LIMIT_BYTES, faults, growing
 from bench.endurance.tally import MEBIBYTE
 
 MINUTES = 2.0
@@ -32,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.minutes > 0:
                 grown = growing(60 * options.minutes)
                 light = grown.front_idle_mebibytes * MEBIBYTE <= FRONT_LIMIT_BYTES
-                figures["growing"], holds = as_json(grown), holds and grown.holds and light
+                figures["growing"], holds = asdict(grown), holds and grown.holds and light
             if options.requests > 0:
                 faulty = faults(Path(name), options.requests)
-                figures["faults"], holds = as_json(faulty), holds and faulty.holds
-        except TimeoutError as error:
+                figures["faults"], holds = asdict(faulty), holds and faulty.holds
+        except OSError as error:
             print(f"endurance: {error}", file=sys.stderr)
             return 2
     print(json.dumps(figures, indent=2))

@@ -9,8 +9,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class GrowingFigures:
     seconds: float
     restarts: int
     kills: int
-    ladder_moves: float
+    ladder_moves: float | None
     tally: dict[str, Any]
     holds: bool
 
@@ -54,7 +54,7 @@ class FaultFigures:
     seconds: float
     worker_kills: int
     worker_starts: int
-    ladder_moves: float
+    ladder_moves: float | None
     front_slope_mebibytes: float | None
     front_most_mebibytes: float
     tally: dict[str, Any]
@@ -63,27 +63,27 @@ class FaultFigures:
 
 
 def growing(seconds: float) -> GrowingFigures:
-    """Serve MiniLM at the limit while inputs grow from 1 to 250 words and to 32 rows. Raises TimeoutError."""
-    with _container() as container, _started(_grown({}), container) as engine:
+    """Serve MiniLM at the limit while inputs grow from 1 to 250 words and to 32 rows. Raises OSError."""
+    with _container() as container, closing(EngineProcess(_grown({}), container=container)) as engine:
         if container is None:
             idle, front_idle = engine.front_bytes + engine.worker_bytes, engine.front_bytes
         else:
             idle, front_idle = container.working_set_bytes(), engine.front_bytes
             container.limit(int(LIMIT_RATIO * idle))
             return _grow(engine, container, (idle, front_idle), seconds)
-    with _started(_grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))})) as engine:
+    with closing(EngineProcess(_grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))}))) as engine:
         return _grow(engine, None, (idle, front_idle), seconds)
 
 
 def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> FaultFigures:
     """Serve the stub model to slow, broken and leaving clients, short of memory, its worker killed now and then.
 
-    Ends after so many requests or seconds. Raises TimeoutError.
+    Ends after so many requests or seconds. Raises OSError, a TimeoutError where something is not ready in time.
     """
     settings = {"TRIMTAB_MODEL": str(write_stub_model(folder)), "TRIMTAB_MAX_BATCH_SIZE": "64", **_PRESSURE_CACHE}
-    with _started(settings) as engine:
+    with closing(EngineProcess(settings)) as engine:
         limit = int(LIMIT_RATIO * (engine.front_bytes + engine.worker_bytes))
-    with _started({**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)}) as engine:
+    with closing(EngineProcess({**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)})) as engine:
         began, samples, kills = time.monotonic(), [(0, engine.front_bytes)], [0, time.monotonic()]
 
         def look(ended: int) -> None:
@@ -103,7 +103,7 @@ def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> F
             round(time.monotonic() - began, 1),
             int(kills[0]),
             engine.worker_starts,
-            engine.metric("trimtab_engine_memory_ladder_moves_total"),
+            _ladder_moves(engine),
             slope,
             max(size for _, size in samples) / MEBIBYTE,
             found,
@@ -134,10 +134,15 @@ def _grow(
         seconds,
         restarts,
         kills,
-        engine.metric("trimtab_engine_memory_ladder_moves_total"),
+        _ladder_moves(engine),
         found,
         engine.server.alive and restarts == 0 and kills == 0 and _tally(found).holds,
     )
+
+
+def _ladder_moves(engine: EngineProcess) -> float | None:
+    """Return its steps up and down; None of an engine that has ended, which is judged by that."""
+    return engine.metric("trimtab_engine_memory_ladder_moves_total") if engine.server.alive else None
 
 
 def _tally(found: dict[str, Any]) -> Tally:
@@ -164,15 +169,6 @@ def _load(port: int, options: tuple[str, ...], look: Callable[[int], None]) -> d
 
 
 @contextmanager
-def _started(settings: dict[str, str], container: MemoryContainer | None = None) -> Iterator[EngineProcess]:
-    engine = EngineProcess(settings, container=container)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
-@contextmanager
 def _container() -> Iterator[MemoryContainer | None]:
     container = make_container(f"trimtab-endurance-{os.getpid()}")
     try:
@@ -180,8 +176,3 @@ def _container() -> Iterator[MemoryContainer | None]:
     finally:
         if container is not None:
             container.close()
-
-
-def as_json(figures: GrowingFigures | FaultFigures) -> dict[str, Any]:
-    """Return the figures of a run for a JSON file."""
-    return asdict(figures)

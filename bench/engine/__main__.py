@@ -14,16 +14,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from bench.engine.busy import other_load, warning
 from bench.engine.catalog import MEASURES
 from bench.engine.errors import BenchError
-from bench.engine.extent import FULL, LONG_FAULT_REQUESTS, LONG_FAULT_SECONDS, LONG_GROWING_SECONDS, QUICK, Extent
+from bench.engine.extent import ENDURANCE_ALONE, FULL, QUICK, Extent
 from bench.engine.plan import LEAST_SHARE, WHOLE_SECONDS, Part, ends, sweep_part, table
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 from bench.engine.sweep import Sweeps
 
 MISSED, BROKEN, UNRESOLVED = 1, 2, 3
@@ -56,12 +56,7 @@ def _extent(options: argparse.Namespace) -> Extent:
     if options.quick or options.rivals:
         return QUICK
     if options.only == ["endurance"]:
-        return replace(
-            FULL,
-            growing_seconds=LONG_GROWING_SECONDS,
-            fault_requests=LONG_FAULT_REQUESTS,
-            fault_seconds=LONG_FAULT_SECONDS,
-        )
+        return ENDURANCE_ALONE
     return FULL
 
 
@@ -94,7 +89,7 @@ def run_all(names: Sequence[str], rivals: Sequence[str], extent: Extent) -> Iter
         began = time.monotonic()
         ends_at = max(over_at[name], began + LEAST_SHARE * measure.seconds(extent))
         try:
-            rows = measure.run(Run(extent, rivals, sweeps, ends_at))
+            rows = measure.run(Run(extent, sweeps, ends_at))
         except BenchError as error:
             rows = [Result(name, note=str(error), broken=str(error))]
         say(f"{name}: {time.monotonic() - began:.0f} s of {measure.seconds(extent):.0f} s planned")

@@ -14,7 +14,7 @@ from bench.engine.environments import environment
 from bench.engine.errors import BenchError
 from bench.engine.field import SERVER_CORE
 from bench.engine.statistics import Ratio
-from bench.server_process import engine_environ
+from bench.server_process import server_environ
 from dev.cluster.paths import REPOSITORY
 
 SECONDS = 120.0
@@ -58,7 +58,7 @@ def _timed(python: Path, module: str, batch_size: int) -> Timed:
         done = subprocess.run(
             command,
             cwd=REPOSITORY,
-            env=engine_environ(ONE_THREAD),
+            env=server_environ(ONE_THREAD),
             capture_output=True,
             text=True,
             timeout=SECONDS,

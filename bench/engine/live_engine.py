@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from bench.engine.contenders import ONE_THREAD
-from bench.engine.corpus import MODEL
+from bench.engine.corpus import MODEL, request_body
 from bench.engine.errors import BenchError
 from bench.engine.extent import Extent
 from bench.engine.field import SERVER_CORE
@@ -61,11 +61,18 @@ class LiveEngine:
         order = {"kind": "change", "settings": dict(settings), "seconds": REPORT_SECONDS, "in_force": in_force}
         answer = self._agent.ask(order)
         if "failed" in answer:
-            raise BenchError(f"{answer['failed']}; the engine's log ends:\n{self.engine.server.words()}")
+            raise self._failure(answer["failed"])
         return answer
 
+    def ask(self, row: Any) -> None:
+        """Send one request outside of every load and wait for its answer. Raises BenchError."""
+        try:
+            self.engine.ask("POST", f"/v2/models/{MODEL}/infer", request_body(row, "outside"))
+        except OSError as error:
+            raise self._failure(f"no answer: {error}") from error
+
     def load(self, kind: str, **more: Any) -> dict[str, Any]:
-        """Run a load to its end and return its figures, see `load/live.py`. Raises BenchError."""
+        """Run a load to its end and return its figures, see `load/live_load.py`. Raises BenchError."""
         self.begin(kind, **more)
         return self.loaded()
 
@@ -82,8 +89,11 @@ class LiveEngine:
         """Wait for the load that was begun. Raises BenchError."""
         answer = self._load.hear()
         if "failed" in answer:
-            raise BenchError(f"{answer['failed']}; the engine's log ends:\n{self.engine.server.words()}")
+            raise self._failure(answer["failed"])
         return answer
+
+    def _failure(self, what: str) -> BenchError:
+        return BenchError(f"{what}; the engine's log ends:\n{self.engine.server.words()}")
 
     def _end(self) -> None:
         self._load.close()

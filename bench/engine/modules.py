@@ -1,4 +1,4 @@
-"""The trivial and the paced model as Trimtab serves them; the arithmetic is that of servers/workload.py."""
+"""Models as Trimtab serves them: the trivial and the paced one of servers/workload.py, and one that must be caught."""
 
 from __future__ import annotations
 

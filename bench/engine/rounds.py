@@ -1,7 +1,11 @@
-"""Slices in rounds: every contender once in each, void ones repeated at the end of their round, a bounded number."""
+"""Slices in rounds: every contender once in each, so that a drift of the machine falls on all of them alike.
+
+Void slices are repeated at the end of their round, a bounded number of them.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -14,6 +18,18 @@ LEAST_SHARE = 0.75
 """Of the planned pairs: with fewer a ratio says nothing."""
 
 T = TypeVar("T")
+
+
+def shuffled_rounds(contenders: Sequence[str], rounds: int, *, seed: int) -> list[list[str]]:
+    """Return rounds in which every contender has one slice, each round in an order of its own."""
+    dice = random.Random(seed)
+    return [dice.sample(list(contenders), len(contenders)) for _ in range(rounds)]
+
+
+def mirrored_rounds(contenders: Sequence[str], rounds: int, *, seed: int) -> list[list[str]]:
+    """Return rounds, every second one in the reverse order (A B B A for two), so that a steady drift cancels."""
+    drawn = shuffled_rounds(contenders, (rounds + 1) // 2, seed=seed)
+    return [order for each in drawn for order in (each, each[::-1])][:rounds]
 
 
 @dataclass(frozen=True)

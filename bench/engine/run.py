@@ -1,27 +1,19 @@
-"""What a measure is given: how long it looks, which rivals take part, what the sweeps found, when its time is up."""
+"""What a measure is given: how long it looks, what the sweeps found, and when its time is up."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.engine.extent import Extent
 from bench.engine.sweep import Sweeps
 
 
-def say(text: str) -> None:
-    """Tell a person how far the bench is."""
-    print(text, file=sys.stderr, flush=True)
-
-
 @dataclass(frozen=True)
 class Run:
-    """One run of the bench; `only`: the rivals asked for, none = all. `ends_at` in monotonic seconds."""
+    """One measure's part in a run; `ends_at` in monotonic seconds."""
 
     extent: Extent
-    only: Sequence[str]
     sweeps: Sweeps
     ends_at: float
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.engine.contenders import CONTENDERS, OURS, Setting, settings
 from bench.engine.errors import BenchError, VoidSlice
 from bench.engine.extent import Extent
 from bench.engine.field import Field
+from bench.engine.progress import say
 
 CALLERS = 32
 SWEEP_CALLERS = 16
@@ -83,11 +83,11 @@ class Sweeps:
             try:
                 found.append(Swept(setting, self._score(name, workload, setting)))
             except BenchError as error:
-                print(f"  {workload}: {error}", file=sys.stderr, flush=True)
+                say(f"  {workload}: {error}")
                 if not found:
                     broken[name] = str(error)
                 break
-            print(f"  {workload}: {name} with {setting}: {found[-1].score:.0f}", file=sys.stderr, flush=True)
+            say(f"  {workload}: {name} with {setting}: {found[-1].score:.0f}")
             if found[0].score < hopeless:
                 break
         return max(found, key=lambda each: each.score, default=None)
@@ -98,11 +98,13 @@ class Sweeps:
             return score(field, name, workload, self._extent.sweep_seconds)
 
 
-def score(field: Field, name: str, workload: str, seconds: float) -> float:
-    """Return what a closed slice scores: good answers per CPU-second for `trivial`, else per second.
+def score_of(answer: Mapping[str, float], workload: str) -> float:
+    """Return what a closed slice scores: good answers per CPU-second for `trivial`, else per second."""
+    return max(answer["good"], 1) / answer["cpu_seconds" if workload == "trivial" else "seconds"]
 
-    Raises BenchError where slice after slice is void.
-    """
+
+def score(field: Field, name: str, workload: str, seconds: float) -> float:
+    """Run a closed slice and return what it scores. Raises BenchError where slice after slice is void."""
     callers = CALLERS if workload == "trivial" else SWEEP_CALLERS
     reason = ""
     for _ in range(_ATTEMPTS):
@@ -111,6 +113,5 @@ def score(field: Field, name: str, workload: str, seconds: float) -> float:
         except VoidSlice as void:
             reason = str(void)
             continue
-        spent = answer["cpu_seconds"] if workload == "trivial" else answer["seconds"]
-        return float(max(answer["good"], 1) / spent)
+        return score_of(answer, workload)
     raise BenchError(f"{name}: {_ATTEMPTS} slices were void, the last because {reason}")

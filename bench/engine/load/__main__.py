@@ -6,10 +6,11 @@ import gc
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from bench.engine.corpus import corpus
-from bench.engine.load.live import LiveLoad
+from bench.engine.load.live_load import LiveLoad
 from bench.engine.load.slices import OpenSlice, SliceResult, Target, closed_slice
 from bench.engine.load.wire import Lost
 from dev.load.arrivals import constant
@@ -21,7 +22,7 @@ _live: dict[tuple[str, int, int], LiveLoad] = {}
 def answer_to(order: dict[str, Any]) -> dict[str, Any]:
     """Run one slice, or one order about a live engine, and return its figures. Raises Lost, OSError."""
     if "live" not in order:
-        return run(order).document()
+        return asdict(run(order))
     key = (order["live"], order["port"], order["rows"])
     if key not in _live:
         _live[key] = LiveLoad(*key)

@@ -10,11 +10,12 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.engine.corpus import request_bytes
-from bench.engine.load.wire import Lost
+from bench.engine.load.wire import Lost, connect
 
 CONNECTIONS = 4
 LAST_ANSWERS_SECONDS = 20.0
@@ -50,7 +51,6 @@ class Sent:
     row: int
     sequence: int
     scheduled: float
-    connection: int
     received: float | None = None
     status: int = 0
     version: str = ""
@@ -59,7 +59,6 @@ class Sent:
 
 @dataclass
 class _Pipe:
-    number: int
     socket: socket.socket
     waiting: deque[Sent] = field(default_factory=deque)
     received: bytes = b""
@@ -76,11 +75,9 @@ class PipelinedSlice:
         self._pipes: dict[int, _Pipe] = {}
         self.log: list[Sent] = []
         self.lags: list[float] = []
-        for number in range(connections):
-            made = socket.create_connection(("127.0.0.1", port), timeout=5)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            made.setblocking(False)
-            self._pipes[made.fileno()] = _Pipe(number, made)
+        for _ in range(connections):
+            made = connect(port)
+            self._pipes[made.fileno()] = _Pipe(made)
             self._poll.register(made, select.EPOLLIN)
         self._order = list(self._pipes.values())
 
@@ -97,17 +94,16 @@ class PipelinedSlice:
         """Keep `depth` requests on each connection until the seconds have passed or so many are sent."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end and len(self.log) < most_requests:
-            for pipe in self._order:
-                while len(pipe.waiting) < depth and len(self.log) < most_requests and pipe.number in self._open:
+            for pipe in list(self._pipes.values()):
+                while len(pipe.waiting) < depth and len(self.log) < most_requests and self._is_open(pipe):
                     self._send(pipe, now)
-            if not self._open:
+            if not self._pipes:
                 break
             self._take(_LONGEST_WAIT_SECONDS)
         return self._finish()
 
-    @property
-    def _open(self) -> set[int]:
-        return {pipe.number for pipe in self._pipes.values()}
+    def _is_open(self, pipe: _Pipe) -> bool:
+        return pipe.socket.fileno() in self._pipes
 
     def _finish(self) -> list[Sent]:
         end = time.monotonic() + LAST_ANSWERS_SECONDS
@@ -124,28 +120,27 @@ class PipelinedSlice:
 
     def _send(self, pipe: _Pipe, scheduled: float) -> None:
         sequence = len(self.log)
-        sent = Sent(sequence * 97 % len(self._requests), sequence, scheduled, pipe.number)
+        sent = Sent(sequence * 97 % len(self._requests), sequence, scheduled)
         self.log.append(sent)
-        if pipe.socket.fileno() not in self._pipes:
+        if not self._is_open(pipe):
             return
         pipe.waiting.append(sent)
         pipe.unsent += self._requests.bytes_of(sent.row, sequence)
-        self._flush(pipe)
-
-    def _flush(self, pipe: _Pipe) -> None:
         try:
-            pipe.unsent = pipe.unsent[pipe.socket.send(pipe.unsent) :]
-        except BlockingIOError:
-            return
+            self._flush(pipe)
         except OSError:
             self._drop(pipe)
+
+    def _flush(self, pipe: _Pipe) -> None:
+        with suppress(BlockingIOError):
+            pipe.unsent = pipe.unsent[pipe.socket.send(pipe.unsent) :]
 
     def _take(self, seconds: float) -> None:
         for descriptor, _ in self._poll.poll(seconds):
             pipe = self._pipes[descriptor]
-            if pipe.unsent:
-                self._flush(pipe)
             try:
+                if pipe.unsent:
+                    self._flush(pipe)
                 self._receive(pipe)
             except (Lost, OSError):
                 self._drop(pipe)
@@ -165,7 +160,7 @@ class PipelinedSlice:
 
     def _drop(self, pipe: _Pipe) -> None:
         """What waits on it is never answered."""
-        self._pipes.pop(pipe.socket.fileno(), None)
+        del self._pipes[pipe.socket.fileno()]
         self._poll.unregister(pipe.socket)
         pipe.socket.close()
 

@@ -6,7 +6,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 from bench.engine.corpus import Corpus, is_answer, request_bytes
 from bench.engine.load.cpu import cpu_seconds
@@ -45,7 +45,7 @@ class Target:
 
 @dataclass
 class SliceResult:
-    """What a slice saw; times in seconds, latencies from when a request was due."""
+    """What a slice saw: the requests by their fate. `lag`: how late the load process sent, the 99th percentile."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -56,16 +56,8 @@ class SliceResult:
     wrong: int = 0
     lost: int = 0
     unsent: int = 0
-    p50_seconds: float | None = None
-    p99_seconds: float | None = None
     lag_p99_seconds: float | None = None
     same_processes: bool = True
-    latencies: list[float] = field(default_factory=list)
-
-    def document(self) -> dict[str, object]:
-        """Return the figures for JSON."""
-        self.p50_seconds, self.p99_seconds = percentile(self.latencies, 0.5), percentile(self.latencies, 0.99)
-        return {name: value for name, value in asdict(self).items() if name != "latencies"}
 
 
 def closed_slice(target: Target, root: int, callers: int, warm_seconds: float, seconds: float) -> SliceResult:
@@ -98,7 +90,7 @@ def closed_slice(target: Target, root: int, callers: int, warm_seconds: float, s
                 if answer is None:
                     continue
                 if counting:
-                    _count(result, target, wire.number, answer, now - wire.scheduled)
+                    _count(result, target, wire.number, answer)
                 position = (position + 1) % len(target.requests)
                 wire.send(target.requests[position], position, now)
     finally:
@@ -111,14 +103,13 @@ def closed_slice(target: Target, root: int, callers: int, warm_seconds: float, s
     return result
 
 
-def _count(result: SliceResult, target: Target, number: int, answer: tuple[int, bytes], latency: float) -> None:
+def _count(result: SliceResult, target: Target, number: int, answer: tuple[int, bytes]) -> None:
     status, body = answer
     result.offered += 1
     if status != 200:
         result.refused += 1
     elif target.accepts(number, body):
         result.good += 1
-        result.latencies.append(latency)
     else:
         result.wrong += 1
 
@@ -133,7 +124,7 @@ class OpenSlice:
         self._wires: dict[int, Wire] = {}
         self._waiting: deque[tuple[float, Wire, float]] = deque()
         self._lags: list[float] = []
-        self._answers: list[tuple[int, tuple[int, bytes], float]] = []
+        self._answers: list[tuple[int, tuple[int, bytes]]] = []
         self.result = SliceResult()
 
     def run(self, arrivals: Sequence[float], root: int, first: int) -> SliceResult:
@@ -155,8 +146,8 @@ class OpenSlice:
                     break
         self.result.seconds = time.perf_counter() - began
         self.result.cpu_seconds = cpu_seconds(pids) - cpu
-        for number, answer, latency in self._answers:
-            _count(self.result, self._target, number, answer, latency)
+        for number, answer in self._answers:
+            _count(self.result, self._target, number, answer)
         self.result.offered = len(arrivals)
         self.result.lag_p99_seconds = percentile(self._lags, 0.99)
         for wire in list(self._wires.values()):
@@ -200,11 +191,10 @@ class OpenSlice:
             return
         if answer is None:
             return
-        latency = time.perf_counter() - wire.scheduled
-        if latency > self._deadline:
+        if time.perf_counter() - wire.scheduled > self._deadline:
             self.result.late += 1
         else:
-            self._answers.append((wire.number, answer, latency))  # judged after the slice: sending must not wait for it
+            self._answers.append((wire.number, answer))  # judged after the slice: sending must not wait for it
         self._idle.append(wire)
 
     def _expire(self, now: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+_CONNECT_SECONDS = 5.0
 _RECEIVE_BYTES = 1 << 16
 
 
@@ -11,13 +12,19 @@ class Lost(Exception):  # noqa: N818  it is news about a connection, not a mista
     """The connection ended or said something that is not HTTP."""
 
 
+def connect(port: int) -> socket.socket:
+    """Return a non-blocking socket to a server on this machine that sends at once. Raises OSError."""
+    made = socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setblocking(False)
+    return made
+
+
 class Wire:
-    """A non-blocking socket to a server on this machine."""
+    """A connection that is told when a request is due, and asked for the answer."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+        self.socket = connect(port)
         self.number = -1
         self.scheduled = 0.0
         self.busy = False

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from bench.engine.contenders import OURS
 from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.pairing import mirrored_rounds
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.rounds import Rounds
-from bench.engine.run import Run, say
+from bench.engine.rounds import Rounds, mirrored_rounds
+from bench.engine.run import Run
 from bench.engine.staircase import Staircase
 from bench.engine.statistics import geometric_mean, paired_ratio
 from bench.engine.sweep import DEADLINES_SECONDS, score

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.endurance.runs import LIMIT_RATIO, SLOPE_LIMIT_MEBIBYTES, FaultFigures, GrowingFigures, faults, growing
 from bench.engine.errors import BenchError
-from bench.engine.extent import LONG_FAULT_REQUESTS, LONG_GROWING_SECONDS
+from bench.engine.extent import ENDURANCE_ALONE
 from bench.engine.results import Result
 from bench.engine.run import Run
 
@@ -20,26 +20,29 @@ def measure(run: Run) -> list[Result]:
         grown = growing(extent.growing_seconds)
         with tempfile.TemporaryDirectory(prefix="trimtab-endurance-") as name:
             faulty = faults(Path(name), extent.fault_requests, extent.fault_seconds)
-    except TimeoutError as error:
+    except OSError as error:
         raise BenchError(str(error)) from error
     return [_growing_row(grown, run), _faults_row(faulty, run)]
 
 
 def _growing_row(found: GrowingFigures, run: Run) -> Result:
-    short = _short(found.seconds < LONG_GROWING_SECONDS, f"{found.seconds:.0f} s of {LONG_GROWING_SECONDS:.0f} s")
+    long = ENDURANCE_ALONE.growing_seconds
+    short = _short(found.seconds < long, f"{found.seconds:.0f} s of {long:.0f} s")
+    ladder = "the engine ended" if found.ladder_moves is None else f"{found.ladder_moves:.0f} steps of the ladder"
     return Result(
         f"growing inputs, memory limit {LIMIT_RATIO} x idle",
         trimtab=found.restarts + found.kills,
         holds=found.holds,
         asked="no restart, all answered or refused with a reason",
         note=f"{short}{_ends(found.tally)}; limit {found.limit_mebibytes:.0f} MiB by {found.enforced_by}, most "
-        f"{found.most_mebibytes:.0f}, {found.ladder_moves:.0f} steps of the ladder",
+        f"{found.most_mebibytes:.0f}, {ladder}",
         quick=run.quick,
     )
 
 
 def _faults_row(found: FaultFigures, run: Run) -> Result:
-    short = _short(found.requests < LONG_FAULT_REQUESTS, f"{found.requests} of {LONG_FAULT_REQUESTS} requests")
+    long = ENDURANCE_ALONE.fault_requests
+    short = _short(found.requests < long, f"{found.requests} of {long} requests")
     slope = "unknown" if found.front_slope_mebibytes is None else f"{found.front_slope_mebibytes:.2f}"
     asked = f"all answered or refused with a reason; slope at most {SLOPE_LIMIT_MEBIBYTES:g} MiB per 10^5 requests"
     return Result(

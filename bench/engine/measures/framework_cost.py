@@ -5,12 +5,12 @@ from __future__ import annotations
 from bench.engine.contenders import OURS
 from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.pairing import shuffled_rounds
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.rounds import Rounds, paired
-from bench.engine.run import Run, say
+from bench.engine.rounds import Rounds, paired, shuffled_rounds
+from bench.engine.run import Run
 from bench.engine.statistics import geometric_mean, paired_ratio
-from bench.engine.sweep import CALLERS, DEADLINES_SECONDS
+from bench.engine.sweep import CALLERS, DEADLINES_SECONDS, score_of
 
 WORKLOAD = "trivial"
 FLOOR, AIM = 1.4, 1.8
@@ -32,7 +32,11 @@ def measure(run: Run) -> list[Result]:
     with Field(extent.most_lag_seconds) as field:
         for name in names:
             field.start(name, WORKLOAD, DEADLINES_SECONDS[WORKLOAD], sweep.best[name].setting)
-        for done in rounds.run(lambda name, _: _per_cpu_second(field.closed(name, CALLERS, extent.closed_seconds))):
+
+        def per_cpu_second(name: str, _: int) -> float:
+            return score_of(field.closed(name, CALLERS, extent.closed_seconds), WORKLOAD)
+
+        for done in rounds.run(per_cpu_second):
             for name in names:
                 scores[name].append(done.slices[name])
             if done.number % 10 == 9:
@@ -65,7 +69,3 @@ def _result(run: Run, names: list[str], scores: dict[str, list[float | None]], r
         unresolved=few,
         broken=sweep.why_broken(),
     )
-
-
-def _per_cpu_second(answer: dict[str, float]) -> float:
-    return max(answer["good"], 1) / answer["cpu_seconds"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.engine.contenders import Setting
+from bench.engine.contenders import CONTENDERS, settings
 from bench.engine.field import Field
 from bench.engine.results import Result
 from bench.engine.run import Run
+from bench.engine.sweep import DEADLINES_SECONDS
 from trimtab_engine.memory.resident import resident_bytes
 
 LIMIT_BYTES = 120e6
@@ -14,7 +15,7 @@ LIMIT_BYTES = 120e6
 def measure(run: Run) -> list[Result]:
     """Start ourselves with MiniLM and look. Raises BenchError."""
     with Field(run.extent.most_lag_seconds) as field:
-        field.start("trimtab", "minilm", 0.2, Setting(16, 0.002))
+        field.start("trimtab", "minilm", DEADLINES_SECONDS["minilm"], settings(CONTENDERS["trimtab"], "minilm")[0])
         resident = resident_bytes(field.servers["trimtab"].process.pid) or 0
     return [
         Result(

@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.engine.arithmetic import Timed, compiled_fp32, onnx_int8
 from bench.engine.live_engine import LiveEngine
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 from bench.engine.statistics import Ratio
 from bench.engine.swaps import SwapGap, bursts, speed_up, stretches, swap_gap
 
@@ -19,7 +20,7 @@ MIN_ACCURACY = 0.98
 SEARCH_LIMIT_SECONDS = 180.0
 SPEED_FLOOR, SPEED_AIM = 1.15, 1.35
 MOST_GAP_BATCHES = 1.0
-DEPTH = 8  # on each connection: four batches wait at any time
+DEPTH = 8  # on each of four connections, or on connections of their own: four batches wait at any time
 WISH = {"quantization": "Int8", "minAccuracy": str(MIN_ACCURACY)}
 _INPUTS_PER_SET = 5.5  # of the traffic: three sets by hash, and a margin
 SPEED_UP = "gated plan: speed-up through HTTP"
@@ -40,22 +41,23 @@ class Searched:
 
 @dataclass(frozen=True)
 class Swapped:
-    """What the log of answers under swaps says; None where it has too few."""
+    """What the log of answers under swaps says; None where it has too few. `changes`: the swaps that were made."""
 
     speed: tuple[Ratio, Ratio] | None
     gap: SwapGap | None
     original_per_second: float
+    changes: int
 
 
 def search(live: LiveEngine, run: Run) -> Searched:
     """Fill the captured sets with traffic, wish for 8 bits, and wait. Raises BenchError, TimeoutError."""
     inputs = int(_INPUTS_PER_SET * run.extent.captured_inputs)
-    live.load("fill", inputs="capture", depth=DEPTH, requests=inputs)
-    say(f"  gated plan: {inputs} inputs were sent, the search begins")
+    filled = live.load("fill", inputs="capture", depth=DEPTH, requests=inputs)
+    say(f"  gated plan: {filled['sent']} inputs were sent, the search begins")
     began = time.monotonic()
     live.change(WISH, in_force=False)
     event = live.engine.server.wait_for(
-        "variant", run.extent.search_limit_seconds, lambda event: event["phase"] in ("InForce", "Refused")
+        "variant", run.extent.search_wait_seconds, lambda event: event["phase"] in ("InForce", "Refused")
     )
     seconds = time.monotonic() - began
     say(f"  gated plan: {event['phase']} after {seconds:.0f} s {event.get('reason', '')}")
@@ -82,11 +84,11 @@ def swap(live: LiveEngine, run: Run, base: str) -> Swapped:
     count = sum(burst.answers for part in parts if part[0].version == base for burst in part[1:])
     per_second = count / sum(seconds) if seconds else 0.0
     say(f"  gated plan: {number} swaps, {len(parts)} stretches, {per_second:.0f}/s with the original")
-    return Swapped(speed_up(parts, base), swap_gap(found), per_second)
+    return Swapped(speed_up(parts, base), swap_gap(found), per_second, number)
 
 
 def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
-    """Return the rows of the plan: search, gate, speed, and the gap at a swap."""
+    """Return the rows of the plan: search, gate, speed, and the gap at a swap; `swapped` None: none was admitted."""
     event = searched.event
     search_row = Result(
         "plan search, seconds",
@@ -96,7 +98,7 @@ def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
         note=f"{event.get('builds', 0)} trial builds, {event.get('device_seconds', 0)} s of the device",
         quick=run.quick,
     )
-    if not searched.admitted:
+    if swapped is None:
         why = f"no plan was admitted: {event.get('reason', '')}"
         return [
             search_row,
@@ -117,8 +119,8 @@ def rows(searched: Searched, swapped: Swapped | None, run: Run) -> list[Result]:
     return [search_row, gate_row, *_speed_rows(event, swapped, run), _gap_row(swapped, run)]
 
 
-def _speed_rows(event: Mapping[str, Any], swapped: Swapped | None, run: Run) -> list[Result]:
-    if swapped is None or swapped.speed is None:
+def _speed_rows(event: Mapping[str, Any], swapped: Swapped, run: Run) -> list[Result]:
+    if swapped.speed is None:
         return [Result(SPEED_UP, unresolved="too few stretches between swaps", quick=run.quick)]
     ratio, itself = swapped.speed
     compiled, onnx = compiled_fp32(BATCH_SIZE), onnx_int8(BATCH_SIZE)
@@ -150,9 +152,9 @@ def _onnx_row(onnx: Timed) -> Result:
     return Result(name, trimtab=onnx.ratio.mean, note=f"{onnx}, mean cosine {onnx.cosine:.4f}: not gated, not served")
 
 
-def _gap_row(swapped: Swapped | None, run: Run) -> Result:
+def _gap_row(swapped: Swapped, run: Run) -> Result:
     name = "swap gap, batches"
-    if swapped is None or swapped.gap is None:
+    if swapped.gap is None:
         return Result(name, unresolved="no swap under load was seen", quick=run.quick)
     gap = swapped.gap
     return Result(
@@ -160,7 +162,7 @@ def _gap_row(swapped: Swapped | None, run: Run) -> Result:
         trimtab=gap.mean,
         holds=gap.high < MOST_GAP_BATCHES,
         asked=f"upper bound below {MOST_GAP_BATCHES:g}",
-        note=f"extra time between two batches at {gap.swaps} swaps with a full queue: mean {gap.mean:.3f} "
-        f"[{gap.low:.3f}, {gap.high:.3f}], largest {gap.largest:.2f}",
+        note=f"extra time between two batches at {gap.swaps} swaps seen of {swapped.changes} made, with a full queue: "
+        f"mean {gap.mean:.3f} [{gap.low:.3f}, {gap.high:.3f}], largest {gap.largest:.2f}",
         quick=run.quick,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from bench.engine.change_seconds import Change, in_flight, of_second, tail_ratio
-from bench.engine.corpus import IN_PLACE_SIGN, MODEL, request_body
+from bench.engine.corpus import IN_PLACE_SIGN
 from bench.engine.live_engine import LiveEngine
 from bench.engine.measures.gated_plan import DEPTH, MIN_ACCURACY
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
+from bench.engine.run import Run
 
 LOAD_SHARE = 0.8
 LEAST_CHANGES, LEAST_IN_FLIGHT, LEAST_ANSWERS = 100, 95, 20_000
@@ -117,16 +117,7 @@ def in_place_is_seen(run: Run) -> str:
         live.learn(DEPTH)
         live.begin("hot", rate=_BLIND_RATE, seconds=_BLIND_SECONDS, seed=6)
         time.sleep(_BLIND_SECONDS / 2)
-        _ask(live.engine.port, [IN_PLACE_SIGN, 0.0, 0.0, 0.0])
+        live.ask([IN_PLACE_SIGN, 0.0, 0.0, 0.0])
         figures = live.loaded()
     say(f"  hot settings: a change in place is seen in {figures['mixed']} of {figures['answered']} answers")
     return "" if figures["mixed"] else "the check is blind: it does not see a change in place"
-
-
-def _ask(port: int, row: list[float]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("POST", f"/v2/models/{MODEL}/infer", request_body(row, "in-place"))
-        connection.getresponse().read()
-    finally:
-        connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.batching.__main__ import ablation
+from bench.batching.measures import ablation
 from bench.engine.results import Result
 from bench.engine.run import Run
 

@@ -8,10 +8,10 @@ from statistics import mean
 from bench.engine.contenders import OURS
 from bench.engine.errors import BenchError
 from bench.engine.field import Field
-from bench.engine.pairing import mirrored_rounds
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.rounds import Rounds, paired
-from bench.engine.run import Run, say
+from bench.engine.rounds import Rounds, mirrored_rounds, paired
+from bench.engine.run import Run
 from bench.engine.statistics import Ratio, meets, paired_ratio
 from bench.engine.sweep import DEADLINES_SECONDS, score
 
@@ -41,8 +41,8 @@ def measure(run: Run) -> list[Result]:
     if len(names) == len(OURS):
         raise BenchError(f"no rival runs: {sweep.why_broken()}")
     shares: dict[float, Shares] = {step.factor: {name: [] for name in names} for step in STEPS}
-    halves = mirrored_rounds(names, extent.overload_rounds * len(STEPS), seed=3)
-    rounds = Rounds(halves, run.late)
+    orders = mirrored_rounds(names, extent.overload_rounds * len(STEPS), seed=3)
+    rounds = Rounds(orders, run.late)
     saturations: list[float] = []
     with Field(extent.most_lag_seconds) as field:
         for name in names:
@@ -60,7 +60,7 @@ def measure(run: Run) -> list[Result]:
         for done in rounds.run(overloaded):
             for name in names:
                 shares[_step(done.number).factor][name].append(done.slices[name])
-            say(f"  overload, round {done.number + 1} of {len(halves)}: saturation {saturations[-1]:.0f}/s")
+            say(f"  overload, round {done.number + 1} of {len(orders)}: saturation {saturations[-1]:.0f}/s")
     return [_result(step, run, shares[step.factor], fastest, rounds) for step in STEPS]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,6 +15,7 @@ import pytest
 
 from bench.engine.busy import _used, warning
 from bench.engine.change_seconds import Change, in_flight, of_second, tail_ratio
+from bench.engine.load.live_load import LiveLoad
 from bench.engine.load.pipelined import PipelinedSlice, Requests, Sent, split_answer
 from bench.engine.load.verdict import judge
 from bench.engine.load.wire import Lost
@@ -29,7 +31,7 @@ TOLERANCES = {"1/base": 1e-3, "1/int8": 0.2}  # in 8 bits batches move answers f
 
 def sent(row: int, values: list[float], *, version: str = "1/base", echoed: int = 0, status: int = 200) -> Sent:
     body = msgspec.json.encode({"id": f"r{echoed:08d}", "outputs": [{"data": values}]})
-    return Sent(row, 0, 0.0, 0, received=1.0, status=status, version=version, body=body)
+    return Sent(row, 0, 0.0, received=1.0, status=status, version=version, body=body)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def sent(row: int, values: list[float], *, version: str = "1/base", echoed: int 
         (sent(0, [1.0]), (1, 0, 0, 1)),
         (sent(0, [1.0, 2.0], echoed=7), (1, 0, 1, 0)),
         (sent(0, [1.0, 2.0], status=503), (0, 1, 0, 0)),
-        (Sent(0, 0, 0.0, 0), (0, 1, 0, 0)),
+        (Sent(0, 0, 0.0), (0, 1, 0, 0)),
     ],
 )
 def test_an_answer_is_right_dropped_reordered_or_mixed(log: Sent, counts: tuple[int, ...]) -> None:
@@ -109,11 +111,44 @@ def test_pipelined_requests_have_ids_of_their_own_and_each_its_answer(echo_port:
     assert (found.answered, found.dropped, found.reordered, found.mixed) == (100, 0, 0, 0)
 
 
+def test_under_swaps_no_answer_waits_for_another_request_of_its_connection() -> None:
+    """The server answers the newest of 32 requests first, as an engine may that forms batches of like lengths."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        threading.Thread(target=answer_newest_first, args=(listener, 32), daemon=True).start()
+        port = int(listener.getsockname()[1])
+        found = LiveLoad("trivial", port, 8).run({"kind": "swaps", "depth": 8, "seconds": 0.2})
+    versions = found["versions"]
+    assert versions == sorted(versions), "each version's answers come before the next one's"
+    assert versions.count("00") == versions.count("01") == 8
+
+
+def answer_newest_first(listener: socket.socket, requests: int) -> None:
+    """Answer in batches of 8, the newest request first; the version is the number of the batch."""
+    connections = [listener.accept()[0] for _ in range(requests)]
+    for number in range(requests // 8):
+        for connection in connections[::-1][8 * number : 8 * number + 8]:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTrimtab-Version: %02d\r\nContent-Length: 0\r\n\r\n" % number)
+    for connection in connections:
+        connection.close()
+
+
 def test_what_waits_on_a_connection_that_is_lost_is_dropped_and_nothing_hangs(echo_port: int) -> None:
     log = PipelinedSlice(Requests([[1.0], [9.0]], echo_port), echo_port, connections=2).open([0.0, 0.01, 0.02, 0.03])
     found = judge(log, {"1/base": np.array([[1.0], [9.0]], np.float32)}, {})
     assert found.answered + found.dropped == len(log) == 4
     assert found.dropped >= 1
+
+
+def test_a_connection_that_breaks_while_a_request_is_half_sent_is_dropped_and_nothing_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+        slice_ = PipelinedSlice(Requests([[1.0] * 2_000_000], port), port, connections=1)
+        broken, _ = listener.accept()
+        broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed politely
+        threading.Timer(0.1, broken.close).start()
+        log = slice_.open([0.0, 0.3])
+    assert [sent.received for sent in log] == [None, None]
 
 
 def test_answers_on_one_connection_are_split_where_each_ends() -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import msgspec
 import pytest
@@ -69,7 +70,7 @@ def answer(connection: socket.socket, behaviour: Behaviour) -> None:
 def open_loop(port: int, requests: int = 20, deadline_seconds: float = 0.2) -> dict[str, object]:
     target = Target(ROWS, "v2", port)
     arrivals = [0.004 * number for number in range(requests)]
-    return OpenSlice(target, deadline_seconds).run(arrivals, os.getpid(), 0).document()
+    return asdict(OpenSlice(target, deadline_seconds).run(arrivals, os.getpid(), 0))
 
 
 def test_right_answers_in_time_are_good(serve: Callable[[Behaviour], int]) -> None:

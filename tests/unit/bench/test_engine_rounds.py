@@ -14,7 +14,7 @@ from bench.engine.contenders import Setting
 from bench.engine.errors import VoidSlice
 from bench.engine.extent import FULL
 from bench.engine.plan import WHOLE_SECONDS, Part, ends
-from bench.engine.rounds import REPEATED_SHARE, Rounds, paired
+from bench.engine.rounds import REPEATED_SHARE, Rounds, mirrored_rounds, paired, shuffled_rounds
 from bench.engine.sweep import Sweep, Swept
 
 ORDERS = [["a", "b"]] * 8
@@ -22,6 +22,19 @@ ORDERS = [["a", "b"]] * 8
 
 def never() -> bool:
     return False
+
+
+@given(st.integers(1, 6), st.integers(1, 20), st.integers(0, 99))
+def test_every_contender_has_one_slice_in_every_round(contenders: int, rounds: int, seed: int) -> None:
+    names = [f"contender {number}" for number in range(contenders)]
+    for drawn in (shuffled_rounds(names, rounds, seed=seed), mirrored_rounds(names, rounds, seed=seed)):
+        assert len(drawn) == rounds
+        assert all(sorted(order) == names for order in drawn)
+
+
+def test_mirrored_rounds_come_forth_and_back() -> None:
+    drawn = mirrored_rounds(["a", "b", "c"], 8, seed=4)
+    assert all(drawn[place] == drawn[place + 1][::-1] for place in range(0, 8, 2))
 
 
 def test_a_void_slice_is_repeated_after_the_others_of_its_round() -> None:

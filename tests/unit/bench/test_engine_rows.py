@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     names = ("trimtab", "trimtab-again", "mosec", "bentoml", "litserve")
     sweep = Sweep({name: Swept(Setting(8, 0.0), 100.0) for name in names}, {"ray": "ray does not run"})
     monkeypatch.setattr(Sweeps, "of", lambda *_: sweep)
-    return Run(FULL, [], Sweeps(FULL, []), 0.0)
+    return Run(FULL, Sweeps(FULL, []), 0.0)
 
 
 LEVELS = {
@@ -92,7 +92,7 @@ def test_a_plan_is_held_against_the_better_of_eager_and_compiled(run: Run, monke
 
     def speed_row(compiled: gated_plan.Timed) -> tuple[float | None, bool | None]:
         monkeypatch.setattr(gated_plan, "compiled_fp32", lambda _: compiled)
-        rows = gated_plan.rows(gated_plan.Searched(20.0, EVENT), gated_plan.Swapped(speed, GAP, 140.0), run)
+        rows = gated_plan.rows(gated_plan.Searched(20.0, EVENT), gated_plan.Swapped(speed, GAP, 140.0, 100), run)
         assert [row.met for row in rows if row.measure != gated_plan.SPEED_UP] == [True, True, True, None, True]
         (row,) = [row for row in rows if row.measure == gated_plan.SPEED_UP]
         return row.trimtab, row.met

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bench.server_process import ServerProcess, engine_environ, tree
+from bench.server_process import ServerProcess, server_environ, tree
 
 TALKS = """
 import json, subprocess, sys, time
@@ -55,5 +55,5 @@ def test_a_server_that_ends_is_not_waited_for_and_its_last_words_are_told() -> N
 def test_a_server_has_none_of_our_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIMTAB_PORT", "1")
     monkeypatch.setenv("BENCH_PORT", "1")
-    environ = engine_environ({"TRIMTAB_MODEL": "stub"})
+    environ = server_environ({"TRIMTAB_MODEL": "stub"})
     assert {name for name in environ if name.startswith(("TRIMTAB_", "BENCH_"))} == {"TRIMTAB_MODEL"}

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from bench.wire import MEBIBYTE, changes, rows, table
-from bench.wire_crowd import entries, resident_bytes
+from bench.wire_crowd import entries
 from bench.wire_crowd_figures import CrowdFigures
 from bench.wire_engine import BenchPod, batch_size_in, tuning_for
 from dev.demo.errors import DemoError
@@ -73,8 +73,3 @@ def test_the_bench_writes_one_entry_that_the_api_knows() -> None:
 def test_every_simulated_engine_has_an_entry_that_the_api_knows() -> None:
     spec = NodeTuningSpec.model_validate({"engines": entries(["a", "b"], 3)})
     assert [(entry.pod_uid, entry.settings.max_batch_size) for entry in spec.engines] == [("a", 3), ("b", 3)]
-
-
-def test_resident_memory_is_read_in_bytes_and_a_process_that_ended_has_none() -> None:
-    assert resident_bytes("Name:\tagent\nVmRSS:\t   2048 kB\n") == 2 * MEBIBYTE
-    assert resident_bytes("Name:\tagent\nState:\tZ (zombie)\n") == 0

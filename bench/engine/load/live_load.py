@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.engine.corpus import corpus, texts
-from bench.engine.load.pipelined import PipelinedSlice, Requests, Sent
+from bench.engine.load.pipelined import CONNECTIONS, PipelinedSlice, Requests, Sent
 from bench.engine.load.verdict import judge, read_answer
 from dev.load.arrivals import constant
 from dev.load.figures import percentile
@@ -21,6 +20,7 @@ NOISE_FACTOR = 5.0
 SMALLEST_TOLERANCE = 1e-7
 """An answer may lie so many times further from its reference than batches were seen to move one; at least this far."""
 _LONGEST_SECONDS = 600.0
+_UNBOUNDED = 1 << 31
 
 
 class LiveLoad:
@@ -42,18 +42,22 @@ class LiveLoad:
 
         `learn`: each row alone, then all in batches: what the version in force answers, and how far batches move that.
         `fill`: so many requests, as fast as they go. `swaps`: a closed loop; when each answer came and of which
-        version. `hot`: an open loop, judged, with the latency of each request by when it was due.
+        version: one request on each connection, for on a shared one an answer waits for those asked for before it, and
+        the engine may form batches in another order. `hot`: an open loop, judged, with the latency of each request by
+        when it was due.
         """
         if order["kind"] == "learn":
             return self._learn(order["depth"], order["answers"])
+        if order["kind"] == "swaps":
+            wide = PipelinedSlice(self._requests, self._port, CONNECTIONS * order["depth"])
+            return _arrivals(wide.closed(1, order["seconds"], _UNBOUNDED))
         slice_ = PipelinedSlice(self._requests, self._port)
         if order["kind"] == "hot":
             arrivals = constant(order["rate"], order["seconds"], seed=order["seed"]).arrivals_seconds
             log = slice_.open(arrivals)
             verdict = asdict(judge(log, self._references, self._tolerances))
             return verdict | _latencies(log, percentile(slice_.lags, 0.99))
-        log = slice_.closed(order["depth"], order.get("seconds", _LONGEST_SECONDS), order.get("requests", 1 << 31))
-        return _arrivals(log) if order["kind"] == "swaps" else {"sent": len(log)}
+        return {"sent": len(slice_.closed(order["depth"], _LONGEST_SECONDS, order["requests"]))}
 
     def _learn(self, depth: int, answers: int) -> dict[str, Any]:
         alone = PipelinedSlice(self._requests, self._port, connections=1).closed(
@@ -73,8 +77,9 @@ class LiveLoad:
 
 
 def _arrivals(log: Sequence[Sent]) -> dict[str, Any]:
-    ended = sorted((sent.received, sent.version) for sent in log if sent.received is not None and sent.status == 200)
-    return {"received": [at for at, _ in ended], "versions": [version for _, version in ended], "sent": len(log)}
+    ended = [(sent.received, sent.version) for sent in log if sent.received is not None and sent.status == 200]
+    ended.sort(key=lambda each: each[0])
+    return {"received": [at for at, _ in ended], "versions": [version for _, version in ended]}
 
 
 def _latencies(log: Sequence[Sent], lag_p99_seconds: float | None) -> dict[str, Any]:
@@ -83,5 +88,4 @@ def _latencies(log: Sequence[Sent], lag_p99_seconds: float | None) -> dict[str, 
         "scheduled": [scheduled for scheduled, _ in ended],
         "received": [received for _, received in ended],
         "lag_p99_seconds": lag_p99_seconds,
-        "ended_at": time.monotonic(),
     }
