@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 from torch.utils import _pytree as pytree
@@ -25,8 +24,6 @@ _UNBOUNDED_LENGTH = 1 << 31
 class ProgramModel:
     """An exported program. It has no tree whose layers could be changed, so no variants."""
 
-    module: nn.Module | None = None
-
     def __init__(self, program: ExportedProgram, signature: Signature, device: torch.device) -> None:
         self.signature = signature
         self.device = device
@@ -40,10 +37,6 @@ class ProgramModel:
             args, kwargs = pytree.tree_unflatten(tensors, self._in_spec)
             outputs = pytree.tree_leaves(self._call(*args, **kwargs))
             return {spec.name: out.cpu().numpy() for spec, out in zip(self.signature.outputs, outputs, strict=True)}
-
-    def with_module(self, module: nn.Module) -> ProgramModel:
-        """Refuse: there is no module that another could stand for."""
-        raise NotImplementedError
 
 
 def load_program(described: ExportedModel, device: torch.device) -> ProgramModel:

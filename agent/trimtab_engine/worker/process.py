@@ -34,7 +34,7 @@ class Worker:
     """Answers the front's messages, one at a time."""
 
     def __init__(
-        self, config: wire.WorkerConfig, models: Mapping[str, Variants[Model]], memory: WorkerMemory, log: Log
+        self, config: wire.WorkerConfig, models: Mapping[str, Variants], memory: WorkerMemory, log: Log
     ) -> None:
         self._slot = Slot(config.memory_descriptor)
         self._models = models
@@ -62,7 +62,7 @@ class Worker:
             return variants.build(message)
         return variants.drop(message)
 
-    def _run(self, variants: Variants[Model] | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
+    def _run(self, variants: Variants | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
         if variants is None:
             return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownModel")
         try:
@@ -108,9 +108,9 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             memory.idle()
 
 
-def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]] | None:
+def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants] | None:
     """Return every model, warm, by name; None where one cannot be served: the log says which and why."""
-    models: dict[str, Variants[Model]] = {}
+    models: dict[str, Variants] = {}
     name = ""
     try:
         device = device_named(config.device)
@@ -123,7 +123,7 @@ def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]]
     return models
 
 
-def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
+def _warm_model(description: Description, device: torch.device) -> Variants:
     model = _load(description, device)
     warm_up(model)
     return Variants(model, example(model.signature), lambda other: stand_in_for(model, _load(other, device)))
