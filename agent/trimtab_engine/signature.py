@@ -109,6 +109,11 @@ def declare(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_len
     return Signature(tuple(inputs), tuple(outputs), max_length if padded and max_length is not None else 1)
 
 
+def in_words(specs: Sequence[TensorSpec]) -> str:
+    """Return tensors as a message names them: `ids int32[-1], mask uint8[-1]`."""
+    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+
+
 def _check(spec: TensorSpec) -> None:
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         raise ValueError(f"a tensor is named {spec.name!r}; accepted are 1 to 128 letters, digits, '.', '_' and '-'")

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.settings import MAX_BATCH_SIZE_BOUND
-from trimtab_engine.signature import PADDED, Signature, TensorSpec, declare
+from trimtab_engine.signature import PADDED, Signature, TensorSpec, declare, in_words
 from trimtab_engine.worker.model import Arrays
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -145,11 +145,7 @@ def _compare(found: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> None:
         (one.dtype, one.shape) == (other.dtype, other.shape) for one, other in zip(found, wanted, strict=True)
     )
     if not same:
-        raise ValueError(f"declared are {_written(wanted)}; the program has, in this order, {_written(found)}")
-
-
-def _written(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+        raise ValueError(f"declared are {in_words(wanted)}; the program has, in this order, {in_words(found)}")
 
 
 @contextmanager
