@@ -119,7 +119,8 @@ def _check(spec: TensorSpec) -> None:
         raise ValueError(f"a tensor is named {spec.name!r}; accepted are 1 to 128 letters, digits, '.', '_' and '-'")
     if spec.dtype not in DATATYPES:
         raise ValueError(f"tensor {spec.name!r} has dtype {spec.dtype!r}; accepted are {', '.join(DATATYPES)}")
-    if not all(type(size) is int and (size == PADDED or size > 0) for size in spec.shape):
+    sizes = spec.shape if isinstance(spec.shape, Sequence) else (None,)  # (3) is a number, (3,) a shape
+    if not all(type(size) is int and (size == PADDED or size > 0) for size in sizes):
         raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted are sizes above 0, and -1 once")
     if spec.shape.count(PADDED) > 1:
         raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted is -1 at most once")
