@@ -1,8 +1,8 @@
 """A `torch.export` archive as a model's source: what its files say, without torch.
 
-An archive is a zip file. Newer ones hold weights as plain bytes; what is pickled or compiled code is refused here, and the
-worker loads the rest with `weights_only`. That does not make a stranger's archive safe: torch evaluates the expressions
-of the program's shapes by sympy, which runs what they say.
+An archive is a zip file. Newer ones hold weights as plain bytes; what is pickled or compiled code is refused here, and
+the worker loads the rest with `weights_only`. That does not make a stranger's archive safe: torch evaluates the
+expressions of the program's shapes by sympy, which runs what they say.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ from trimtab_engine.variant_messages import (
 )
 
 MAX_PACKET_BYTES = 65536
-BASE_VARIANT = "base"  # the model as it was loaded
 
 FailureKind = Literal["out_of_memory", "model_error"]
 

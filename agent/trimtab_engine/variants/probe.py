@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.variant_messages import (
     BuildVariant,
@@ -30,7 +31,6 @@ from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.intervals import Numbers
 from trimtab_engine.variants.layer_costs import averaged
-from trimtab_engine.wire import BASE_VARIANT
 
 _PROFILED_PASSES = 3
 _PROFILED_BYTES = 1 << 15  # of a pass's inputs; a packet takes twice as many

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine import wire
 from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.log import Log
@@ -57,7 +58,7 @@ class Worker:
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
         if isinstance(message, ProfileModel):
-            return profile_model(variants.tree(wire.BASE_VARIANT), message)
+            return profile_model(variants.tree(BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)
@@ -86,7 +87,7 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     device = device_named(config.device)
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, model.tree(BASE_VARIANT).signature) for name, model in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     control.settimeout(IDLE_SECONDS)

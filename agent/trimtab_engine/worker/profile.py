@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.autograd import profiler
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.signature import Signature
 from trimtab_engine.variant_messages import ModelProfiled, ProfileModel, RowBytes, VariantRefused
 from trimtab_engine.variants.layer_costs import by_kind, own_costs
-from trimtab_engine.wire import BASE_VARIANT
 from trimtab_engine.worker.batch import example
 from trimtab_engine.worker.model import Arrays, Model, ModelWithTree
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.memory.resident import resident_bytes
 from trimtab_engine.model_directory import Description
 from trimtab_engine.variant_messages import (
@@ -23,7 +24,6 @@ from trimtab_engine.variant_messages import (
     VariantDropped,
     VariantRefused,
 )
-from trimtab_engine.wire import BASE_VARIANT
 from trimtab_engine.worker.declared import weight_file_bytes
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import PlanError, change_layers, layer_facts, linear_layers, probe
