@@ -24,7 +24,6 @@ RefusalReason = Literal[
     "NoLayersChanged",
     "BackendMissing",
     "FormatUnsupported",
-    "BuffersChange",
     "NotFinite",
     "MemoryShort",
     "BuildFailed",
