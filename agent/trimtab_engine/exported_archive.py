@@ -16,7 +16,7 @@ from trimtab_engine.errors import SettingError
 from trimtab_engine.model_sources import FIRST_VERSION
 from trimtab_engine.signature import Signature, TensorSpec, declare
 
-SUFFIX = ".pt2"
+ARCHIVE_SUFFIX = ".pt2"
 
 _PROGRAMS = "models/"
 _PROGRAM = f"{_PROGRAMS}model.json"

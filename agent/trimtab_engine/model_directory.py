@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trimtab_engine.errors import SettingError
-from trimtab_engine.exported_archive import SUFFIX, ExportedModel, describe_archive
+from trimtab_engine.exported_archive import ARCHIVE_SUFFIX, ExportedModel, describe_archive
 from trimtab_engine.model_sources import FIRST_VERSION
 
 _PACKAGE_PREFIX = "package:"
@@ -59,7 +59,7 @@ def describe_model(source: str, name: str | None, version: str = FIRST_VERSION) 
     """
     if _FACTORY.fullmatch(source) and not source.startswith(_PACKAGE_PREFIX):
         return FactoryModel(name or source.rpartition(":")[2], version, source)
-    if source.endswith(SUFFIX):
+    if source.endswith(ARCHIVE_SUFFIX):
         return describe_archive(source, name, version)
     return describe_directory(source, name, version)
 

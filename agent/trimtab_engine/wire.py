@@ -68,7 +68,10 @@ class WorkerReady(msgspec.Struct, frozen=True, tag=True):
 
 
 class BatchDone(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the slot holds the outputs, in the declared order; `bad_rows` are those that are not finite."""
+    """Worker to front: the slot holds the outputs, in the declared order; `bad_rows` are those that are not finite.
+
+    `seconds` is all the time from the batch's receipt until its outputs are in the slot and looked through.
+    """
 
     batch: int
     seconds: float

@@ -31,14 +31,14 @@ def profile_model(model: Model, request: ProfileModel) -> ModelProfiled | Varian
     if not isinstance(model, ModelWithTree):
         return VariantRefused(request.request, BASE_VARIANT, "NoModule", "this kind of model has no layers")
     try:
-        inputs = stacked(model.signature, request.rows) if request.rows else example(model.signature)
+        inputs = _stacked(model.signature, request.rows) if request.rows else example(model.signature)
         costs = _profiled(model, inputs)
     except Exception as error:  # whatever a model's own code or the profiler raises
         return VariantRefused(request.request, BASE_VARIANT, "ProfileFailed", type(error).__name__)
     return ModelProfiled(request.request, by_kind(costs))
 
 
-def stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
+def _stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
     """Return rows as a batch, padded with zeros to the longest.
 
     Raises:

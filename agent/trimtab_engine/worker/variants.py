@@ -89,19 +89,19 @@ class Variants:
         """Forget a tree and give its memory back."""
         if request.variant == BASE_VARIANT or request.variant not in self._trees:
             return VariantRefused(request.request, request.variant, "UnknownVariant", "no variant of that name")
-        before = held_bytes(self._base.device)
+        before = _held_bytes(self._base.device)
         del self._trees[request.variant]
         gc.collect()
-        return VariantDropped(request.request, request.variant, max(0, before - held_bytes(self._base.device)))
+        return VariantDropped(request.request, request.variant, max(0, before - _held_bytes(self._base.device)))
 
     def _build(self, request: BuildVariant) -> VariantBuilt:
         began = time.perf_counter()
         self._check_room(request)
-        before = held_bytes(self._base.device)
+        before = _held_bytes(self._base.device)
         made = self._changed(request.plan) if request.declared is None else self._loaded(request, request.declared)
         if not all(np.isfinite(output).all() for output in made.model.run(self._example).values()):
             raise PlanError("NotFinite", "an answer of the warm-up is not finite")
-        extra = max(made.own_bytes, held_bytes(self._base.device) - before)
+        extra = max(made.own_bytes, _held_bytes(self._base.device) - before)
         _check_memory(request, extra)
         self._trees[request.variant] = made.model
         return VariantBuilt(
@@ -145,7 +145,7 @@ def _check_memory(request: BuildVariant, extra_bytes: int) -> None:
         raise PlanError("MemoryShort", f"it takes {extra_bytes} bytes; {request.memory_limit_bytes} are allowed")
 
 
-def held_bytes(device: torch.device) -> int:
+def _held_bytes(device: torch.device) -> int:
     """Return the memory that this process holds: the allocator's on a GPU, resident pages on the CPU."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
