@@ -24,6 +24,7 @@ from trimtab_engine.variant_messages import (
     VariantDropped,
     VariantRefused,
 )
+from trimtab_engine.wire import MAX_PACKET_BYTES, in_one_packet
 from trimtab_engine.worker.declared import weight_file_bytes
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import PlanError, change_layers, layer_facts, linear_layers, probe
@@ -31,6 +32,7 @@ from trimtab_engine.worker.model import Arrays, Model, ModelWithTree
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
 
 MAX_VARIANTS = 4
+_LISTED_BYTES = MAX_PACKET_BYTES - 4096  # of layers; a plan of them all takes less
 _MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -67,10 +69,11 @@ class Variants:
         return self._trees[variant]
 
     def list_layers(self, request: ListLayers) -> LayersListed:
-        """Return the layers a plan can change; none where the model has no tree."""
+        """Return the layers a plan can change, or the first that one message takes; none where there is no tree."""
         base = self._base
         layers = layer_facts(base.module, self._candidates) if isinstance(base, ModelWithTree) else []
-        return LayersListed(request.request, layers, self._candidates, self._unavailable)
+        listed = in_one_packet(layers, _LISTED_BYTES)
+        return LayersListed(request.request, listed, self._candidates, self._unavailable)
 
     def build(self, request: BuildVariant) -> VariantBuilt | VariantRefused:
         """Make a tree from the float original, or load the declared model, warm it and measure its memory.

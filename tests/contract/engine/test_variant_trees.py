@@ -18,6 +18,7 @@ from trimtab_engine.signature import Signature
 from trimtab_engine.variant_messages import BuildVariant, Candidate, DropVariant, LayerChange, ListLayers, VariantBuilt
 from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import mean_interval
+from trimtab_engine.wire import MAX_PACKET_BYTES, encode
 from trimtab_engine.worker.bert import bert_shape, load_bert
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import change_layers, probe
@@ -174,6 +175,15 @@ def test_what_cannot_be_built_is_refused_with_its_reason_and_leaves_nothing(
     assert getattr(answer, "reason", "built") == reason
     with pytest.raises(KeyError):
         variants.tree("v")
+
+
+def test_of_more_layers_than_one_message_takes_the_first_are_listed_and_a_plan_of_them_fits_too() -> None:
+    many = nn.ModuleList(nn.ModuleDict({"a_layer_with_a_long_name": nn.Linear(1, 1)}) for _ in range(2000))
+    variants = variants_of(TreeModel(many), {})
+    listed = variants.list_layers(ListLayers(1, "m"))
+    assert [layer.name.split(".")[0] for layer in listed.layers] == [str(n) for n in range(len(listed.layers))]
+    assert MAX_PACKET_BYTES * 0.9 < len(encode(listed)) <= MAX_PACKET_BYTES
+    assert len(encode(BuildVariant(2, "m", "v", every_layer(variants)))) <= MAX_PACKET_BYTES
 
 
 def test_a_model_without_a_tree_has_no_layers_and_no_variants() -> None:
