@@ -58,7 +58,7 @@ class Worker:
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
         if isinstance(message, ProfileModel):
-            return profile_model(variants.tree(BASE_VARIANT), message)
+            return profile_model(variants.model(BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)
@@ -67,7 +67,7 @@ class Worker:
         if variants is None:
             return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownModel")
         try:
-            model = variants.tree(batch.variant)
+            model = variants.model(batch.variant)
         except KeyError:
             return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownVariant")
         if batch.measure:
@@ -87,7 +87,7 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     device = device_named(config.device)
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.tree(BASE_VARIANT).signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, variants.model(BASE_VARIANT).signature) for name, variants in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     control.settimeout(IDLE_SECONDS)

@@ -1,4 +1,4 @@
-"""The trees of one model by name: the original, never changed, and the variants made from it."""
+"""One model's variants by name: the original, never changed, and what is made from it or loaded in its place."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ class Variants:
 
         `load` raises PlanError for a model that cannot stand in for the original.
         """
-        self._trees: dict[str, Model] = {BASE_VARIANT: base}
+        self._models: dict[str, Model] = {BASE_VARIANT: base}
         self._base = base
         self._example = example
         self._load = load
         self._candidates, self._unavailable = probe(base.device)
 
-    def tree(self, variant: str) -> Model:
-        """Return the tree that answers for a variant.
+    def model(self, variant: str) -> Model:
+        """Return the model that answers for a variant.
 
         Raises:
             KeyError: there is none of that name.
         """
-        return self._trees[variant]
+        return self._models[variant]
 
     def list_layers(self, request: ListLayers) -> LayersListed:
         """Return the layers a plan can change, or the first that one message takes; none where there is no tree."""
@@ -89,11 +89,11 @@ class Variants:
             return VariantRefused(request.request, request.variant, "BuildFailed", message)
 
     def drop(self, request: DropVariant) -> VariantDropped | VariantRefused:
-        """Forget a tree and give its memory back."""
-        if request.variant == BASE_VARIANT or request.variant not in self._trees:
+        """Forget a variant and give its memory back."""
+        if request.variant == BASE_VARIANT or request.variant not in self._models:
             return VariantRefused(request.request, request.variant, "UnknownVariant", "no variant of that name")
         before = _held_bytes(self._base.device)
-        del self._trees[request.variant]
+        del self._models[request.variant]
         gc.collect()
         return VariantDropped(request.request, request.variant, max(0, before - _held_bytes(self._base.device)))
 
@@ -106,7 +106,7 @@ class Variants:
             raise PlanError("NotFinite", "an answer of the warm-up is not finite")
         extra = max(made.own_bytes, _held_bytes(self._base.device) - before)
         _check_memory(request, extra)
-        self._trees[request.variant] = made.model
+        self._models[request.variant] = made.model
         return VariantBuilt(
             request=request.request,
             variant=request.variant,
@@ -137,9 +137,9 @@ class Variants:
         return _Made(model, 0, total, total, 0.0)
 
     def _check_room(self, request: BuildVariant) -> None:
-        if request.variant in self._trees:
+        if request.variant in self._models:
             raise PlanError("NameTaken", f"there is a variant {request.variant!r}")
-        if len(self._trees) > MAX_VARIANTS:
+        if len(self._models) > MAX_VARIANTS:
             raise PlanError("TooManyVariants", f"the worker keeps {MAX_VARIANTS} beside the original; drop one first")
 
 

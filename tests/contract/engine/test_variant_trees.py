@@ -134,8 +134,8 @@ def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
     built = variants.build(BuildVariant(5, "m", "int8", every_layer(variants)))
     assert isinstance(built, VariantBuilt), built
     assert (built.request, built.changed_layers, built.quantized_share) == (5, 36, 1.0)
-    changed = variants.tree("int8").run(tokens)["out"]
-    assert np.array_equal(variants.tree("base").run(tokens)["out"], before)
+    changed = variants.model("int8").run(tokens)["out"]
+    assert np.array_equal(variants.model("base").run(tokens)["out"], before)
     assert not np.array_equal(changed, before)
     cosines = (changed * before).sum(-1) / np.linalg.norm(changed, axis=-1) / np.linalg.norm(before, axis=-1)
     assert cosines.mean() > 0.98
@@ -147,7 +147,7 @@ def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arr
     assert isinstance(
         variants.build(BuildVariant(1, "m", "one", [LayerChange(name, "int8_dynamic", "onednn")])), VariantBuilt
     )
-    model, base = variants.tree("one"), minilm.module
+    model, base = variants.model("one"), minilm.module
     assert isinstance(model, TreeModel)
     pointers = {parameter.data_ptr() for parameter in base.parameters()}
     assert all(parameter.data_ptr() in pointers for parameter in model.module.parameters())
@@ -174,7 +174,7 @@ def test_what_cannot_be_built_is_refused_with_its_reason_and_leaves_nothing(
     answer = variants.build(request_)
     assert getattr(answer, "reason", "built") == reason
     with pytest.raises(KeyError):
-        variants.tree("v")
+        variants.model("v")
 
 
 def test_of_more_layers_than_one_message_takes_the_first_are_listed_and_a_plan_of_them_fits_too() -> None:
@@ -197,7 +197,7 @@ def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
     variants = counting_variants(module)
     built = variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert isinstance(built, VariantBuilt)
-    variants.tree("v").run({"x": np.ones((2, 8), np.float32)})
+    variants.model("v").run({"x": np.ones((2, 8), np.float32)})
     assert module.passes.item() == 0
     assert changing_buffers(module, lambda trial: trial(torch.ones(2, 8))) == ["passes"]
     clone = share_clone(module, ["passes"])
@@ -207,13 +207,13 @@ def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
 
 def test_a_dropped_variant_is_gone_and_the_original_cannot_be_dropped() -> None:
     variants = counting_variants(Counting())
-    original = variants.tree("base")
+    original = variants.model("base")
     variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert variants.drop(DropVariant(2, "m", "v")).variant == "v"
     with pytest.raises(KeyError):
-        variants.tree("v")
+        variants.model("v")
     assert getattr(variants.drop(DropVariant(3, "m", "base")), "reason", "") == "UnknownVariant"
-    assert variants.tree("base") is original
+    assert variants.model("base") is original
 
 
 def test_query_key_and_value_are_one_layer_where_all_three_are_changed_and_answer_as_three_would(
@@ -244,7 +244,7 @@ def test_a_plan_of_every_layer_keeps_the_embeddings_of_real_sentences(minilm: Tr
         batch = tokenizer.encode_batch(list(sentences()[first : first + 32]))
         mask = np.array([row.attention_mask for row in batch], np.bool_)
         for name, found in answers.items():
-            hidden = variants.tree(name).run({"ids": np.array([row.ids for row in batch]), "mask": mask})["out"]
+            hidden = variants.model(name).run({"ids": np.array([row.ids for row in batch]), "mask": mask})["out"]
             found += list(hidden.sum(1) / mask.sum(1, keepdims=True))
     cosines = agreement_of_each(Task.EMBEDDING, np.stack(answers["base"]), np.stack(answers["int8"]))
     assert mean_interval(cosines, 0).low >= 0.995  # the objective is 0.98; measured 0.9973
