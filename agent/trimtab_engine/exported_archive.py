@@ -1,7 +1,8 @@
 """A `torch.export` archive as a model's source: what its files say, without torch.
 
-An archive is a zip file. Newer ones hold weights as plain bytes; what is pickled or compiled code is refused here, for
-either could run anything, and the worker loads the rest with `weights_only`.
+An archive is a zip file. Newer ones hold weights as plain bytes; what is pickled or compiled code is refused here, and
+the worker loads the rest with `weights_only`. That does not make a stranger's archive safe: torch evaluates the
+expressions of the program's shapes by sympy, which runs what they say.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from trimtab_engine.errors import SettingError
 from trimtab_engine.model_sources import FIRST_VERSION
 from trimtab_engine.signature import Signature, TensorSpec, declare
 
-SUFFIX = ".pt2"
+ARCHIVE_SUFFIX = ".pt2"
 
-_PROGRAM = "models/model.json"
+_PROGRAMS = "models/"
+_PROGRAM = f"{_PROGRAMS}model.json"
 _CONFIGS = {
     "data/weights/model_weights_config.json": "weight_",
     "data/constants/model_constants_config.json": "tensor_",
@@ -67,9 +69,13 @@ def describe_archive(source: str, name: str | None, version: str = FIRST_VERSION
 
 
 def _refuse_code(path: Path, archive: zipfile.ZipFile) -> None:
-    files = {name.partition("/")[2]: name for name in archive.namelist()}
+    names = archive.namelist()
+    files = {name.partition("/")[2]: name for name in names}
     if _PROGRAM not in files or not files.keys() >= _CONFIGS.keys():
         raise SettingError(f"{path} holds no {_PROGRAM} with plain weights; accepted is what torch.export.save writes")
+    # torch loads every program, each with weights and constants of its own.
+    if len(files) < len(names) or sum(name.startswith(_PROGRAMS) for name in files) > 1:
+        raise SettingError(f"{path} holds more than one program; accepted is what torch.export.save writes")
     if any(name.startswith(_COMPILED) for name in files):
         raise SettingError(f"{path} holds compiled code; accepted is what torch.export.save writes")
     for name, prefix in _CONFIGS.items():

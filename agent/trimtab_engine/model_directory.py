@@ -6,12 +6,12 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from trimtab_engine.errors import SettingError
-from trimtab_engine.exported_archive import SUFFIX, ExportedModel, describe_archive
+from trimtab_engine.exported_archive import ARCHIVE_SUFFIX, ExportedModel, describe_archive
 from trimtab_engine.model_sources import FIRST_VERSION
 
 _PACKAGE_PREFIX = "package:"
@@ -22,6 +22,8 @@ _POOLING_MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
 }
+
+T = TypeVar("T")
 
 
 class ModelDescription(msgspec.Struct, frozen=True, tag=True):
@@ -59,7 +61,7 @@ def describe_model(source: str, name: str | None, version: str = FIRST_VERSION) 
     """
     if _FACTORY.fullmatch(source) and not source.startswith(_PACKAGE_PREFIX):
         return FactoryModel(name or source.rpartition(":")[2], version, source)
-    if source.endswith(SUFFIX):
+    if source.endswith(ARCHIVE_SUFFIX):
         return describe_archive(source, name, version)
     return describe_directory(source, name, version)
 
@@ -71,7 +73,7 @@ def describe_directory(source: str, name: str | None, version: str = FIRST_VERSI
         SettingError: nothing usable is there.
     """
     directory = _find_directory(source)
-    config = _read_json(directory / "config.json")
+    config = _read_json(directory / "config.json", dict[str, Any])
     _refuse_generation(directory, config)
     if not (directory / "tokenizer.json").is_file():
         raise SettingError(f"the model is {source!r}; {directory} has no tokenizer.json, which the engine needs")
@@ -130,9 +132,9 @@ def _within(root: Path, depth: int) -> Iterator[Path]:
             yield from _within(child, depth - 1)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, ValueError) as error:
         raise SettingError(f"{path} cannot be read: {error}") from error
 
@@ -143,7 +145,7 @@ def _read_modules(directory: Path) -> tuple[str, bool]:
     if not path.is_file():
         return "mean", False
     pooling, normalize = "mean", False
-    for module in msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]]):
+    for module in _read_json(path, list[dict[str, Any]]):
         kind = str(module.get("type", "")).rpartition(".")[2]
         if kind == "Pooling":
             pooling = _pooling_mode(directory / str(module.get("path", "")) / "config.json")
@@ -155,7 +157,7 @@ def _read_modules(directory: Path) -> tuple[str, bool]:
 
 
 def _pooling_mode(path: Path) -> str:
-    config = _read_json(path)
+    config = _read_json(path, dict[str, Any])
     declared = config.get("pooling_mode")  # newer directories name the mode, older ones set one flag
     if isinstance(declared, str):
         modes = [declared]
@@ -170,5 +172,5 @@ def _pooling_mode(path: Path) -> str:
 def _max_tokens(directory: Path, config: dict[str, Any]) -> int:
     positions = int(config.get("max_position_embeddings", 512))
     declared = directory / "sentence_bert_config.json"
-    length = _read_json(declared).get("max_seq_length") if declared.is_file() else None
+    length = _read_json(declared, dict[str, Any]).get("max_seq_length") if declared.is_file() else None
     return min(positions, length) if isinstance(length, int) and length > 0 else positions

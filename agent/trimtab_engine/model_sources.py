@@ -28,7 +28,7 @@ class ModelSource:
     version: str = FIRST_VERSION
 
 
-def one_choice(source: str | None, name: str | None, listed: tuple[ModelSource, ...]) -> tuple[ModelSource, ...]:
+def served_models(source: str | None, name: str | None, listed: tuple[ModelSource, ...]) -> tuple[ModelSource, ...]:
     """Return the models of TRIMTAB_MODEL and TRIMTAB_MODEL_NAME or those of TRIMTAB_MODELS: one of the two is set.
 
     Raises:
@@ -58,7 +58,7 @@ def read_model_list(text: str) -> tuple[ModelSource, ...]:
     return models
 
 
-def read_model_name(text: str) -> str | None:
+def read_model_name(text: str) -> str:
     """Return the name of a model, as it may stand in a path and a label.
 
     Raises:

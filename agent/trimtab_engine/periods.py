@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.settings import LiveSettings
-from trimtab_engine.wire import BASE_VARIANT
 
 _NO_WISHES = {"quantization": "None", "variant": BASE_VARIANT, "min_accuracy": 0.0}
 

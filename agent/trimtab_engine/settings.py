@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
-from trimtab_engine.model_sources import ModelSource, one_choice, read_model_list, read_model_name
+from trimtab_engine.model_sources import ModelSource, read_model_list, read_model_name, served_models
 from trimtab_engine.quantities import read_bytes, read_seconds
 from trimtab_engine.variants.declared import DeclaredSource, read_declared
 
@@ -137,7 +137,7 @@ def read_settings(environ: Mapping[str, str]) -> ProcessSettings:
 
 
 def _read_models(read: _Reader) -> tuple[ModelSource, ...]:
-    return one_choice(
+    return served_models(
         read("TRIMTAB_MODEL", None, _text),
         read("TRIMTAB_MODEL_NAME", None, read_model_name),
         read("TRIMTAB_MODELS", (), read_model_list),

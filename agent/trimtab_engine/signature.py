@@ -109,12 +109,18 @@ def declare(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_len
     return Signature(tuple(inputs), tuple(outputs), max_length if padded and max_length is not None else 1)
 
 
+def in_words(specs: Sequence[TensorSpec]) -> str:
+    """Return tensors as a message names them: `ids int32[-1], mask uint8[-1]`."""
+    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+
+
 def _check(spec: TensorSpec) -> None:
     if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         raise ValueError(f"a tensor is named {spec.name!r}; accepted are 1 to 128 letters, digits, '.', '_' and '-'")
     if spec.dtype not in DATATYPES:
         raise ValueError(f"tensor {spec.name!r} has dtype {spec.dtype!r}; accepted are {', '.join(DATATYPES)}")
-    if not all(type(size) is int and (size == PADDED or size > 0) for size in spec.shape):
+    sizes = spec.shape if isinstance(spec.shape, Sequence) else (None,)  # (3) is a number, (3,) a shape
+    if not all(type(size) is int and (size == PADDED or size > 0) for size in sizes):
         raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted are sizes above 0, and -1 once")
     if spec.shape.count(PADDED) > 1:
         raise ValueError(f"tensor {spec.name!r} has shape {spec.shape!r}; accepted is -1 at most once")

@@ -1,7 +1,8 @@
 """What front and worker say to each other about the variants of a model: layers, their costs, and builds.
 
-A variant is another module tree of the same model, under a name; "base" is the original and always there. The front
-sends one of these only while no batch is with the worker, and waits for its one answer.
+A variant is another module tree of the same model, or a declared model in its place, under a name; "base" is the
+original and always there. The front sends one of these only while no batch is with the worker, and waits for its one
+answer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ RefusalReason = Literal[
     "NoLayersChanged",
     "BackendMissing",
     "FormatUnsupported",
-    "BuffersChange",
     "NotFinite",
     "MemoryShort",
     "BuildFailed",
@@ -120,7 +120,7 @@ class BuildVariant(msgspec.Struct, frozen=True, tag=True):
 
 
 class VariantBuilt(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the tree is warm. `extra_bytes` is what it takes beside the original, measured."""
+    """Worker to front: the variant is warm. `extra_bytes` is what it takes beside the original, measured."""
 
     request: int
     variant: str
@@ -132,7 +132,7 @@ class VariantBuilt(msgspec.Struct, frozen=True, tag=True):
 
 
 class VariantRefused(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: there is no such tree, and nothing else has changed."""
+    """Worker to front: there is no such variant, and nothing else has changed."""
 
     request: int
     variant: str
@@ -141,7 +141,7 @@ class VariantRefused(msgspec.Struct, frozen=True, tag=True):
 
 
 class DropVariant(msgspec.Struct, frozen=True, tag=True):
-    """Front to worker: forget this tree. "base" is refused."""
+    """Front to worker: forget this variant. "base" is refused."""
 
     request: int
     model: str
@@ -149,7 +149,7 @@ class DropVariant(msgspec.Struct, frozen=True, tag=True):
 
 
 class VariantDropped(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the tree is gone, its memory given back."""
+    """Worker to front: the variant is gone, its memory given back."""
 
     request: int
     variant: str

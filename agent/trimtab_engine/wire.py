@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -23,8 +24,9 @@ from trimtab_engine.variant_messages import (
     VariantRefused,
 )
 
-MAX_PACKET_BYTES = 65536
-BASE_VARIANT = "base"  # the model as it was loaded
+MAX_PACKET_BYTES = 65536  # what is longer arrives cut off
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 FailureKind = Literal["out_of_memory", "model_error"]
 
@@ -69,7 +71,10 @@ class WorkerReady(msgspec.Struct, frozen=True, tag=True):
 
 
 class BatchDone(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front: the slot holds the outputs, in the declared order; `bad_rows` are those that are not finite."""
+    """Worker to front: the slot holds the outputs, in the declared order; `bad_rows` are those that are not finite.
+
+    `seconds` is all the time from the batch's receipt until its outputs are in the slot and looked through.
+    """
 
     batch: int
     seconds: float
@@ -109,6 +114,18 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 def encode(message: msgspec.Struct) -> bytes:
     """Return a message as one packet."""
     return _encoder.encode(message)
+
+
+def in_one_packet(parts: Iterable[S], limit_bytes: int) -> list[S]:
+    """Return the parts of a message, or as many of the first as take `limit_bytes` of its packet."""
+    taken: list[S] = []
+    room_bytes = limit_bytes
+    for part in parts:
+        room_bytes -= len(encode(part))
+        if room_bytes < 0:
+            break
+        taken.append(part)
+    return taken
 
 
 def decode_for_worker(packet: bytes) -> ToWorker:

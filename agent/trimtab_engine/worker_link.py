@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine import wire
 from trimtab_engine.batching.batch import Batch
 from trimtab_engine.context import Context
@@ -57,7 +58,7 @@ class WorkerLink:
         self.signatures: dict[str, Signature] = {}  # by model, once the worker is ready
         self.row_limits: dict[str, int] = {}  # rows that the slot takes, whatever their lengths
         self.model = ""  # that of the batch that is with the worker, or was last
-        self.variant = wire.BASE_VARIANT  # so too
+        self.variant = BASE_VARIANT  # so too
         self._loop = asyncio.get_running_loop()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None

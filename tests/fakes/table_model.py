@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.jobs import Row, TokenRow
 from trimtab_engine.variant_messages import (
@@ -26,7 +27,6 @@ from trimtab_engine.variant_messages import (
 )
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
-from trimtab_engine.wire import BASE_VARIANT
 
 KINDS = ("query", "value", "inner")
 WIDTH = 32

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Chore
 from trimtab_engine.variants.accuracy import Accuracy, Task
 from trimtab_engine.variants.capture import InputSets
@@ -15,7 +16,6 @@ from trimtab_engine.variants.gate import admit, judge
 from trimtab_engine.variants.planner import FoundPlan, Wanted, search
 from trimtab_engine.variants.probe import Course, Probe, variant_name
 from trimtab_engine.variants.stand_in import stand_in
-from trimtab_engine.wire import BASE_VARIANT
 
 NONE = "None"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.variants.accuracy import Accuracy, Task, accuracy
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.drift import Traffic, traffic_of
 from trimtab_engine.variants.probe import Course, Probe, Refused
-from trimtab_engine.wire import BASE_VARIANT
 
 
 @dataclass(frozen=True, slots=True)

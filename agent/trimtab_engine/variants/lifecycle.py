@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
@@ -31,7 +32,6 @@ from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
 from trimtab_engine.variants.shadow import Shadow, ShadowRun
 from trimtab_engine.variants.spares import SpareMemory, Spares
-from trimtab_engine.wire import BASE_VARIANT
 
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
 _NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"

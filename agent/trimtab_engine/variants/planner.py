@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts
 from trimtab_engine.variants.accuracy import Outputs, Task, agreement_of_each
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Interval, mean_interval, speedup_interval
 from trimtab_engine.variants.probe import Course, Plan, Probe, Recipe, Refused, variant_name
-from trimtab_engine.wire import BASE_VARIANT
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     "Int8": ("int8_dynamic", "int8_weight_only"),

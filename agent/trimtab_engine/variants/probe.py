@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.variant_messages import (
     BuildVariant,
@@ -30,7 +31,7 @@ from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.intervals import Numbers
 from trimtab_engine.variants.layer_costs import averaged
-from trimtab_engine.wire import BASE_VARIANT
+from trimtab_engine.wire import in_one_packet
 
 _PROFILED_PASSES = 3
 _PROFILED_BYTES = 1 << 15  # of a pass's inputs; a packet takes twice as many
@@ -145,15 +146,8 @@ class Probe:
 
 def _in_one_packet(batch: Sequence[CapturedInput]) -> list[RowBytes]:
     """Return the rows, or as many of the first as a packet takes."""
-    rows: list[RowBytes] = []
-    room_bytes = _PROFILED_BYTES
-    for one in batch:
-        row = RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors])
-        room_bytes -= sum(map(len, row.tensors))
-        if room_bytes < 0:
-            break
-        rows.append(row)
-    return rows
+    rows = (RowBytes(one.length, [tensor.tobytes() for tensor in one.row.tensors]) for one in batch)
+    return in_one_packet(rows, _PROFILED_BYTES)
 
 
 def variant_name(recipe: Recipe) -> str:

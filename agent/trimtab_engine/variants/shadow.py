@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import RowsRun, RunRows
 from trimtab_engine.jobs import Row
 from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import Interval, mean_interval
 from trimtab_engine.variants.probe import Decode
-from trimtab_engine.wire import BASE_VARIANT
 
 _SHARE_OF_ITEMS = 0.01
 _SHARE_OF_TIME = 0.02

@@ -72,7 +72,7 @@ def warm_up(model: Model) -> None:
 
 
 def example(signature: Signature) -> Arrays:
-    """Return one row of ones, for passes whose answer nobody reads."""
+    """Return one row of ones: a valid input for warming up, probing and profiling."""
     return {place.name: np.ones(place.shape, place.dtype) for place in _example_places(signature)}
 
 

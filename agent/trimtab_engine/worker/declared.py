@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.model_directory import Description, ModelDescription
-from trimtab_engine.signature import Signature, TensorSpec
+from trimtab_engine.signature import Signature, in_words
 from trimtab_engine.worker.batch import warm_up
 from trimtab_engine.worker.layers import PlanError
 from trimtab_engine.worker.model import Model
@@ -40,11 +40,7 @@ def _difference(original: Signature, other: Signature) -> str:
         ("gives", original.outputs, other.outputs),
     ):
         if specs != others:
-            return f"it {kind} {_words(others)}; the original {kind} {_words(specs)}"
+            return f"it {kind} {in_words(others)}; the original {kind} {in_words(specs)}"
     if other.max_length < original.max_length:
         return f"its longest input is {other.max_length}; that of the original {original.max_length}"
     return ""
-
-
-def _words(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 from torch.utils import _pytree as pytree
 
 from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.settings import MAX_BATCH_SIZE_BOUND
-from trimtab_engine.signature import PADDED, Signature, TensorSpec, declare
+from trimtab_engine.signature import PADDED, Signature, TensorSpec, declare, in_words
 from trimtab_engine.worker.model import Arrays
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -24,8 +23,6 @@ _UNBOUNDED_LENGTH = 1 << 31
 
 class ProgramModel:
     """An exported program. It has no tree whose layers could be changed, so no variants."""
-
-    module: nn.Module | None = None
 
     def __init__(self, program: ExportedProgram, signature: Signature, device: torch.device) -> None:
         self.signature = signature
@@ -40,10 +37,6 @@ class ProgramModel:
             args, kwargs = pytree.tree_unflatten(tensors, self._in_spec)
             outputs = pytree.tree_leaves(self._call(*args, **kwargs))
             return {spec.name: out.cpu().numpy() for spec, out in zip(self.signature.outputs, outputs, strict=True)}
-
-    def with_module(self, module: nn.Module) -> ProgramModel:
-        """Refuse: there is no module that another could stand for."""
-        raise NotImplementedError
 
 
 def load_program(described: ExportedModel, device: torch.device) -> ProgramModel:
@@ -152,11 +145,7 @@ def _compare(found: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> None:
         (one.dtype, one.shape) == (other.dtype, other.shape) for one, other in zip(found, wanted, strict=True)
     )
     if not same:
-        raise ValueError(f"declared are {_written(wanted)}; the program has, in this order, {_written(found)}")
-
-
-def _written(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype}{list(spec.shape)}" for spec in specs)
+        raise ValueError(f"declared are {in_words(wanted)}; the program has, in this order, {in_words(found)}")
 
 
 @contextmanager

@@ -39,19 +39,18 @@ def load_own_model(factory: str, device: torch.device) -> Model:
     made = make(device=str(device)) if "device" in inspect.signature(make).parameters else make()
     if not callable(made):
         raise ValueError(f"{factory} returned a {type(made).__name__}; accepted is an object that can be called")
-    return OwnModel(made, device)
+    module = made if isinstance(made, nn.Module) else getattr(made, "module", None)
+    return OwnModule(made, module, device) if isinstance(module, nn.Module) else OwnModel(made, device)
 
 
 class OwnModel:
-    """The object that a factory returned, see `model_api.ServedModel`."""
+    """The object that a factory returned, see `model_api.ServedModel`. It is called with numpy arrays."""
 
     def __init__(self, made: Any, device: torch.device) -> None:
         self.signature = declare(
             getattr(made, "inputs", ()), getattr(made, "outputs", ()), getattr(made, "max_length", None)
         )
         self.device = device
-        module = made if isinstance(made, nn.Module) else getattr(made, "module", None)
-        self.module: nn.Module | None = module.eval().to(device) if isinstance(module, nn.Module) else None
         self._made = made
         self._rows = _RowSteps(getattr(made, "preprocess", None), getattr(made, "postprocess", None))
 
@@ -59,20 +58,31 @@ class OwnModel:
         """Copy, prepare, call, finish."""
         # A model may keep what it is given; the slot's memory is another batch's soon.
         owned = self._rows.before({name: array.copy() for name, array in inputs.items()})
-        if self.module is None:
-            outputs: Mapping[str, Any] = self._made(owned)
-            return self._rows.after({name: np.asarray(output) for name, output in outputs.items()})
-        with torch.inference_mode():
-            outputs = self._made({name: torch.from_numpy(array).to(self.device) for name, array in owned.items()})
-            return self._rows.after({name: output.cpu().numpy() for name, output in outputs.items()})
+        return self._rows.after(self._call(owned))
 
-    def with_module(self, module: nn.Module) -> OwnModel:
+    def _call(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        return {name: np.asarray(output) for name, output in self._made(inputs).items()}
+
+
+class OwnModule(OwnModel):
+    """One that is a module or has one. It is called with tensors on the device, under inference mode."""
+
+    def __init__(self, made: Any, module: nn.Module, device: torch.device) -> None:
+        super().__init__(made, device)
+        self.module = module.eval().to(device)
+
+    def with_module(self, module: nn.Module) -> OwnModule:
         """Return the same model around another tree."""
         if self._made is self.module:
-            return OwnModel(module, self.device)
+            return OwnModule(module, module, self.device)
         other: Any = copy.copy(self._made)
         other.module = module
-        return OwnModel(other, self.device)
+        return OwnModule(other, module, self.device)
+
+    def _call(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        with torch.inference_mode():
+            outputs = self._made({name: torch.from_numpy(array).to(self.device) for name, array in inputs.items()})
+            return {name: output.cpu().numpy() for name, output in outputs.items()}
 
 
 class _RowSteps:

@@ -69,7 +69,7 @@ def linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
 
 def layer_facts(module: nn.Module, candidates: Sequence[Candidate]) -> list[LayerFacts]:
     """Return what a planner needs to know of each layer; those that may become one layer are of one kind."""
-    joined = {name: path for path, names in _joinable(module) for name in names}
+    joined = {name: path for path, _, names in _joinable(module) for name in names}
     return [
         LayerFacts(
             name=name,
@@ -101,19 +101,18 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
             raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
         planned[change.layer] = layer
     count = len(planned)
-    for path, names in _joinable(module):
-        parent = module.get_submodule(path)
-        if isinstance(parent, JoinsLayers) and planned.keys() >= set(names):
+    for _, parent, names in _joinable(module):
+        if planned.keys() >= set(names):
             parent.join(Int8Linear(*(planned.pop(name) for name in names)))
     for name, layer in planned.items():
         module.set_submodule(name, Int8Linear(layer))
     return count
 
 
-def _joinable(module: nn.Module) -> list[tuple[str, list[str]]]:
-    """Return the paths of the modules that join layers, and of each the paths of those layers."""
+def _joinable(module: nn.Module) -> list[tuple[str, JoinsLayers, list[str]]]:
+    """Return path and module of those that join layers, and of each the paths of those layers."""
     return [
-        (path, [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input])
+        (path, parent, [f"{path}.{name}".removeprefix(".") for name in parent.layers_of_one_input])
         for path, parent in module.named_modules()
         if isinstance(parent, JoinsLayers)
     ]

@@ -1,11 +1,11 @@
-"""A model in a worker: named arrays in and out, on one device, around a module tree that variants are made from."""
+"""A model in a worker: named arrays in and out, on one device; most are around a module tree, for variants."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,15 +21,21 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Model(Protocol):
-    """What a worker runs. `module` is the tree that a variant changes, None where there is none to change."""
+    """What a worker runs."""
 
     signature: Signature
     device: torch.device
-    module: nn.Module | None
 
     def run(self, inputs: Arrays) -> Arrays:
         """Compute a batch. The inputs lie in shared memory: they are copied before anything else."""
         ...
+
+
+@runtime_checkable
+class ModelWithTree(Model, Protocol):
+    """A model around a module tree, from whose layers variants can be made."""
+
+    module: nn.Module
 
     def with_module(self, module: nn.Module) -> Self:
         """Return the same model around another tree."""
@@ -40,10 +46,9 @@ class EmbeddingModel:
     """Token ids to embeddings: encoder (hidden states [rows, tokens, width] of ids and boolean mask) plus pooling."""
 
     def __init__(self, module: nn.Module, description: ModelDescription, device: torch.device) -> None:
-        self.module: nn.Module | None = module
+        self.module = module
         self.signature = text_signature(description.width, description.max_tokens)
         self.device = device
-        self._encoder = module
         self._description = description
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -51,7 +56,7 @@ class EmbeddingModel:
         with torch.inference_mode():
             ids = torch.from_numpy(inputs["ids"].astype(np.int64)).to(self.device)
             mask = torch.from_numpy(inputs["mask"].astype(np.bool_)).to(self.device)
-            pooled = self._pool(self._encoder(ids, mask).float(), mask)
+            pooled = self._pool(self.module(ids, mask).float(), mask)
             if self._description.normalize:
                 pooled = functional.normalize(pooled, p=2.0, dim=1)
             return {"embedding": pooled.cpu().numpy()}

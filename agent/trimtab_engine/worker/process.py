@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine import wire
 from trimtab_engine.exported_archive import ExportedModel
 from trimtab_engine.log import Log
@@ -34,7 +35,7 @@ class Worker:
     """Answers the front's messages, one at a time."""
 
     def __init__(
-        self, config: wire.WorkerConfig, models: Mapping[str, Variants[Model]], memory: WorkerMemory, log: Log
+        self, config: wire.WorkerConfig, models: Mapping[str, Variants], memory: WorkerMemory, log: Log
     ) -> None:
         self._slot = Slot(config.memory_descriptor)
         self._models = models
@@ -57,16 +58,16 @@ class Worker:
         if isinstance(message, ListLayers):
             return variants.list_layers(message)
         if isinstance(message, ProfileModel):
-            return profile_model(variants.tree(wire.BASE_VARIANT), message)
+            return profile_model(variants.model(BASE_VARIANT), message)
         if isinstance(message, BuildVariant):
             return variants.build(message)
         return variants.drop(message)
 
-    def _run(self, variants: Variants[Model] | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
+    def _run(self, variants: Variants | None, batch: wire.RunBatch) -> wire.BatchDone | wire.BatchFailed:
         if variants is None:
             return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownModel")
         try:
-            model = variants.tree(batch.variant)
+            model = variants.model(batch.variant)
         except KeyError:
             return wire.BatchFailed(batch.batch, 0.0, "model_error", "UnknownVariant")
         if batch.measure:
@@ -86,7 +87,7 @@ def run_worker(config: wire.WorkerConfig, log: Log) -> int:
     device = device_named(config.device)
     worker = Worker(config, models, WorkerMemory(device, config.device_memory_fraction), log)
     os.close(config.memory_descriptor)
-    loaded = [wire.LoadedModel(name, model.tree(wire.BASE_VARIANT).signature) for name, model in models.items()]
+    loaded = [wire.LoadedModel(name, variants.model(BASE_VARIANT).signature) for name, variants in models.items()]
     ready = wire.WorkerReady(str(device), str(torch.__version__), time.perf_counter() - began, loaded)
     control.send(wire.encode(ready))
     control.settimeout(IDLE_SECONDS)
@@ -108,9 +109,9 @@ def _receive(control: socket.socket, memory: WorkerMemory) -> bytes:
             memory.idle()
 
 
-def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]] | None:
+def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants] | None:
     """Return every model, warm, by name; None where one cannot be served: the log says which and why."""
-    models: dict[str, Variants[Model]] = {}
+    models: dict[str, Variants] = {}
     name = ""
     try:
         device = device_named(config.device)
@@ -123,7 +124,7 @@ def _load_all(config: wire.WorkerConfig, log: Log) -> dict[str, Variants[Model]]
     return models
 
 
-def _warm_model(description: Description, device: torch.device) -> Variants[Model]:
+def _warm_model(description: Description, device: torch.device) -> Variants:
     model = _load(description, device)
     warm_up(model)
     return Variants(model, example(model.signature), lambda other: stand_in_for(model, _load(other, device)))

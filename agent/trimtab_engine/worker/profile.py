@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.autograd import profiler
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.signature import Signature
 from trimtab_engine.variant_messages import ModelProfiled, ProfileModel, RowBytes, VariantRefused
 from trimtab_engine.variants.layer_costs import by_kind, own_costs
-from trimtab_engine.wire import BASE_VARIANT
 from trimtab_engine.worker.batch import example
-from trimtab_engine.worker.model import Arrays, Model
+from trimtab_engine.worker.model import Arrays, Model, ModelWithTree
 
 _MAX_MODULES = 1024  # those below are part of the module around them
 _PREFIX = "trimtab:"
@@ -28,17 +28,17 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "9")
 
 def profile_model(model: Model, request: ProfileModel) -> ModelProfiled | VariantRefused:
     """Run the rows of the request once and return each kind of layer's share of time and memory."""
-    if model.module is None:
+    if not isinstance(model, ModelWithTree):
         return VariantRefused(request.request, BASE_VARIANT, "NoModule", "this kind of model has no layers")
     try:
-        inputs = stacked(model.signature, request.rows) if request.rows else example(model.signature)
-        costs = _profiled(model, model.module, inputs)
+        inputs = _stacked(model.signature, request.rows) if request.rows else example(model.signature)
+        costs = _profiled(model, inputs)
     except Exception as error:  # whatever a model's own code or the profiler raises
         return VariantRefused(request.request, BASE_VARIANT, "ProfileFailed", type(error).__name__)
     return ModelProfiled(request.request, by_kind(costs))
 
 
-def stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
+def _stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
     """Return rows as a batch, padded with zeros to the longest.
 
     Raises:
@@ -56,17 +56,17 @@ def stacked(signature: Signature, rows: Sequence[RowBytes]) -> Arrays:
     return batch
 
 
-def _profiled(model: Model, module: nn.Module, inputs: Arrays) -> dict[str, tuple[float, float]]:
+def _profiled(model: ModelWithTree, inputs: Arrays) -> dict[str, tuple[float, float]]:
     """Return microseconds and bytes by module."""
     on_gpu = model.device.type == "cuda"
     # Not torch.profiler.profile, which wraps this one: it imports the compiler, 150 MB and seconds.
-    with _marked(module), profiler.profile(use_device="cuda" if on_gpu else None, profile_memory=True) as profile:
+    with _marked(model.module), profiler.profile(use_device="cuda" if on_gpu else None, profile_memory=True) as profile:
         model.run(inputs)
     marked = [event for event in profile.key_averages() if event.key.startswith(_PREFIX)]
     times = {e.key.removeprefix(_PREFIX): e.device_time_total if on_gpu else e.cpu_time_total for e in marked}
     sizes = {e.key.removeprefix(_PREFIX): e.device_memory_usage if on_gpu else e.cpu_memory_usage for e in marked}
     own_times, own_bytes = own_costs(times), own_costs(sizes)
-    held = {name: _weight_bytes(layer) for name, layer in module.named_modules()}
+    held = {name: _weight_bytes(layer) for name, layer in model.module.named_modules()}
     return {name: (own_times[name], own_bytes[name] + held.get(name, 0)) for name in own_times}
 
 

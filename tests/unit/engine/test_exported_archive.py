@@ -65,6 +65,7 @@ def test_the_file_beside_it_names_its_tensors(tmp_path: Path) -> None:
         ({CONSTANTS: config("opaque_obj_0")}, "holds 'layer.weight' as a pickle"),
         ({"data/aotinductor/model/a.so": ""}, "holds compiled code"),
         ({"models/model.json": None}, "with plain weights"),
+        ({"models/other.json": {}}, "holds more than one program"),
         ({WEIGHTS: None, "data/weights/model.pt": ""}, "with plain weights"),
         ({WEIGHTS: {"config": 3}}, "cannot be read"),
         ({WEIGHTS: {}}, "cannot be read"),
@@ -76,6 +77,15 @@ def test_what_could_run_code_is_refused_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(SettingError, match=message):
         describe_model(str(an_archive(tmp_path, files)), None)
+
+
+def test_a_second_folder_hides_nothing_that_torch_would_load(tmp_path: Path) -> None:
+    path = an_archive(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"other/{CONSTANTS}", json.dumps(config("opaque_obj_0")))
+        archive.writestr(f"third/{CONSTANTS}", json.dumps({"config": {}}))
+    with pytest.raises(SettingError, match="holds more than one program"):
+        describe_model(str(path), None)
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ def test_pooling_and_normalisation_are_read(
             {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True},
             "exactly one of mean, cls and max",
         ),
+        ({"0": MODULES}, None, r"modules\.json cannot be read"),
     ],
-    ids=["unknown module", "unknown pooling", "two poolings"],
+    ids=["unknown module", "unknown pooling", "two poolings", "no list of modules"],
 )
 def test_what_cannot_be_computed_is_refused(tmp_path: Path, modules: object, pooling: object, message: str) -> None:
     with pytest.raises(SettingError, match=message):

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from trimtab_engine.jobs import TensorRow, TokenRow
 from trimtab_engine.packing import cut, pack
-from trimtab_engine.signature import Signature, TensorSpec, text_signature
+from trimtab_engine.signature import DATATYPES, Signature, TensorSpec, text_signature
 from trimtab_engine.slots import SLOT_BYTES, Slot, create_memory, end_of, place_batch, rows_that_fit
-
-NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,7 @@ def slot() -> Slot:
 
 
 specs = st.lists(
-    st.tuples(st.sampled_from(NUMBERS), st.lists(st.sampled_from([-1, 1, 2, 3]), max_size=3)).filter(
+    st.tuples(st.sampled_from(list(DATATYPES)), st.lists(st.sampled_from([-1, 1, 2, 3]), max_size=3)).filter(
         lambda spec: spec[1].count(-1) < 2
     ),
     min_size=1,

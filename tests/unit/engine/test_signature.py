@@ -31,6 +31,7 @@ def test_a_declaration_becomes_a_signature() -> None:
         ([TensorSpec("a b", "float32", ())], [FIXED], None, "a tensor is named 'a b'"),
         ([TensorSpec("x", "bfloat16", ())], [FIXED], None, "'x' has dtype 'bfloat16'; accepted are bool, "),
         ([TensorSpec("x", "float32", (0,))], [FIXED], None, "sizes above 0"),
+        ([TensorSpec("x", "float32", 3)], [FIXED], None, "'x' has shape 3; accepted are sizes above 0"),  # type: ignore[arg-type]
         ([TensorSpec("x", "float32", (-2,))], [FIXED], None, "sizes above 0"),
         ([TensorSpec("x", "float32", (-1, -1))], [FIXED], 3, "-1 at most once"),
         ([PADDED], [FIXED], None, "max_length is None"),

@@ -6,6 +6,7 @@ import pytest
 from fakes.table_model import decode_vector
 from fakes.variant_world import INT8, NEEDED, World, captured
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import ChoreFailed, RunRows
 from trimtab_engine.model_directory import FactoryModel
 from trimtab_engine.variant_messages import Backend, LayerChange
@@ -16,7 +17,6 @@ from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
 from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
 from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
-from trimtab_engine.wire import BASE_VARIANT
 
 
 def test_a_wish_is_searched_gated_and_put_in_force() -> None:

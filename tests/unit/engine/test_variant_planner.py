@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fakes.table_model import LAYER_BYTES, TableModel, an_input, decode_vector, onednn_saves
 
+from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Ask, ChoreOutcome
 from trimtab_engine.jobs import TokenRow
 from trimtab_engine.variant_messages import LayerChange, ProfileModel
@@ -13,7 +14,7 @@ from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.planner import FoundPlan, Wanted, search
 from trimtab_engine.variants.probe import Course, Probe, Refused, variant_name
-from trimtab_engine.wire import BASE_VARIANT, MAX_PACKET_BYTES, encode
+from trimtab_engine.wire import MAX_PACKET_BYTES, encode
 
 
 def run(model: TableModel, course: Course[FoundPlan]) -> FoundPlan:
