@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
+from trimtab_engine.chores import Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
@@ -30,7 +30,7 @@ from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
 from trimtab_engine.variants.shadow import Shadow, ShadowRun
-from trimtab_engine.variants.spares import SpareMemory, Spares
+from trimtab_engine.variants.spares import DropSpare, SpareMemory, Spares
 from trimtab_engine.wire import BASE_VARIANT
 
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
@@ -140,7 +140,7 @@ class VariantLife:
             self._begin(now)
         drop = self._spares.next_drop
         if drop is not None:
-            return Ask(DropVariant(0, self._model, drop))
+            return DropSpare(DropVariant(0, self._model, drop))
         if short:
             return None
         if self._running is not None:
@@ -151,7 +151,7 @@ class VariantLife:
         """Hear the end of the chore that `next` gave."""
         if isinstance(outcome, ChoreFailed) and outcome.reason == "worker_died":
             return  # `worker_died` tells
-        if isinstance(chore, Ask) and isinstance(chore.message, DropVariant) and chore.message.request == 0:
+        if isinstance(chore, DropSpare):
             self._spares.dropped()
         elif self._running is not None and chore is self._running.chore:
             self._advance(self._running, outcome, now)
