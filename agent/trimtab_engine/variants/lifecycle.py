@@ -29,7 +29,7 @@ from trimtab_engine.variants.course import (
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
-from trimtab_engine.variants.shadow import Shadow, ShadowRun
+from trimtab_engine.variants.shadow import Shadow
 from trimtab_engine.variants.spares import DropSpare, SpareMemory, Spares
 from trimtab_engine.wire import BASE_VARIANT
 
@@ -155,8 +155,8 @@ class VariantLife:
             self._spares.dropped()
         elif self._running is not None and chore is self._running.chore:
             self._advance(self._running, outcome, now)
-        elif isinstance(chore, ShadowRun) and self._shadow is not None and isinstance(outcome, RowsRun):
-            self._compare(self._shadow, chore, outcome, now)
+        elif self._shadow is not None and chore is self._shadow.chore and isinstance(outcome, RowsRun):
+            self._compare(self._shadow, outcome, now)
 
     def _begin(self, now: float) -> None:
         """Start a course where one is wanted and possible."""
@@ -253,8 +253,8 @@ class VariantLife:
         if phase in (Phase.WAITING, Phase.SEARCHING):
             self._publish(Phase.NO_MEMORY, _NO_MEMORY)
 
-    def _compare(self, shadow: Shadow, chore: ShadowRun, outcome: RowsRun, now: float) -> None:
-        shadow.compare(chore, outcome, now)
+    def _compare(self, shadow: Shadow, outcome: RowsRun, now: float) -> None:
+        shadow.compare(outcome, now)
         lost = shadow.lost()
         if lost is not None:
             self._known.pop(self.standing.settings, None)

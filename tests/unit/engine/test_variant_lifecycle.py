@@ -296,6 +296,25 @@ def test_a_declared_variant_is_loaded_gated_and_put_in_force_under_its_name_with
     assert world.life.in_force == "small"
 
 
+def test_what_a_variant_answered_is_not_counted_as_an_answer_of_the_one_that_came_after_it() -> None:
+    world = small_world()
+    small = Wish(variant="small", declared=SMALL)
+    for wish in (INT8, small, INT8):  # what has been found is built again beside the other one
+        world.wish(wish)
+        world.settle()
+    shadow = world.life.shadow
+    assert shadow is not None
+    for number in range(800):
+        shadow.answered(captured(number).row, world.model.vector(captured(number).row, []))
+    comparison = world.life.next(world.now, True)
+    assert comparison is not None
+    world.wish(small)
+    assert world.life.in_force == "small"
+    world.life.done(comparison, world.model.answer(comparison), world.now)
+    assert world.life.shadow is not None
+    assert world.life.shadow.samples == 0
+
+
 @pytest.mark.parametrize(
     ("speed", "loss", "reason"), [("fast", 0.1, "AccuracyTooLow: search: "), ("slow", 0.0, "NotFaster: ")]
 )
