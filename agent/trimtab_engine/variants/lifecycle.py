@@ -7,6 +7,7 @@ variant that leaves is kept for a grace period, so that going back to it is imme
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from trimtab_engine.chores import Chore, ChoreFailed, ChoreOutcome, RowsRun
@@ -70,7 +71,7 @@ class VariantLife:
         self._recent = RecentTraffic()
         self._timed_at = 0.0  # the variant in force, last
         self.profile: list[LayerCost] = []  # of the original, once a search has begun
-        self.searches: dict[str, int] = {}  # by outcome
+        self.searches: Counter[str] = Counter()  # by outcome
         self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, ORIGINAL, self._wish, "", None)
 
     @property
@@ -215,14 +216,14 @@ class VariantLife:
     def _refuse(self, refusal: Refused, now: float) -> None:
         if self.standing.phase is Phase.IN_FORCE:
             self._known.pop(self.standing.settings, None)
-            self._count("no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back")
+            self.searches["no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back"] += 1
         else:
-            self._count("refused")
+            self.searches["refused"] += 1
         self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _admit(self, admitted: Admitted, now: float) -> None:
         if self.standing.phase is not Phase.IN_FORCE:
-            self._count("admitted")
+            self.searches["admitted"] += 1
         self._timed_at = now
         self._known[admitted.asked] = admitted
         self._swap_to(admitted, now)
@@ -257,9 +258,7 @@ class VariantLife:
         shadow.compare(outcome, now)
         lost = shadow.lost()
         if lost is not None:
-            self._known.pop(self.standing.settings, None)
-            self._count("rolled_back")
-            self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
+            self._refuse(Refused("AccuracyLost", lost), now)
 
     def _look_again(self, now: float) -> None:
         """Gate what is in force again where the traffic has drifted, time it again where its batches are others."""
@@ -272,7 +271,7 @@ class VariantLife:
         sets, probe = self._capture.sets(), self._probe()
         if isinstance(sets, TooFewInputs):
             return
-        self._count("gated_again" if drifted else "timed_again")
+        self.searches["gated_again" if drifted else "timed_again"] += 1
         if drifted:
             self._start(probe, checked_again(probe, self._wish, self._task(), sets, admitted))
         else:
@@ -284,13 +283,10 @@ class VariantLife:
     def _cancel(self) -> None:
         if self._running is not None and not self._running.canceled:
             self._running.canceled = True
-            self._count("canceled")
+            self.searches["canceled"] += 1
 
     def _publish(self, phase: Phase, reason: str) -> None:
         held = self.standing
         self.standing = Standing(phase, held.in_force, held.settings, self._wish, reason, held.admitted)
         if phase is not held.phase:  # counts of inputs rise all the time: no news
             self._changed(self.standing)
-
-    def _count(self, outcome: str) -> None:
-        self.searches[outcome] = self.searches.get(outcome, 0) + 1
