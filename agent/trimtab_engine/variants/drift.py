@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,8 +94,3 @@ def _centre_shift(first: Outputs, second: Outputs, seed: int) -> tuple[float, fl
     share[1:] = np.random.default_rng(seed).permuted(share[1:], axis=1)
     shifts = ((share @ rows) ** 2).sum(axis=1) / spread
     return float(shifts[0]), float(shifts[1:].max())
-
-
-def traffic_of(lengths: Sequence[int], answers: Outputs) -> Traffic:
-    """Return the traffic of inputs with these lengths [n] and answers [n, ...]."""
-    return Traffic(np.array(lengths), answers.reshape(len(lengths), -1))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from trimtab_engine.variants.accuracy import Accuracy, Task, accuracy
 from trimtab_engine.variants.capture import CapturedInput
-from trimtab_engine.variants.drift import Traffic, traffic_of
+from trimtab_engine.variants.drift import Traffic
 from trimtab_engine.variants.probe import Course, Probe, Refused
 from trimtab_engine.wire import BASE_VARIANT
 
@@ -26,7 +28,7 @@ def judge(probe: Probe, task: Task, variant: str, inputs: Sequence[CapturedInput
     regrouped = yield from probe.answers(BASE_VARIANT, inputs[::-1], batch_size=max(1, len(inputs) // 37))
     other = yield from probe.answers(variant, inputs)
     measured = accuracy(task, original, regrouped[::-1], other, seed)
-    return Judged(measured, traffic_of([one.length for one in inputs], other))
+    return Judged(measured, Traffic(np.array([one.length for one in inputs]), other))
 
 
 def admit(measured: Accuracy, min_accuracy: float, stage: str) -> None:

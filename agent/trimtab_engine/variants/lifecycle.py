@@ -119,7 +119,7 @@ class VariantLife:
         if self._capture is not None:
             self._capture.keep(captured)
         if variant == self.in_force != BASE_VARIANT:
-            self._recent.see(captured.key, captured.length, self._decode(answer).reshape(-1))
+            self._recent.see(captured.key, captured.length, self._decode(answer))
 
     def wants(self, now: float) -> bool:
         """Whether to be told of one more answered input."""
