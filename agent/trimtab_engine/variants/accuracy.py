@@ -93,16 +93,19 @@ def _overlaps(first: Numbers, other: Numbers) -> Numbers:
     """Share of the nearest neighbours within the set that both agree on, per input."""
     if len(first) <= _NEIGHBOURS:
         return np.ones(len(first))
-    near, other_near = _neighbours(first), _neighbours(other)
-    return np.array([len(np.intersect1d(a, b)) / _NEIGHBOURS for a, b in zip(near, other_near, strict=True)])
+    overlaps: Numbers = (_neighbours(first) & _neighbours(other)).sum(axis=1) / _NEIGHBOURS
+    return overlaps
 
 
-def _neighbours(rows: Numbers) -> NDArray[np.intp]:
+def _neighbours(rows: Numbers) -> NDArray[np.bool_]:
+    """Say of each row which others are its nearest, [n, n]."""
     rows = np.where(np.isfinite(rows), rows, 0.0)
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
     likeness = unit @ unit.T
     np.fill_diagonal(likeness, -np.inf)
-    return np.argpartition(-likeness, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+    nearest = np.zeros(likeness.shape, np.bool_)
+    np.put_along_axis(nearest, np.argpartition(-likeness, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS], True, axis=1)
+    return nearest
 
 
 def _same_class(first: Numbers, other: Numbers) -> Numbers:
