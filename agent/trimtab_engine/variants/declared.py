@@ -53,7 +53,8 @@ def describe_declared(sources: Sequence[DeclaredSource], models: Sequence[Descri
     Raises:
         SettingError: nothing usable is there, or it takes or gives something else than the original.
     """
-    return tuple(_describe(each, {model.name: model for model in models}) for each in sources)
+    by_name = {model.name: model for model in models}
+    return tuple(_describe(each, by_name) for each in sources)
 
 
 def _read_entry(entry: str) -> DeclaredSource:
