@@ -38,10 +38,13 @@ class SpareTime:
         self._charged = False
 
     def start(self, link: WorkerLink, now: float, idle: bool) -> bool:
-        """Give this idle worker a chore, when there is one and it may be done now; `idle`: see `ChoreSource.next`."""
+        """Give this idle worker a chore, when there is one and it may be done now.
+
+        `idle`: no request waits, and none was served a moment ago.
+        """
         if not (idle or self._source.urgent or self._allowance.may_start(now)):
             return False
-        chore = self._source.next(now, idle)
+        chore = self._source.next(now)
         if chore is None:
             return False
         self._chore, self._link, self._begun_at, self._charged = chore, link, now, not idle

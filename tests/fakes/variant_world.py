@@ -39,7 +39,7 @@ class World:
 
     def step(self) -> bool:
         """One chore, if there is any."""
-        chore = self.life.next(self.now, True)
+        chore = self.life.next(self.now)
         if chore is not None:
             self.now += 0.01
             self.life.done(chore, self.model.answer(chore), self.now)

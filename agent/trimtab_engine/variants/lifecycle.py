@@ -131,7 +131,7 @@ class VariantLife:
         beside = len(self._spares) - (self.in_force in self._spares)
         return self._memory.short() and (self._running is not None or beside > 0)
 
-    def next(self, now: float, idle: bool) -> Chore | None:
+    def next(self, now: float) -> Chore | None:
         """Return the next chore: drop what has left, go on with the course, or compare in the shadow."""
         short = self._memory.short()
         if short:

@@ -99,9 +99,9 @@ class ServedVariants:
         """Whether the next chore gives memory back that is short, see `ChoreSource`."""
         return self.life.urgent
 
-    def next(self, now: float, idle: bool) -> Chore | None:
+    def next(self, now: float) -> Chore | None:
         """Return the next chore, see `ChoreSource`."""
-        return self.life.next(now, idle)
+        return self.life.next(now)
 
     def done(self, chore: Chore, outcome: ChoreOutcome) -> None:
         """Hear how a chore ended, see `ChoreSource`."""

@@ -25,7 +25,7 @@ class Asks:
         self.urgent = False
         self._model = model
 
-    def next(self, now: float, idle: bool) -> Chore | None:
+    def next(self, now: float) -> Chore | None:
         return None if self.quiet else Ask(ListLayers(len(self.outcomes), self._model))
 
     def done(self, chore: Chore, outcome: ChoreOutcome) -> None:

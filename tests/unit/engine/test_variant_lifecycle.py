@@ -66,7 +66,7 @@ def test_a_plan_that_passes_the_search_but_not_the_gate_is_refused() -> None:
     world.wish(INT8)
     while world.life.standing.phase is not Phase.REFUSED:
         assert world.life.standing.phase is not Phase.IN_FORCE
-        chore = world.life.next(world.now, True)
+        chore = world.life.next(world.now)
         assert chore is not None
         gated = isinstance(chore, RunRows) and set_of(an_input(int(chore.rows[0].tensors[0][0])).key) is InputSet.GATE
         world.loss = 0.01 if gated else 0.0005
@@ -102,7 +102,7 @@ def test_without_captured_inputs_nothing_is_decided() -> None:
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
     assert life.standing.reason.startswith("CaptureOff")
-    assert life.next(0.0, True) is None
+    assert life.next(0.0) is None
 
 
 def test_going_back_is_immediate_and_coming_back_within_the_grace_period_too() -> None:
@@ -145,7 +145,7 @@ def test_a_wish_that_is_taken_back_leaves_no_variant_behind(steps: int) -> None:
 @pytest.mark.parametrize("steps", [1, 2, 40, 200, 2000])
 def test_after_a_death_of_the_worker_the_original_answers_until_the_plan_is_built_again(steps: int) -> None:
     world = world_after(steps)
-    chore = world.life.next(world.now, True)
+    chore = world.life.next(world.now)
     world.model.variants = {BASE_VARIANT: []}
     world.life.worker_died(world.now)
     if chore is not None:
@@ -179,7 +179,7 @@ def test_a_wish_that_comes_while_its_variant_is_dropped_is_not_answered_by_what_
     variant = world.life.in_force
     world.wish(Wish())
     world.now += GRACE_SECONDS
-    drop = world.life.next(world.now, True)
+    drop = world.life.next(world.now)
     assert drop is not None
     world.wish(INT8)
     assert world.life.in_force == BASE_VARIANT
@@ -300,7 +300,7 @@ def test_what_a_variant_answered_is_not_counted_as_an_answer_of_the_one_that_cam
     assert shadow is not None
     for number in range(800):
         shadow.answered(an_input(number).row, world.model.vector(an_input(number).row, []))
-    comparison = world.life.next(world.now, True)
+    comparison = world.life.next(world.now)
     assert comparison is not None
     world.wish(small)
     assert world.life.in_force == "small"
