@@ -35,6 +35,7 @@ from trimtab_engine.variants.spares import DropSpare, SpareMemory, Spares
 from trimtab_engine.wire import BASE_VARIANT
 
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
+_TOO_FEW_INPUTS = "TooFewInputs"  # the one reason of a refusal that may pass by itself
 _NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"
 _MOST_DEATHS = 2  # of the worker within one course, after which it is refused
 
@@ -115,7 +116,7 @@ class VariantLife:
                 self._to_original(now, Phase.WAITING, "the worker was restarted")
 
     def answered(self, captured: CapturedInput, answer: bytes, variant: str) -> None:
-        """Hear of one looked-at input and its answer: for the sets, the shadow and the drift."""
+        """Hear of one looked-at input and its answer: for the sets and the drift."""
         if self._capture is not None:
             self._capture.keep(captured)
         if variant == self.in_force != BASE_VARIANT:
@@ -166,17 +167,16 @@ class VariantLife:
             return
         if self._wish.asked == ORIGINAL or self._capture is None:
             return
-        known = self._known.get(self._wish.asked)
-        if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith("TooFewInputs"):
+        if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith(_TOO_FEW_INPUTS):
             return
-        probe = self._probe()
+        known, probe = self._known.get(self._wish.asked), self._probe()
         if known is not None and repeatable(known, self._wish):
             self._start(probe, rebuilt(probe, known))
             return
         sets = self._capture.sets()
         if isinstance(sets, TooFewInputs):
             late = self._wished_at is not None and now - self._wished_at > WAIT_FOR_INPUTS_SECONDS
-            self._publish(Phase.REFUSED if late else Phase.WAITING, f"TooFewInputs: {sets}")
+            self._publish(Phase.REFUSED if late else Phase.WAITING, f"{_TOO_FEW_INPUTS}: {sets}")
             return
         if self._spares:  # of earlier courses: the search may come upon the same plans, and needs the room
             self._spares.drop_all_but(BASE_VARIANT)
@@ -208,7 +208,7 @@ class VariantLife:
             self._end(running, now)
 
     def _end(self, running: Running, now: float) -> None:
-        """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
+        """Take over what the course has left in the worker; what is not put in force now is dropped next."""
         self._running = None
         self.profile = running.probe.profile or self.profile
         self._spares.add(running.probe.built, now)
