@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -9,31 +10,37 @@ import msgspec
 
 from trimtab_engine import wire
 from trimtab_engine.batching.batch import Batch
-from trimtab_engine.chores import ChoreAllowance, ChoreSource
+from trimtab_engine.chores import QUIET_SECONDS, ChoreAllowance, ChoreSource
 from trimtab_engine.spare_time import SpareTime
 from trimtab_engine.worker_link import WorkerLink
 
 
 class ChoreTurns:
-    """The spare time of every model; see SpareTime for what each call means."""
+    """The spare time of every model."""
 
     def __init__(self, sources: Mapping[str, ChoreSource]) -> None:
         """Take who asks for chores, by model."""
         allowance = ChoreAllowance()
         self._turns = deque(SpareTime(source, model, allowance) for model, source in sources.items())
         self._holder: SpareTime | None = None
+        self._served_at = -math.inf
 
     def quiet_at(self, now: float) -> float:
-        """Return when to ask again, should nothing arrive."""
-        return self._turns[0].quiet_at(now)
+        """Return when to ask again, should nothing arrive: infinity once it is quiet."""
+        quiet_at = self._served_at + QUIET_SECONDS
+        return quiet_at if quiet_at > now else math.inf
 
     def start(self, link: WorkerLink, now: float, waiting: bool) -> bool:
-        """Give this idle worker the chore of the model whose turn it is, or of the next one that has any."""
+        """Give this idle worker the chore of the model whose turn it is, or of the next one that has any.
+
+        `waiting`: requests wait.
+        """
         if self._holder is not None:
             return False
+        idle = not waiting and now >= self._served_at + QUIET_SECONDS
         for _ in range(len(self._turns)):
             self._turns.rotate(-1)
-            if self._turns[-1].start(link, now, waiting):
+            if self._turns[-1].start(link, now, idle):
                 self._holder = self._turns[-1]
                 return True
         return False
@@ -45,12 +52,11 @@ class ChoreTurns:
             holder.heard(message, now)
 
     def took(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed, now: float) -> bool:
-        """Take the result of a batch if it is a chore's; else all hear that requests were served a moment ago."""
+        """Take the result of a batch if it is a chore's; else requests were served a moment ago."""
         if self._holder is not None and self._holder.took(link, batch, message, now):
             self._holder = None
             return True
-        for spare_time in self._turns:
-            spare_time.took(link, batch, message, now)
+        self._served_at = now
         return False
 
     def died(self, link: WorkerLink, now: float) -> bool:

@@ -71,8 +71,8 @@ class ChoreSource(Protocol):
     def urgent(self) -> bool:
         """Whether what comes next must not wait for a quiet moment: it gives memory back that is short."""
 
-    def next(self, now: float, idle: bool) -> Chore | None:
-        """Return what to do now, or None. `idle`: no request waits, and none was served a moment ago."""
+    def next(self, now: float) -> Chore | None:
+        """Return what to do now, or None."""
 
     def done(self, chore: Chore, outcome: ChoreOutcome) -> None:
         """Hear how it ended."""

@@ -23,7 +23,7 @@ from trimtab_engine.memory.split import SplitBatches
 from trimtab_engine.metrics import ModelMetrics
 from trimtab_engine.model_directory import Description
 from trimtab_engine.poison import PoisonInputs
-from trimtab_engine.settings import LiveSettings, ProcessSettings
+from trimtab_engine.settings import CaptureSettings, LiveSettings
 from trimtab_engine.signature import Signature
 from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.variants.spares import SpareMemory
@@ -59,7 +59,7 @@ class ModelQueue:
         self._poison = PoisonInputs()
         self._running: list[Batch] = []
         self.variants = ServedVariants(
-            self.name, _share_of_each(context), signature, context.log, memory=spare_memory, declared=context.declared
+            self.name, _capture_of_each(context), signature, context.log, memory=spare_memory, declared=context.declared
         )
 
     @property
@@ -233,10 +233,7 @@ class ModelQueue:
         return input_key(self.name, self.description.version, item.row)
 
 
-def _share_of_each(context: Context) -> ProcessSettings:
-    """Return the settings with the room for captured inputs divided by the number of models."""
+def _capture_of_each(context: Context) -> CaptureSettings | None:
+    """Return the capture's settings with the room divided by the number of models; None = no input is kept."""
     kept = context.settings.capture
-    if kept is None:
-        return context.settings
-    share = replace(kept, limit_bytes=kept.limit_bytes // len(context.descriptions))
-    return replace(context.settings, capture=share)
+    return None if kept is None else replace(kept, limit_bytes=kept.limit_bytes // len(context.descriptions))

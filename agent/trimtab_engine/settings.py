@@ -11,6 +11,7 @@ from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob
 from trimtab_engine.errors import SettingError
 from trimtab_engine.model_sources import ModelSource, read_model_list, read_model_name, served_models
 from trimtab_engine.quantities import read_bytes, read_seconds
+from trimtab_engine.variants.capture import SET_INPUTS
 from trimtab_engine.variants.declared import DeclaredSource, read_declared
 
 # Slots in shared memory are laid out for the largest batch a live change may ask for; untouched pages cost nothing.
@@ -58,7 +59,7 @@ class CaptureSettings:
     """How many inputs are kept in memory: bytes in all, and distinct ones in each set before anything is decided."""
 
     limit_bytes: int = 64 << 20
-    inputs: int = 256
+    inputs: int = SET_INPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _read_live(read: _Reader) -> LiveSettings:
 def _read_capture(read: _Reader) -> CaptureSettings | None:
     on = read("TRIMTAB_CAPTURE", "on", _word(("on", "off"))) == "on"
     limit_bytes = read("TRIMTAB_CAPTURE_BYTES", 64 << 20, _byte_count(0, 1 << 40))
-    inputs = read("TRIMTAB_CAPTURE_INPUTS", 256, _integer(16, 256))
+    inputs = read("TRIMTAB_CAPTURE_INPUTS", SET_INPUTS, _integer(16, SET_INPUTS))
     return CaptureSettings(limit_bytes, inputs) if on else None
 
 

@@ -9,7 +9,6 @@ import msgspec
 from trimtab_engine import wire
 from trimtab_engine.batching.batch import Batch
 from trimtab_engine.chores import (
-    QUIET_SECONDS,
     Answered,
     Ask,
     Chore,
@@ -25,7 +24,7 @@ from trimtab_engine.worker_link import WorkerLink
 
 
 class SpareTime:
-    """One chore at a time, on whichever worker is free first."""
+    """One model's chores, one at a time, on whichever worker is free first."""
 
     def __init__(self, source: ChoreSource, model: str, allowance: ChoreAllowance) -> None:
         """Take who asks for chores, and what all chores of the process may take together under load."""
@@ -37,21 +36,15 @@ class SpareTime:
         self._link: WorkerLink | None = None
         self._begun_at = 0.0
         self._charged = False
-        self._served_at = -math.inf
 
-    def quiet_at(self, now: float) -> float:
-        """Return when the dispatcher should ask again, should nothing arrive: infinity once it is quiet."""
-        quiet_at = self._served_at + QUIET_SECONDS
-        return quiet_at if quiet_at > now else math.inf
+    def start(self, link: WorkerLink, now: float, idle: bool) -> bool:
+        """Give this idle worker a chore, when there is one and it may be done now.
 
-    def start(self, link: WorkerLink, now: float, waiting: bool) -> bool:
-        """Give this idle worker a chore, when there is one and it may be done now; `waiting`: requests wait."""
-        if self._chore is not None:
-            return False
-        idle = not waiting and now >= self._served_at + QUIET_SECONDS
+        `idle`: no request waits, and none was served a moment ago.
+        """
         if not (idle or self._source.urgent or self._allowance.may_start(now)):
             return False
-        chore = self._source.next(now, idle)
+        chore = self._source.next(now)
         if chore is None:
             return False
         self._chore, self._link, self._begun_at, self._charged = chore, link, now, not idle
@@ -67,9 +60,8 @@ class SpareTime:
         self._end(Answered(message, now - self._begun_at), now)
 
     def took(self, link: WorkerLink, batch: Batch, message: wire.BatchDone | wire.BatchFailed, now: float) -> bool:
-        """Take the result of a batch if it is ours; else requests were served a moment ago."""
+        """Take the result of a batch if it is ours."""
         if batch is not self._batch:
-            self._served_at = now
             return False
         if isinstance(message, wire.BatchFailed):
             self._end(ChoreFailed(message.kind, message.seconds), now)

@@ -67,7 +67,7 @@ class ListLayers(msgspec.Struct, frozen=True, tag=True):
 
 
 class LayersListed(msgspec.Struct, frozen=True, tag=True):
-    """Worker to front; `unavailable` says for each candidate that does not work here why ("int4 torchao: ...")."""
+    """Worker to front; `unavailable` says why each other candidate does not work here ("int8_dynamic onednn: ...")."""
 
     request: int
     layers: list[LayerFacts]

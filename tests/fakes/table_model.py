@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -99,9 +100,10 @@ class TableModel:
         return vector.tobytes()
 
 
-def an_input(number: int) -> CapturedInput:
+def an_input(number: int, size_bytes: int = 4) -> CapturedInput:
+    """An input of one token."""
     row = TokenRow(np.array([number], np.int32))
-    return CapturedInput(number.to_bytes(16, "little"), row, 1, 4)
+    return CapturedInput(hashlib.blake2b(row.ids.tobytes(), digest_size=16).digest(), row, 1, size_bytes)
 
 
 def decode_vector(answer: bytes | None) -> Outputs:

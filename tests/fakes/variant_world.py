@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+from fakes.table_model import TableModel, an_input, decode_vector, onednn_saves
 
-import numpy as np
-from fakes.table_model import TableModel, decode_vector, onednn_saves
-
-from trimtab_engine.jobs import TokenRow
 from trimtab_engine.variants.accuracy import Task
-from trimtab_engine.variants.capture import Capture, CapturedInput
+from trimtab_engine.variants.capture import Capture
 from trimtab_engine.variants.course import Phase, Wish
 from trimtab_engine.variants.lifecycle import VariantLife
 from trimtab_engine.variants.spares import SpareMemory
 
 INT8 = Wish("Int8", 0.98)
 NEEDED = 32
-
-
-def captured(number: int) -> CapturedInput:
-    """An input of one token."""
-    row = TokenRow(np.array([number], np.int32))
-    return CapturedInput(hashlib.blake2b(row.ids.tobytes(), digest_size=16).digest(), row, 1, 4)
 
 
 class World:
@@ -45,11 +35,11 @@ class World:
         )
         self.now = 0.0
         for number in range(inputs):
-            self.capture.keep(captured(number))
+            self.capture.keep(an_input(number))
 
     def step(self) -> bool:
         """One chore, if there is any."""
-        chore = self.life.next(self.now, True)
+        chore = self.life.next(self.now)
         if chore is not None:
             self.now += 0.01
             self.life.done(chore, self.model.answer(chore), self.now)

@@ -59,38 +59,23 @@ class Accuracy:
 
 def accuracy(task: Task, original: Outputs, again: Outputs, variant: Outputs, seed: int) -> Accuracy:
     """Compare answers [n, width] to the same n inputs: the original's, the original's again, and the variant's."""
-    first, second, other = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (original, again, variant))
-    agreement, parts = _MEASURES[task](first, second, other, seed)
-    return Accuracy(len(original), agreement, parts)
+    first, second, other = (rows.astype(np.float64) for rows in (original, again, variant))
+    each, itself = _EACH[task](first, other), _EACH[task](first, second)
+    classes = task is Task.CLASSIFICATION
+    interval = share_interval(int(each.sum()), len(each)) if classes else mean_interval(each, seed)
+    parts: dict[str, Compared] = {}
+    if task is Task.EMBEDDING:
+        overlaps, self_overlaps = _overlaps(first, other), _overlaps(first, second)
+        parts = {
+            "cosine_p5": Compared(percentile_interval(each, _LOW_SHARE), float(np.quantile(itself, _LOW_SHARE))),
+            "neighbour_overlap": Compared(mean_interval(overlaps, seed), float(self_overlaps.mean())),
+        }
+    return Accuracy(len(each), Compared(interval, float(itself.mean())), parts)
 
 
 def agreement_of_each(task: Task, original: Outputs, variant: Outputs) -> Numbers:
     """Return the agreement [n] of each input's answers [n, width], as `accuracy` averages it."""
-    first, other = (np.asarray(rows, np.float64).reshape(len(rows), -1) for rows in (original, variant))
-    return _EACH[task](first, other)
-
-
-_Parts = tuple[Compared, Mapping[str, Compared]]
-
-
-def _embedding(first: Numbers, second: Numbers, other: Numbers, seed: int) -> _Parts:
-    cosines, self_cosines = _cosines(first, other), _cosines(first, second)
-    overlaps, self_overlaps = _overlaps(first, other), _overlaps(first, second)
-    parts = {
-        "cosine_p5": Compared(percentile_interval(cosines, _LOW_SHARE), float(np.quantile(self_cosines, _LOW_SHARE))),
-        "neighbour_overlap": Compared(mean_interval(overlaps, seed), float(self_overlaps.mean())),
-    }
-    return Compared(mean_interval(cosines, seed), float(self_cosines.mean())), parts
-
-
-def _classification(first: Numbers, second: Numbers, other: Numbers, seed: int) -> _Parts:
-    same, self_same = _same_class(first, other), _same_class(first, second)
-    return Compared(share_interval(int(same.sum()), len(same)), float(self_same.mean())), {}
-
-
-def _regression(first: Numbers, second: Numbers, other: Numbers, seed: int) -> _Parts:
-    closeness, self_closeness = _closeness(first, other), _closeness(first, second)
-    return Compared(mean_interval(closeness, seed), float(self_closeness.mean())), {}
+    return _EACH[task](original.astype(np.float64), variant.astype(np.float64))
 
 
 def _cosines(first: Numbers, other: Numbers) -> Numbers:
@@ -108,16 +93,19 @@ def _overlaps(first: Numbers, other: Numbers) -> Numbers:
     """Share of the nearest neighbours within the set that both agree on, per input."""
     if len(first) <= _NEIGHBOURS:
         return np.ones(len(first))
-    near, other_near = _neighbours(first), _neighbours(other)
-    return np.array([len(np.intersect1d(a, b)) / _NEIGHBOURS for a, b in zip(near, other_near, strict=True)])
+    overlaps: Numbers = (_neighbours(first) & _neighbours(other)).sum(axis=1) / _NEIGHBOURS
+    return overlaps
 
 
-def _neighbours(rows: Numbers) -> NDArray[np.intp]:
+def _neighbours(rows: Numbers) -> NDArray[np.bool_]:
+    """Say of each row which others are its nearest, [n, n]."""
     rows = np.where(np.isfinite(rows), rows, 0.0)
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
     likeness = unit @ unit.T
     np.fill_diagonal(likeness, -np.inf)
-    return np.argpartition(-likeness, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
+    nearest = np.zeros(likeness.shape, np.bool_)
+    np.put_along_axis(nearest, np.argpartition(-likeness, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS], True, axis=1)
+    return nearest
 
 
 def _same_class(first: Numbers, other: Numbers) -> Numbers:
@@ -134,11 +122,6 @@ def _closeness(first: Numbers, other: Numbers) -> Numbers:
     return closeness
 
 
-_MEASURES: Mapping[Task, Callable[[Numbers, Numbers, Numbers, int], _Parts]] = {
-    Task.EMBEDDING: _embedding,
-    Task.CLASSIFICATION: _classification,
-    Task.REGRESSION: _regression,
-}
 _EACH: Mapping[Task, Callable[[Numbers, Numbers], Numbers]] = {
     Task.EMBEDDING: _cosines,
     Task.CLASSIFICATION: _same_class,

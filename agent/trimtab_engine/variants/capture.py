@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from trimtab_engine.jobs import Row
 
-SET_INPUTS = 256  # inputs in each set, before which nothing is decided: the least that a 95 % bound is worth at 2 %
+SET_INPUTS = 256  # in each set; where all of them have the same class, the lower 95 % bound of the share is 0.985
 _LOOKS_PER_SECOND = 200.0  # a look costs a hash of the input, a few microseconds
 _MOST_LOOKS_AT_ONCE = 64.0
 _FADE_SECONDS = 3600.0

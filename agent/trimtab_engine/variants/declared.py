@@ -10,7 +10,7 @@ from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.errors import SettingError
 from trimtab_engine.model_directory import Description, ModelDescription, describe_model
 
-MAX_DECLARED = 8
+_MAX_DECLARED = 8
 _VARIABLE = "TRIMTAB_VARIANTS"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -40,8 +40,8 @@ def read_declared(text: str) -> tuple[DeclaredSource, ...]:
         ValueError: with what is accepted.
     """
     found = tuple(_read_entry(entry.strip()) for entry in text.split(","))
-    if len(found) > MAX_DECLARED:
-        raise ValueError(f"1 to {MAX_DECLARED} variants")
+    if len(found) > _MAX_DECLARED:
+        raise ValueError(f"1 to {_MAX_DECLARED} variants")
     if len({(each.model, each.name) for each in found}) != len(found):
         raise ValueError("each name once for a model")
     return found
@@ -53,7 +53,8 @@ def describe_declared(sources: Sequence[DeclaredSource], models: Sequence[Descri
     Raises:
         SettingError: nothing usable is there, or it takes or gives something else than the original.
     """
-    return tuple(_describe(each, {model.name: model for model in models}) for each in sources)
+    by_name = {model.name: model for model in models}
+    return tuple(_describe(each, by_name) for each in sources)
 
 
 def _read_entry(entry: str) -> DeclaredSource:

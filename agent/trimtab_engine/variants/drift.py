@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from trimtab_engine.variants.accuracy import Outputs
 
-WINDOW_INPUTS = 256
+_WINDOW_INPUTS = 256
 _CHANCE = 0.001  # of seeing the lengths drift where they do not
 _LEAST_LENGTH_GAP = 0.2  # share of inputs by which two distributions of lengths must differ
 _LEAST_CENTRE_SHIFT = 0.05  # squared distance of the centres over the spread around them
@@ -33,7 +32,7 @@ class Traffic:
 
 
 class RecentTraffic:
-    """The last distinct inputs that were looked at, with the answers they got; at most `WINDOW_INPUTS`."""
+    """The last distinct inputs that were looked at, with the answers they got; a bounded number."""
 
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, tuple[int, Outputs]] = OrderedDict()
@@ -45,12 +44,12 @@ class RecentTraffic:
             self._new += 1
         self._seen[key] = length, answer
         self._seen.move_to_end(key)
-        if len(self._seen) > WINDOW_INPUTS:
+        if len(self._seen) > _WINDOW_INPUTS:
             self._seen.popitem(last=False)
 
     def window(self) -> Traffic | None:
         """Return the window each time that it holds only inputs of which the last one returned held none."""
-        if self._new < WINDOW_INPUTS:
+        if self._new < _WINDOW_INPUTS:
             return None
         self._new = 0
         lengths, answers = zip(*self._seen.values(), strict=True)
@@ -95,8 +94,3 @@ def _centre_shift(first: Outputs, second: Outputs, seed: int) -> tuple[float, fl
     share[1:] = np.random.default_rng(seed).permuted(share[1:], axis=1)
     shifts = ((share @ rows) ** 2).sum(axis=1) / spread
     return float(shifts[0]), float(shifts[1:].max())
-
-
-def traffic_of(lengths: Sequence[int], answers: Outputs) -> Traffic:
-    """Return the traffic of inputs with these lengths [n] and answers [n, ...]."""
-    return Traffic(np.array(lengths), answers.reshape(len(lengths), -1))

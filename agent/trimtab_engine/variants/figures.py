@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
@@ -21,7 +22,7 @@ class VariantMetrics:
         self._time_ratio = gauge("layer_time_ratio")
         self._memory_ratio = gauge("layer_memory_ratio")
         self._searches = counter("variant_searches_total")
-        self._counted: dict[str, int] = {}
+        self._counted: collections.Counter[str] = collections.Counter()
 
     def publish(self, life: VariantLife) -> None:
         """Set everything as it is now."""
@@ -29,9 +30,9 @@ class VariantMetrics:
         for gauge in (self._in_force, self._accuracy, self._samples, self._time_ratio, self._memory_ratio):
             gauge.remove_by_labels({"model": self._model})
         self._in_force.labels(self._model, variant).set(1)
-        for outcome, count in life.searches.items():
-            self._searches.labels(self._model, outcome).inc(count - self._counted.get(outcome, 0))
-        self._counted = dict(life.searches)
+        for outcome, more in (life.searches - self._counted).items():
+            self._searches.labels(self._model, outcome).inc(more)
+        self._counted = life.searches.copy()
         for cost in life.profile:
             self._time_ratio.labels(self._model, cost.kind).set(cost.time_share)
             self._memory_ratio.labels(self._model, cost.kind).set(cost.memory_share)

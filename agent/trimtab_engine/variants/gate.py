@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.variants.accuracy import Accuracy, Task, accuracy
 from trimtab_engine.variants.capture import CapturedInput
-from trimtab_engine.variants.drift import Traffic, traffic_of
+from trimtab_engine.variants.drift import Traffic
 from trimtab_engine.variants.probe import Course, Probe, Refused
 
 
@@ -26,7 +28,7 @@ def judge(probe: Probe, task: Task, variant: str, inputs: Sequence[CapturedInput
     regrouped = yield from probe.answers(BASE_VARIANT, inputs[::-1], batch_size=max(1, len(inputs) // 37))
     other = yield from probe.answers(variant, inputs)
     measured = accuracy(task, original, regrouped[::-1], other, seed)
-    return Judged(measured, traffic_of([one.length for one in inputs], other))
+    return Judged(measured, Traffic(np.array([one.length for one in inputs]), other))
 
 
 def admit(measured: Accuracy, min_accuracy: float, stage: str) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+_CONFIDENCE = 0.95
 _RESAMPLES = 1000
 
 Numbers = NDArray[np.float64]
@@ -22,7 +22,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def mean_interval(values: Numbers, seed: int, confidence: float = CONFIDENCE) -> Interval:
+def mean_interval(values: Numbers, seed: int, confidence: float = _CONFIDENCE) -> Interval:
     """Return the mean of values [n], n at least 1, with its percentile bootstrap interval (B. Efron, 1979)."""
     draws = np.random.default_rng(seed).integers(0, len(values), (_RESAMPLES, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), _tails(confidence))
@@ -46,7 +46,7 @@ def percentile_interval(values: Numbers, share: float) -> Interval:
     least r (H. A. David, Order Statistics, 2.5). Where no order statistic is low or high enough the extreme one stands.
     """
     ordered, n = np.sort(values), len(values)
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - _CONFIDENCE) / 2
     below = np.cumsum([_binomial(n, k, share) for k in range(n + 1)])
     low = max(0, int(np.searchsorted(below, tail, side="right")) - 1)
     high = min(n - 1, int(np.searchsorted(below, 1 - tail)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from trimtab_engine.variant_messages import LayerCost
 
@@ -36,25 +36,23 @@ def by_kind(costs: Mapping[str, tuple[float, float]]) -> list[LayerCost]:
 
     Kinds beyond `MAX_KINDS` are one.
     """
-    kinds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for name, cost in costs.items():
-        kind = kinds[kind_of(name) or OUTERMOST]
-        kind[:] = kind[0] + cost[0], kind[1] + cost[1]
-    seconds, size = (max(sum(kind[column] for kind in kinds.values()), _TINY) for column in (0, 1))
-    return _bounded([LayerCost(kind, a / seconds, b / size) for kind, (a, b) in kinds.items()])
+    return _shares((kind_of(name) or OUTERMOST, *cost) for name, cost in costs.items())
 
 
 def averaged(passes: Sequence[Sequence[LayerCost]]) -> list[LayerCost]:
     """Return the mean shares of several passes, the slowest kind first; a kind that a pass does not name took none."""
+    return _shares((cost.kind, cost.time_share, cost.memory_share) for costs in passes for cost in costs)
+
+
+def _shares(costs: Iterable[tuple[str, float, float]]) -> list[LayerCost]:
+    """Sum up (kind, time, memory) by kind, in whatever units, and divide by the sum of all."""
     kinds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for cost in (cost for costs in passes for cost in costs):
-        kind = kinds[cost.kind]
-        kind[:] = kind[0] + cost.time_share / len(passes), kind[1] + cost.memory_share / len(passes)
-    return _bounded([LayerCost(kind, time_share, memory_share) for kind, (time_share, memory_share) in kinds.items()])
-
-
-def _bounded(costs: Sequence[LayerCost]) -> list[LayerCost]:
-    ordered = sorted(costs, key=lambda cost: -cost.time_share)
+    for name, time, memory in costs:
+        kind = kinds[name]
+        kind[:] = kind[0] + time, kind[1] + memory
+    times, memories = (max(sum(kind[column] for kind in kinds.values()), _TINY) for column in (0, 1))
+    shares = [LayerCost(kind, time / times, memory / memories) for kind, (time, memory) in kinds.items()]
+    ordered = sorted(shares, key=lambda cost: -cost.time_share)
     if len(ordered) <= MAX_KINDS:
         return ordered
     rest = ordered[MAX_KINDS - 1 :]

@@ -7,10 +7,11 @@ variant that leaves is kept for a grace period, so that going back to it is imme
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from trimtab_api.engine_knobs import BASE_VARIANT
-from trimtab_engine.chores import Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun
+from trimtab_engine.chores import Chore, ChoreFailed, ChoreOutcome, RowsRun
 from trimtab_engine.variant_messages import DropVariant, LayerCost
 from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import Capture, CapturedInput, TooFewInputs
@@ -30,10 +31,11 @@ from trimtab_engine.variants.course import (
 from trimtab_engine.variants.drift import RecentTraffic, drift
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
-from trimtab_engine.variants.shadow import Shadow, ShadowRun
-from trimtab_engine.variants.spares import SpareMemory, Spares
+from trimtab_engine.variants.shadow import Shadow
+from trimtab_engine.variants.spares import DropSpare, SpareMemory, Spares
 
 WAIT_FOR_INPUTS_SECONDS = 600.0  # after which too few inputs are reported as a refusal; waiting goes on
+_TOO_FEW_INPUTS = "TooFewInputs"  # the one reason of a refusal that may pass by itself
 _NO_MEMORY = "MemoryShort: memory is short; the search begins when there is room again"
 _MOST_DEATHS = 2  # of the worker within one course, after which it is refused
 
@@ -70,7 +72,7 @@ class VariantLife:
         self._recent = RecentTraffic()
         self._timed_at = 0.0  # the variant in force, last
         self.profile: list[LayerCost] = []  # of the original, once a search has begun
-        self.searches: dict[str, int] = {}  # by outcome
+        self.searches: Counter[str] = Counter()  # by outcome
         self.standing = Standing(Phase.ORIGINAL, BASE_VARIANT, ORIGINAL, self._wish, "", None)
 
     @property
@@ -114,11 +116,11 @@ class VariantLife:
                 self._to_original(now, Phase.WAITING, "the worker was restarted")
 
     def answered(self, captured: CapturedInput, answer: bytes, variant: str) -> None:
-        """Hear of one looked-at input and its answer: for the sets, the shadow and the drift."""
+        """Hear of one looked-at input and its answer: for the sets and the drift."""
         if self._capture is not None:
             self._capture.keep(captured)
         if variant == self.in_force != BASE_VARIANT:
-            self._recent.see(captured.key, captured.length, self._decode(answer).reshape(-1))
+            self._recent.see(captured.key, captured.length, self._decode(answer))
 
     def wants(self, now: float) -> bool:
         """Whether to be told of one more answered input."""
@@ -130,7 +132,7 @@ class VariantLife:
         beside = len(self._spares) - (self.in_force in self._spares)
         return self._memory.short() and (self._running is not None or beside > 0)
 
-    def next(self, now: float, idle: bool) -> Chore | None:
+    def next(self, now: float) -> Chore | None:
         """Return the next chore: drop what has left, go on with the course, or compare in the shadow."""
         short = self._memory.short()
         if short:
@@ -140,7 +142,7 @@ class VariantLife:
             self._begin(now)
         drop = self._spares.next_drop
         if drop is not None:
-            return Ask(DropVariant(0, self._model, drop))
+            return DropSpare(DropVariant(0, self._model, drop))
         if short:
             return None
         if self._running is not None:
@@ -151,12 +153,12 @@ class VariantLife:
         """Hear the end of the chore that `next` gave."""
         if isinstance(outcome, ChoreFailed) and outcome.reason == "worker_died":
             return  # `worker_died` tells
-        if isinstance(chore, Ask) and isinstance(chore.message, DropVariant) and chore.message.request == 0:
+        if isinstance(chore, DropSpare):
             self._spares.dropped()
         elif self._running is not None and chore is self._running.chore:
             self._advance(self._running, outcome, now)
-        elif isinstance(chore, ShadowRun) and self._shadow is not None and isinstance(outcome, RowsRun):
-            self._compare(self._shadow, chore, outcome, now)
+        elif self._shadow is not None and chore is self._shadow.chore and isinstance(outcome, RowsRun):
+            self._compare(self._shadow, outcome, now)
 
     def _begin(self, now: float) -> None:
         """Start a course where one is wanted and possible."""
@@ -165,17 +167,16 @@ class VariantLife:
             return
         if self._wish.asked == ORIGINAL or self._capture is None:
             return
-        known = self._known.get(self._wish.asked)
-        if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith("TooFewInputs"):
+        if self.standing.phase is Phase.REFUSED and not self.standing.reason.startswith(_TOO_FEW_INPUTS):
             return
-        probe = self._probe()
+        known, probe = self._known.get(self._wish.asked), self._probe()
         if known is not None and repeatable(known, self._wish):
             self._start(probe, rebuilt(probe, known))
             return
         sets = self._capture.sets()
         if isinstance(sets, TooFewInputs):
             late = self._wished_at is not None and now - self._wished_at > WAIT_FOR_INPUTS_SECONDS
-            self._publish(Phase.REFUSED if late else Phase.WAITING, f"TooFewInputs: {sets}")
+            self._publish(Phase.REFUSED if late else Phase.WAITING, f"{_TOO_FEW_INPUTS}: {sets}")
             return
         if self._spares:  # of earlier courses: the search may come upon the same plans, and needs the room
             self._spares.drop_all_but(BASE_VARIANT)
@@ -207,7 +208,7 @@ class VariantLife:
             self._end(running, now)
 
     def _end(self, running: Running, now: float) -> None:
-        """Take over what the course has left in the worker; what is not in force is dropped after the grace period."""
+        """Take over what the course has left in the worker; what is not put in force now is dropped next."""
         self._running = None
         self.profile = running.probe.profile or self.profile
         self._spares.add(running.probe.built, now)
@@ -215,14 +216,14 @@ class VariantLife:
     def _refuse(self, refusal: Refused, now: float) -> None:
         if self.standing.phase is Phase.IN_FORCE:
             self._known.pop(self.standing.settings, None)
-            self._count("no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back")
+            self.searches["no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back"] += 1
         else:
-            self._count("refused")
+            self.searches["refused"] += 1
         self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
 
     def _admit(self, admitted: Admitted, now: float) -> None:
         if self.standing.phase is not Phase.IN_FORCE:
-            self._count("admitted")
+            self.searches["admitted"] += 1
         self._timed_at = now
         self._known[admitted.asked] = admitted
         self._swap_to(admitted, now)
@@ -253,13 +254,11 @@ class VariantLife:
         if phase in (Phase.WAITING, Phase.SEARCHING):
             self._publish(Phase.NO_MEMORY, _NO_MEMORY)
 
-    def _compare(self, shadow: Shadow, chore: ShadowRun, outcome: RowsRun, now: float) -> None:
-        shadow.compare(chore, outcome, now)
+    def _compare(self, shadow: Shadow, outcome: RowsRun, now: float) -> None:
+        shadow.compare(outcome, now)
         lost = shadow.lost()
         if lost is not None:
-            self._known.pop(self.standing.settings, None)
-            self._count("rolled_back")
-            self._to_original(now, Phase.REFUSED, f"AccuracyLost: {lost}")
+            self._refuse(Refused("AccuracyLost", lost), now)
 
     def _look_again(self, now: float) -> None:
         """Gate what is in force again where the traffic has drifted, time it again where its batches are others."""
@@ -272,7 +271,7 @@ class VariantLife:
         sets, probe = self._capture.sets(), self._probe()
         if isinstance(sets, TooFewInputs):
             return
-        self._count("gated_again" if drifted else "timed_again")
+        self.searches["gated_again" if drifted else "timed_again"] += 1
         if drifted:
             self._start(probe, checked_again(probe, self._wish, self._task(), sets, admitted))
         else:
@@ -284,13 +283,10 @@ class VariantLife:
     def _cancel(self) -> None:
         if self._running is not None and not self._running.canceled:
             self._running.canceled = True
-            self._count("canceled")
+            self.searches["canceled"] += 1
 
     def _publish(self, phase: Phase, reason: str) -> None:
         held = self.standing
         self.standing = Standing(phase, held.in_force, held.settings, self._wish, reason, held.admitted)
         if phase is not held.phase:  # counts of inputs rise all the time: no news
             self._changed(self.standing)
-
-    def _count(self, outcome: str) -> None:
-        self.searches[outcome] = self.searches.get(outcome, 0) + 1

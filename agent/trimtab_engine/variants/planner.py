@@ -21,7 +21,7 @@ from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.intervals import Interval, mean_interval, speedup_interval
 from trimtab_engine.variants.probe import Course, Plan, Probe, Recipe, Refused, variant_name
 
-FORMATS: Mapping[str, tuple[str, ...]] = {
+_FORMATS: Mapping[str, tuple[str, ...]] = {
     "Int8": ("int8_dynamic", "int8_weight_only"),
     "FP8": ("float8_dynamic",),
 }
@@ -101,7 +101,7 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
 
 def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
     listed = yield from probe.layers()
-    formats = FORMATS[wanted.quantization]
+    formats = _FORMATS[wanted.quantization]
     layers = [layer for layer in listed.layers if any(c.format in formats for c in layer.formats)]
     if not layers:
         why = "; ".join(line for line in listed.unavailable if line.startswith(formats)) or "no layer can be changed"
@@ -135,7 +135,7 @@ def _kind_options(
     """Try each candidate on all layers of a kind; return the layers with the fastest, none where none is faster."""
     best: list[_Option] = []
     for candidate in kind[0].formats:
-        if candidate.format not in FORMATS[wanted.quantization]:
+        if candidate.format not in _FORMATS[wanted.quantization]:
             continue
         plan = tuple(_change(layer, candidate) for layer in kind)
         saved = yield from _saving(probe, wanted, plan)

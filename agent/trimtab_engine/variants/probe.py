@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from trimtab_api.engine_knobs import BASE_VARIANT
-from trimtab_engine.chores import Answered, Ask, Chore, ChoreOutcome, RowsRun, RunRows
+from trimtab_engine.chores import Answered, Ask, Chore, ChoreFailed, ChoreOutcome, RowsRun, RunRows
 from trimtab_engine.variant_messages import (
     BuildVariant,
     DropVariant,
@@ -81,8 +81,7 @@ class Probe:
         """Return where batches of these inputs spend their time, by kind of layer."""
         passes = []
         for _ in range(_PROFILED_PASSES):
-            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
-            message = ProfileModel(self._next_request(), self._model, _in_one_packet(batch))
+            message = ProfileModel(self._next_request(), self._model, _in_one_packet(self._batch_of(inputs)))
             passes.append((yield from self._ask(message, ModelProfiled)).layers)
         self.profile = averaged(passes)
         return self.profile
@@ -116,10 +115,13 @@ class Probe:
         """Return the seconds [count] that original and variant took for the same batches, in random order."""
         seconds: dict[str, list[float]] = {BASE_VARIANT: [], variant: []}
         for _ in range(count):
-            batch = self._choice.sample(list(inputs), min(self.batch_size, len(inputs)))
+            batch = self._batch_of(inputs)
             for name in self._choice.sample([BASE_VARIANT, variant], 2):
                 seconds[name].append((yield from self._run(name, batch)).seconds)
         return np.array(seconds[BASE_VARIANT]), np.array(seconds[variant])
+
+    def _batch_of(self, inputs: Sequence[CapturedInput]) -> Sequence[CapturedInput]:
+        return self._choice.sample(inputs, min(self.batch_size, len(inputs)))
 
     def _run(self, variant: str, batch: Sequence[CapturedInput]) -> Course[RowsRun]:
         outcome = yield RunRows([one.row for one in batch], variant)
@@ -162,4 +164,4 @@ def variant_name(recipe: Recipe) -> str:
 
 
 def _reason(outcome: ChoreOutcome) -> str:
-    return getattr(outcome, "reason", type(outcome).__name__)
+    return outcome.reason if isinstance(outcome, ChoreFailed) else type(outcome).__name__

@@ -15,14 +15,14 @@ from trimtab_engine.variants.course import Admitted, Wish, gated
 from trimtab_engine.variants.planner import timed
 from trimtab_engine.variants.probe import Course, Probe, Refused
 
-SIZE_FACTOR = 1.5
+_SIZE_FACTOR = 1.5
 EVERY_SECONDS = 60.0  # at most: a timing takes up to 120 passes
 NO_LONGER_FASTER = "NoLongerFaster"
 
 
 def timing_due(timed_size: int, served_size: int, seconds_since: float) -> bool:
     """Whether to time a plan again that was timed at one batch size, so long ago, and serves another now."""
-    moved = max(timed_size, served_size) >= SIZE_FACTOR * min(timed_size, served_size)
+    moved = max(timed_size, served_size) >= _SIZE_FACTOR * min(timed_size, served_size)
     return moved and seconds_since >= EVERY_SECONDS
 
 

@@ -16,7 +16,7 @@ from trimtab_engine.agent_link.values import refused
 from trimtab_engine.chores import Chore, ChoreOutcome
 from trimtab_engine.jobs import Item, TensorRow, TokenRow, input_key
 from trimtab_engine.log import Log
-from trimtab_engine.settings import LiveSettings, ProcessSettings
+from trimtab_engine.settings import CaptureSettings, LiveSettings
 from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.variants.accuracy import Outputs, Task
 from trimtab_engine.variants.capture import Capture, CapturedInput
@@ -36,27 +36,29 @@ class ServedVariants:
     def __init__(
         self,
         model: str,
-        settings: ProcessSettings,
+        capture: CaptureSettings | None,
         signature: Callable[[], Signature | None],
         log: Log,
         *,
         memory: SpareMemory,
         declared: Iterable[Declared],
     ) -> None:
-        """`signature` gives what the model answers, once it is loaded; `declared` are the variants of any model."""
+        """`signature` gives what the model answers, once it is loaded; `declared` are the variants of any model.
+
+        `capture` None = no input is kept.
+        """
         self._model = model
         self._signature = signature
         self._log = log
         self._declared = {each.name: each for each in declared if each.model == model}
         self._sizes: deque[int] = deque([1], maxlen=_RECENT_BATCHES)
         self._reported: Callable[[SlowSettings], None] = lambda _: None
-        kept = settings.capture
         self.life = VariantLife(
             model,
             task=self._task,
             decode=self._decode,
             batch_size=lambda: median_low(self._sizes),
-            capture=None if kept is None else Capture(kept.limit_bytes, kept.inputs),
+            capture=None if capture is None else Capture(capture.limit_bytes, capture.inputs),
             changed=self._publish,
             memory=memory,
         )
@@ -97,9 +99,9 @@ class ServedVariants:
         """Whether the next chore gives memory back that is short, see `ChoreSource`."""
         return self.life.urgent
 
-    def next(self, now: float, idle: bool) -> Chore | None:
+    def next(self, now: float) -> Chore | None:
         """Return the next chore, see `ChoreSource`."""
-        return self.life.next(now, idle)
+        return self.life.next(now)
 
     def done(self, chore: Chore, outcome: ChoreOutcome) -> None:
         """Hear how a chore ended, see `ChoreSource`."""

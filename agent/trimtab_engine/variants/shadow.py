@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,13 +21,6 @@ _LEAST_SAMPLES = 64  # before which nothing is concluded
 _SURE = 0.999  # the verdict is asked for again and again: one that is wrong by chance must be rare
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowRun(RunRows):
-    """A chore of the shadow, with the answers that the variant gave to its rows."""
-
-    answers: tuple[bytes, ...]
-
-
 class Shadow:
     """Live agreement of one variant with the original, over the last samples."""
 
@@ -40,6 +32,8 @@ class Shadow:
         self._waiting: deque[tuple[Row, bytes]] = deque(maxlen=_BATCH_ITEMS)
         self._agreements: deque[float] = deque(maxlen=_WINDOW_SAMPLES)
         self._not_before = 0.0
+        self._answers: tuple[bytes, ...] = ()  # of the variant, to the rows of the chore
+        self.chore: RunRows | None = None  # the last comparison that was to be run
         self.samples = 0
 
     def answered(self, row: Row, answer: bytes) -> None:
@@ -49,21 +43,22 @@ class Shadow:
             self._credit -= 1.0
             self._waiting.append((row, answer))
 
-    def next(self, now: float) -> ShadowRun | None:
+    def next(self, now: float) -> RunRows | None:
         """Return a comparison to run, or None while too few wait or the share of the device's time is used up."""
         if len(self._waiting) < _BATCH_ITEMS or now < self._not_before:
             return None
-        rows, answers = zip(*self._waiting, strict=True)
+        rows, self._answers = zip(*self._waiting, strict=True)
         self._waiting.clear()
-        return ShadowRun(list(rows), BASE_VARIANT, tuple(answers))
+        self.chore = RunRows(rows, BASE_VARIANT)
+        return self.chore
 
-    def compare(self, run: ShadowRun, outcome: RowsRun, now: float) -> None:
-        """Take in what the original gave."""
+    def compare(self, outcome: RowsRun, now: float) -> None:
+        """Take in what the original gave to the rows of `chore`."""
         self._not_before = now + outcome.seconds * (1.0 - _SHARE_OF_TIME) / _SHARE_OF_TIME
         original = np.stack([self._decode(answer) for answer in outcome.answers])
-        variant = np.stack([self._decode(answer) for answer in run.answers])
+        variant = np.stack([self._decode(answer) for answer in self._answers])
         agreements = agreement_of_each(self._task, original, variant)
-        self._agreements.extend(float(x) for x in agreements)
+        self._agreements.extend(agreements.tolist())
         self.samples += len(agreements)
 
     def agreement(self) -> Interval | None:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from trimtab_engine.chores import Ask
+
 GRACE_SECONDS = 600.0
 
 
@@ -15,6 +17,11 @@ class SpareMemory:
 
     short: Callable[[], bool] = lambda: False
     limit_bytes: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True, slots=True)
+class DropSpare(Ask):
+    """The chore that drops the variant whose time has come."""
 
 
 class Spares:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pytest
+from fakes.table_model import an_input
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_engine.jobs import TokenRow
 from trimtab_engine.settings import CaptureSettings
 from trimtab_engine.variants.accuracy import Task, accuracy
-from trimtab_engine.variants.capture import SET_INPUTS, Capture, CapturedInput, InputSets, TooFewInputs, set_of
+from trimtab_engine.variants.capture import SET_INPUTS, Capture, InputSets, TooFewInputs, set_of
 from trimtab_engine.variants.drift import Traffic, drift
 from trimtab_engine.variants.intervals import percentile_interval, share_interval, speedup_interval
 
 RNG = np.random.default_rng(5)
-
-
-def an_input(number: int, size_bytes: int = 40) -> CapturedInput:
-    key = hashlib.blake2b(b"%d" % number, digest_size=16).digest()
-    return CapturedInput(key, TokenRow(np.array([number], np.int32)), 1, size_bytes)
 
 
 def test_the_three_sets_are_disjoint_full_and_the_same_in_every_order_of_arrival() -> None:

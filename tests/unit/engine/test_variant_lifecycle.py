@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes.table_model import decode_vector
-from fakes.variant_world import INT8, NEEDED, World, captured
+from fakes.table_model import an_input, decode_vector
+from fakes.variant_world import INT8, NEEDED, World
 
 from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import ChoreFailed, RunRows
@@ -17,6 +17,23 @@ from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
 from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
 from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
+
+
+def int8_world() -> World:
+    """A world with Int8 in force."""
+    world = World()
+    world.wish(INT8)
+    world.settle()
+    return world
+
+
+def world_after(steps: int) -> World:
+    """A world that has done so many chores for a wish for Int8."""
+    world = World()
+    world.wish(INT8)
+    for _ in range(steps):
+        world.step()
+    return world
 
 
 def test_a_wish_is_searched_gated_and_put_in_force() -> None:
@@ -49,9 +66,9 @@ def test_a_plan_that_passes_the_search_but_not_the_gate_is_refused() -> None:
     world.wish(INT8)
     while world.life.standing.phase is not Phase.REFUSED:
         assert world.life.standing.phase is not Phase.IN_FORCE
-        chore = world.life.next(world.now, True)
+        chore = world.life.next(world.now)
         assert chore is not None
-        gated = isinstance(chore, RunRows) and set_of(captured(int(chore.rows[0].tensors[0][0])).key) is InputSet.GATE
+        gated = isinstance(chore, RunRows) and set_of(an_input(int(chore.rows[0].tensors[0][0])).key) is InputSet.GATE
         world.loss = 0.01 if gated else 0.0005
         world.life.done(chore, world.model.answer(chore), world.now)
     assert world.life.standing.reason.startswith("AccuracyTooLow: gate: ")
@@ -67,7 +84,7 @@ def test_too_few_inputs_are_waited_for_and_reported_with_their_counts_after_a_wh
     world.settle()
     assert world.life.standing.phase is Phase.REFUSED
     for number in range(60, 300):
-        world.capture.keep(captured(number))
+        world.capture.keep(an_input(number))
     world.settle()
     assert world.life.standing.phase is Phase.IN_FORCE
 
@@ -85,13 +102,11 @@ def test_without_captured_inputs_nothing_is_decided() -> None:
     life.wish(INT8, 0.0)
     assert life.standing.phase is Phase.REFUSED
     assert life.standing.reason.startswith("CaptureOff")
-    assert life.next(0.0, True) is None
+    assert life.next(0.0) is None
 
 
 def test_going_back_is_immediate_and_coming_back_within_the_grace_period_too() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     variant = world.life.in_force
     for _ in range(50):
         world.wish(Wish())
@@ -103,9 +118,7 @@ def test_going_back_is_immediate_and_coming_back_within_the_grace_period_too() -
 
 
 def test_a_variant_that_left_is_dropped_after_the_grace_period_and_built_again_without_a_search() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     variant = world.life.in_force
     world.wish(Wish())
     world.now += GRACE_SECONDS
@@ -120,10 +133,7 @@ def test_a_variant_that_left_is_dropped_after_the_grace_period_and_built_again_w
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 40, 200])
 def test_a_wish_that_is_taken_back_leaves_no_variant_behind(steps: int) -> None:
-    world = World()
-    world.wish(INT8)
-    for _ in range(steps):
-        world.step()
+    world = world_after(steps)
     world.wish(Wish())
     assert world.life.in_force == BASE_VARIANT
     world.settle()
@@ -134,11 +144,8 @@ def test_a_wish_that_is_taken_back_leaves_no_variant_behind(steps: int) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 40, 200, 2000])
 def test_after_a_death_of_the_worker_the_original_answers_until_the_plan_is_built_again(steps: int) -> None:
-    world = World()
-    world.wish(INT8)
-    for _ in range(steps):
-        world.step()
-    chore = world.life.next(world.now, True)
+    world = world_after(steps)
+    chore = world.life.next(world.now)
     world.model.variants = {BASE_VARIANT: []}
     world.life.worker_died(world.now)
     if chore is not None:
@@ -150,9 +157,7 @@ def test_after_a_death_of_the_worker_the_original_answers_until_the_plan_is_buil
 
 
 def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_reason() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     world.loss = 0.01
     variant = world.life.in_force
     plan = world.model.variants[variant]
@@ -160,7 +165,7 @@ def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_
         shadow = world.life.shadow
         if shadow is None:
             break
-        row = captured(number).row
+        row = an_input(number).row
         shadow.answered(row, world.model.vector(row, plan))
         world.now += 0.01
         world.step()
@@ -170,13 +175,11 @@ def test_live_answers_that_lose_their_accuracy_bring_the_original_back_with_the_
 
 
 def test_a_wish_that_comes_while_its_variant_is_dropped_is_not_answered_by_what_is_gone() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     variant = world.life.in_force
     world.wish(Wish())
     world.now += GRACE_SECONDS
-    drop = world.life.next(world.now, True)
+    drop = world.life.next(world.now)
     assert drop is not None
     world.wish(INT8)
     assert world.life.in_force == BASE_VARIANT
@@ -188,10 +191,7 @@ def test_a_wish_that_comes_while_its_variant_is_dropped_is_not_answered_by_what_
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 40, 200])
 def test_short_memory_ends_a_search_says_so_and_the_search_begins_anew_when_there_is_room(steps: int) -> None:
-    world = World()
-    world.wish(INT8)
-    for _ in range(steps):
-        world.step()
+    world = world_after(steps)
     world.short = True
     assert world.life.urgent
     world.settle()
@@ -205,9 +205,7 @@ def test_short_memory_ends_a_search_says_so_and_the_search_begins_anew_when_ther
 
 
 def test_short_memory_drops_what_is_kept_for_the_way_back_and_leaves_what_is_in_force() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     variant = world.life.in_force
     world.short = True
     assert not world.life.urgent
@@ -221,9 +219,7 @@ def test_short_memory_drops_what_is_kept_for_the_way_back_and_leaves_what_is_in_
 
 
 def test_a_plan_that_is_slower_in_the_batches_served_later_is_taken_back_and_not_put_in_force_again() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     world.batch_size, world.model.slow_rows = 1, 2
     before = world.model.chores
     world.now += EVERY_SECONDS
@@ -240,9 +236,7 @@ def test_a_plan_that_is_slower_in_the_batches_served_later_is_taken_back_and_not
 
 
 def test_a_plan_that_is_faster_in_other_batches_too_is_timed_once_and_stays() -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     variant = world.life.in_force
     world.batch_size = 1
     for _ in range(5):
@@ -296,6 +290,25 @@ def test_a_declared_variant_is_loaded_gated_and_put_in_force_under_its_name_with
     assert world.life.in_force == "small"
 
 
+def test_what_a_variant_answered_is_not_counted_as_an_answer_of_the_one_that_came_after_it() -> None:
+    world = small_world()
+    small = Wish(variant="small", declared=SMALL)
+    for wish in (INT8, small, INT8):  # what has been found is built again beside the other one
+        world.wish(wish)
+        world.settle()
+    shadow = world.life.shadow
+    assert shadow is not None
+    for number in range(800):
+        shadow.answered(an_input(number).row, world.model.vector(an_input(number).row, []))
+    comparison = world.life.next(world.now)
+    assert comparison is not None
+    world.wish(small)
+    assert world.life.in_force == "small"
+    world.life.done(comparison, world.model.answer(comparison), world.now)
+    assert world.life.shadow is not None
+    assert world.life.shadow.samples == 0
+
+
 @pytest.mark.parametrize(
     ("speed", "loss", "reason"), [("fast", 0.1, "AccuracyTooLow: search: "), ("slow", 0.0, "NotFaster: ")]
 )
@@ -328,9 +341,7 @@ def test_after_a_death_of_the_worker_a_declared_variant_goes_through_the_gate_ag
     ],
 )
 def test_what_cannot_be_pursued_is_refused_at_once_and_the_original_answers(wish: Wish, reason: str) -> None:
-    world = World()
-    world.wish(INT8)
-    world.settle()
+    world = int8_world()
     world.wish(wish)
     assert world.life.in_force == BASE_VARIANT
     assert world.life.standing.phase is Phase.REFUSED

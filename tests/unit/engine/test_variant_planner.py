@@ -29,9 +29,10 @@ def run(model: TableModel, course: Course[FoundPlan]) -> FoundPlan:
         return found
 
 
-def search_in(model: TableModel, min_accuracy: float = 0.98) -> FoundPlan:
+def search_in(model: TableModel, quantization: str = "Int8", memory_limit_bytes: int = 0) -> FoundPlan:
+    probe = Probe("m", 8, decode_vector, lambda: memory_limit_bytes)
     inputs = [an_input(number) for number in range(256)]
-    return run(model, search(Probe("m", 8, decode_vector), Wanted("Int8", min_accuracy, Task.EMBEDDING, inputs)))
+    return run(model, search(probe, Wanted(quantization, 0.98, Task.EMBEDDING, inputs)))
 
 
 def test_all_layers_are_changed_where_that_costs_nothing_by_the_backend_that_is_fast_here() -> None:
@@ -98,19 +99,14 @@ def test_the_rows_of_a_profile_fit_into_one_packet(row_tokens: int, rows: int) -
 
 
 def test_what_memory_does_not_allow_is_refused_as_that_and_not_as_slow() -> None:
-    model = TableModel(lambda layer: 0.0, onednn_saves)
-    inputs = [an_input(number) for number in range(64)]
-    probe = Probe("m", 8, decode_vector, lambda: LAYER_BYTES - 1)
     with pytest.raises(Refused) as refused:
-        run(model, search(probe, Wanted("Int8", 0.98, Task.EMBEDDING, inputs)))
+        search_in(TableModel(lambda layer: 0.0, onednn_saves), memory_limit_bytes=LAYER_BYTES - 1)
     assert refused.value.reason == "MemoryShort"
 
 
 def test_a_format_that_no_layer_takes_is_refused_with_what_the_worker_says() -> None:
-    model = TableModel(lambda layer: 0.0, onednn_saves)
-    inputs = [an_input(number) for number in range(4)]
     with pytest.raises(Refused) as refused:
-        run(model, search(Probe("m", 8, decode_vector), Wanted("FP8", 0.98, Task.EMBEDDING, inputs)))
+        search_in(TableModel(lambda layer: 0.0, onednn_saves), "FP8")
     assert refused.value.reason == "NoFormat"
 
 
