@@ -55,10 +55,6 @@ class Shape(NamedTuple):
         """Tokens of the dense batch."""
         return self.rows * self.longest
 
-    def plus(self, length: int) -> Shape:
-        """Return the shape with one more row."""
-        return Shape(self.rows + 1, self.tokens + length, max(self.longest, length))
-
 
 def shape_of(lengths: Sequence[int]) -> Shape:
     """Return the shape of a batch of rows of these lengths (tokens)."""
