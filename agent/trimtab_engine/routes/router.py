@@ -14,7 +14,7 @@ from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
 from trimtab_engine.intake import Intake
 from trimtab_engine.log import Log
-from trimtab_engine.metrics import Refusals
+from trimtab_engine.metrics import RequestMetrics
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
@@ -114,7 +114,7 @@ class Router:
         if path.endswith((_INFER, _EMBEDDINGS)):
             self._metrics_of(path).refused(error)
 
-    def _metrics_of(self, path: str) -> Refusals:
+    def _metrics_of(self, path: str) -> RequestMetrics:
         name = unquote(path).removeprefix(_MODELS).partition("/")[0] if path.startswith(_MODELS) else ""
         return self._engine.metrics.models.get(name, self._engine.metrics.unnamed)
 
