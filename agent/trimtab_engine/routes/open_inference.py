@@ -13,7 +13,7 @@ from trimtab_engine.http_message import Request, Response
 from trimtab_engine.jobs import Answer, InferenceInputs, TensorRow, TokenRow
 from trimtab_engine.model_directory import Description, ModelDescription
 from trimtab_engine.routes import request_headers
-from trimtab_engine.routes.inference import Headers, ParsedRequest
+from trimtab_engine.routes.inference import Headers, ParsedRequest, read_json
 from trimtab_engine.routes.v2_outputs import OutputForm, RequestedOutput, wanted_outputs
 from trimtab_engine.routes.v2_rows import ShortRow, tensor_rows
 from trimtab_engine.routes.v2_tensors import InputTensor, attach_binary, texts, token_rows
@@ -166,10 +166,7 @@ def _split(request: Request) -> tuple[InferBody, bytes]:
 
 
 def _decode(head: bytes) -> InferBody:
-    try:
-        body = _decoder.decode(head)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
+    body = read_json(_decoder, head)
     if body.id is not None and len(body.id) > _MAX_ID_CHARACTERS:
         raise BadRequest(f"id has {len(body.id)} characters; accepted are up to {_MAX_ID_CHARACTERS}")
     return body
