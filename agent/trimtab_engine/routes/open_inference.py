@@ -57,12 +57,15 @@ def _known(signature: Signature) -> _Model:
     return _Model(signature, ShortRow(signature), OutputForm(outputs, wanted_outputs(None, None, outputs)))
 
 
+def server_metadata(version: str) -> bytes:
+    """Return what GET /v2 answers for a server of that version."""
+    return _encode({"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]})
+
+
 class OpenInference:
     """The protocol for one model; `signature` tells what it takes and gives, None while no worker has told."""
 
-    def __init__(
-        self, description: Description, version: str, signature: Callable[[], Signature | None] = lambda: None
-    ) -> None:
+    def __init__(self, description: Description, signature: Callable[[], Signature | None] = lambda: None) -> None:
         self._description = description
         self._reported = signature
         self._text = description if isinstance(description, ModelDescription) else None
@@ -70,9 +73,6 @@ class OpenInference:
         self._opening = b'{"model_name":%s,"model_version":%s,' % (
             _encode(description.name),
             _encode(description.version),
-        )
-        self.server_metadata = _encode(
-            {"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]}
         )
 
     def model_metadata(self) -> Response:

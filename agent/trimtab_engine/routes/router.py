@@ -18,7 +18,7 @@ from trimtab_engine.metrics import RequestMetrics
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
-from trimtab_engine.routes.open_inference import OpenInference
+from trimtab_engine.routes.open_inference import OpenInference, server_metadata
 from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels, model_asked_for
 from trimtab_engine.routes.openapi import openapi_document
 
@@ -36,11 +36,11 @@ class Router:
     def __init__(self, engine: Engine, log: Log, version: str) -> None:
         self._engine = engine
         self._log = log
-        self._version = version
         self._listed = OpenAIModels(engine.intakes, created=int(time.time()))
         descriptions = [intake.description for intake in engine.intakes.values()]
-        document = msgspec.json.encode(openapi_document(version, descriptions))
+        document, metadata = msgspec.json.encode(openapi_document(version, descriptions)), server_metadata(version)
         self._routes: dict[str, tuple[str, Endpoint]] = {
+            "/v2": ("GET", _answer(lambda: Response(200, metadata))),
             "/v2/health/live": ("GET", _answer(lambda: Response(200, b'{"live":true}'))),
             "/v2/health/ready": ("GET", _answer(self._ready)),
             "/v1/models": ("GET", _answer(self._listed.all)),
@@ -82,9 +82,8 @@ class Router:
         return error_response(path, error)
 
     def _add_model(self, intake: Intake) -> None:
-        v2 = OpenInference(intake.description, self._version, lambda: intake.signature)
+        v2 = OpenInference(intake.description, lambda: intake.signature)
         infer = InferenceEndpoint(intake, v2.parse, self._log).handle
-        self._routes["/v2"] = ("GET", _answer(lambda: Response(200, v2.server_metadata)))
         self._routes[f"/v1/models/{intake.name}"] = ("GET", _answer(lambda: self._listed.one(intake.name)))
         ready = _answer(lambda: self._model_ready(intake.name))
         for base in (f"{_MODELS}{intake.name}", f"{_MODELS}{intake.name}/versions/{intake.description.version}"):
