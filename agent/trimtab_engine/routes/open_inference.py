@@ -28,7 +28,7 @@ _TEXT_INPUTS = (
     {"name": "attention_mask", "datatype": "INT64", "shape": [-1, -1]},
 )
 _MAX_ID_CHARACTERS = 256
-_MAX_TIMEOUT_MICROSECONDS = 86_400_000_000
+_MAX_TIMEOUT_MICROSECONDS = request_headers.MAX_BUDGET_SECONDS * 1_000_000
 
 
 class InferBody(msgspec.Struct):

@@ -59,7 +59,7 @@ _OPERATIONS = (
 )
 _TEXT_ONLY = "/v1/embeddings"
 _BINARY_BODY = "InferBody"  # by the binary extension bytes may follow the JSON, both ways
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 30  # that TRIMTAB_MAX_BODY_BYTES accepts
 
 
 def openapi_document(version: str, models: Sequence[Description]) -> Json:
@@ -117,7 +117,7 @@ def _path_parameters(path: str, models: Sequence[Description]) -> Iterator[Json]
 
 
 def _header_parameters() -> list[Json]:
-    most = 86_400_000
+    most = request_headers.MAX_BUDGET_SECONDS * 1000
     return [
         _header(request_headers.DEADLINE_HEADER, "Milliseconds from the request's first byte on.", -most, most),
         _header(request_headers.PROXY_TIMEOUT_HEADER, "Milliseconds; set by Envoy.", 0, most),
