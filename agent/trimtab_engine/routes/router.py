@@ -85,7 +85,7 @@ class Router:
         v2 = OpenInference(intake.description, lambda: intake.signature)
         infer = InferenceEndpoint(intake, v2.parse, self._log).handle
         self._routes[f"/v1/models/{intake.name}"] = ("GET", _answer(lambda: self._listed.one(intake.name)))
-        ready = _answer(lambda: self._model_ready(intake.name))
+        ready = _answer(lambda: self._ready(name=intake.name))
         for base in (f"{_MODELS}{intake.name}", f"{_MODELS}{intake.name}/versions/{intake.description.version}"):
             self._routes[base] = ("GET", _answer(v2.model_metadata))
             self._routes[f"{base}/ready"] = ("GET", ready)
@@ -126,15 +126,9 @@ class Router:
         served = (f"{name!r}, version {intake.description.version}" for name, intake in self._engine.intakes.items())
         return UnknownModel(f"{path[:200]} names no model or version served here; served is {'; '.join(served)}")
 
-    def _ready(self) -> Response:
-        if self._engine.ready:
-            return Response(200, b'{"ready":true}')
-        return Response(503, b'{"ready":false}')
-
-    def _model_ready(self, model: str) -> Response:
-        name = msgspec.json.encode(model)
-        state = b"true" if self._engine.ready else b"false"
-        return Response(200 if self._engine.ready else 503, b'{"name":' + name + b',"ready":' + state + b"}")
+    def _ready(self, **named: str) -> Response:
+        ready = self._engine.ready
+        return Response(200 if ready else 503, msgspec.json.encode({**named, "ready": ready}))
 
 
 def _answer(respond: Callable[[], Response]) -> Endpoint:
