@@ -1,4 +1,4 @@
-"""The documentation says what the code does: live settings, variables, states, and the snippet that attaches."""
+"""The documentation says what the code does: settings, variables, states, metrics, and the snippet that attaches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
 from trimtab_engine.agent_link.values import declared_knobs
+from trimtab_engine.metric_table import METRICS
 from trimtab_engine.metrics import AgentState
 from trimtab_engine.settings import read_settings
 
@@ -53,6 +54,17 @@ def test_the_page_lists_every_variable_that_is_read() -> None:
     read = set(re.findall(r"TRIMTAB_[A-Z_]+", (DOCS.parent / "agent/trimtab_engine/settings.py").read_text()))
     listed = set(re.findall(r"TRIMTAB_[A-Z_]+", " ".join(rows(REFERENCE, "## Settings"))))
     assert read == listed
+
+
+def test_the_page_describes_every_metric_with_its_type_and_labels_and_no_other() -> None:
+    described = {}
+    for names, (kind, labels, _) in rows(REFERENCE, "## Metrics").items():
+        words = set(re.findall(r"[a-z_]+", labels))
+        has_model = words.isdisjoint({"only", "none"})
+        for name in names.split(", "):
+            described[name] = kind.replace(" ", ""), words - {"only", "none"} | ({"model"} if has_model else set())
+    del described["process_*"]
+    assert described == {spec.name: (spec.type, set(spec.labels)) for spec in METRICS}
 
 
 def snippet() -> dict[str, Any]:
