@@ -26,7 +26,7 @@ _FIELDS = {
     Knob.VARIANT: "variant",
     Knob.MIN_ACCURACY: "min_accuracy",
 }
-_WRITTEN: Mapping[Unit, Callable[[str], float | None]] = {
+_READERS: Mapping[Unit, Callable[[str], float | None]] = {
     Unit.SECONDS: read_seconds,
     Unit.BYTES: read_bytes,
     Unit.RATIO: read_ratio,
@@ -132,7 +132,7 @@ def _read(spec: KnobSpec, raw: msgspec.Raw) -> float | str | None:
 def _number(unit: Unit, value: object) -> float | None:
     if unit is Unit.ITEMS:
         return value if type(value) is int else None
-    return _WRITTEN[unit](value) if isinstance(value, str) else None
+    return _READERS[unit](value) if isinstance(value, str) else None
 
 
 def _write(unit: Unit, value: Any) -> int | str:
