@@ -68,15 +68,13 @@ def _check(tensor: InputTensor, spec: TensorSpec, length: int | None, max_length
         raise BadRequest(f"input {spec.name!r} has datatype {tensor.datatype[:20]!r}; accepted is {datatype}")
     shape = tensor.shape
     if not spec.padded and len(shape) > 0 and shape[0] > 0 and shape[1:] == [*spec.shape]:
-        return length
+        return length  # the only way out for a fixed shape
     accepted = [-1, *spec.shape]
     fits = len(shape) == len(accepted) and all(
         wanted in (size, PADDED) for size, wanted in zip(shape, accepted, strict=True)
     )
     if not fits or shape[0] < 1:
         raise BadRequest(f"input {spec.name!r} has shape {shape[:8]}; accepted is {accepted}, with 1 row or more")
-    if not spec.padded:
-        return length
     found = shape[1 + spec.shape.index(PADDED)]
     if not 1 <= found <= max_length or length not in (None, found):
         limits = f"1 to {max_length}" if length is None else f"{length}, as the input before"
