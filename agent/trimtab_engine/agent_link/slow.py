@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from trimtab_api.engine_knobs import Knob
 from trimtab_api.wire import PendingSetting, RefusedValue
 
-MAX_PENDING = 4
-
 
 @dataclass(frozen=True, slots=True)
 class SlowSettings:

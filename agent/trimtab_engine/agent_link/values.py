@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob, KnobSpec, Unit
-from trimtab_api.wire import DeclaredKnob, RefusedValue
+from trimtab_api.wire import MAX_REFUSED, DeclaredKnob, RefusedValue
 from trimtab_engine.quantities import read_bytes, read_ratio, read_seconds, write_ratio, write_seconds
 from trimtab_engine.settings import LiveSettings
 
@@ -32,7 +32,6 @@ _READERS: Mapping[Unit, Callable[[str], float | None]] = {
     Unit.RATIO: read_ratio,
 }
 _SHOWN_CHARACTERS = 64
-_MAX_REFUSED = 8
 
 Body = Mapping[str, msgspec.Raw]
 Offers = Mapping[Knob, tuple[str, ...]]
@@ -65,7 +64,7 @@ def read_settings_body(
             objections[name] = refused(name, _text(raw), f"must be {accepted(spec)}")
         else:
             changes[_FIELDS[spec.knob]] = value
-    return list(objections.values())[:_MAX_REFUSED] if objections else dataclasses.replace(started, **changes)
+    return list(objections.values())[:MAX_REFUSED] if objections else dataclasses.replace(started, **changes)
 
 
 def settings_body(live: LiveSettings) -> dict[str, Any]:
