@@ -14,7 +14,7 @@ class SlowSettings:
     """What is really in force, what is under way, and what came to nothing; a setting is in at most one of the last.
 
     `in_force` names the settings that do not run as asked. The reason of a refusal begins with its word, such as
-    `GateFailed: ...`.
+    `AccuracyTooLow: ...`.
     """
 
     in_force: Mapping[Knob, str] = field(default_factory=dict)
