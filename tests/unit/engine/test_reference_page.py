@@ -56,8 +56,17 @@ def test_the_page_lists_every_variable_that_is_read() -> None:
     assert read == listed
 
 
+def test_the_defaults_of_the_page_are_those_of_the_engine() -> None:
+    defaults: dict[str, str] = {}
+    for names, default in re.findall(r"^\| ([^|]*TRIMTAB_[^|]*) \| ([^|]*) \|", REFERENCE, re.MULTILINE):
+        defaults |= zip(re.findall("TRIMTAB_[A-Z_]+", names), re.findall("`([^`]+)`", default), strict=False)
+    set_anyway = {"TRIMTAB_MODEL": "package:m", "TRIMTAB_AGENT_URL": "https://agent:9443"}
+    assert len(defaults) > 20
+    assert read_settings(defaults | set_anyway) == read_settings(set_anyway)
+
+
 def test_the_page_describes_every_metric_with_its_type_and_labels_and_no_other() -> None:
-    described = {}
+    described: dict[str, tuple[str, set[str]]] = {}
     for names, (kind, labels, _) in rows(REFERENCE, "## Metrics").items():
         words = set(re.findall(r"[a-z_]+", labels))
         has_model = words.isdisjoint({"only", "none"})
