@@ -29,7 +29,7 @@ from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.variants.spares import SpareMemory
 
 _MAX_ATTEMPTS = 2
-_SMOOTHING = 0.2
+_SMOOTHING = 0.2  # weight of the newest batch in the seconds per item
 
 
 class ModelQueue:

@@ -144,12 +144,13 @@ def _answer(operation: _Operation) -> Json:
 def _refusals(operation: _Operation) -> Json:
     by_status: dict[int, list[type[EngineError]]] = {}
     for kind in reasons():
-        if operation.body is not None or kind in _OF_HTTP or _also(operation, kind):
+        if operation.body is not None or kind in _OF_HTTP or _of_route(operation, kind):
             by_status.setdefault(kind.status, []).append(kind)
     return {str(status): _refusal(operation, kinds) for status, kinds in sorted(by_status.items())}
 
 
-def _also(operation: _Operation, kind: type[EngineError]) -> bool:
+def _of_route(operation: _Operation, kind: type[EngineError]) -> bool:
+    """Whether a route that runs no model may answer with this error."""
     if kind is errors.NotReady:  # a model of the user's own is known once a worker has loaded it
         return operation.answer == "ModelMetadata"
     return kind is errors.UnknownModel and "{" in operation.path
