@@ -1,4 +1,4 @@
-"""The documentation says what the code does: settings, variables, states, metrics, and the snippet that attaches."""
+"""The documentation says what the code does: settings, states, errors, metrics, and the snippet that attaches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import yaml
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
 from trimtab_engine.agent_link.values import declared_knobs
+from trimtab_engine.errors import TooManyConnections
 from trimtab_engine.metric_table import METRICS
 from trimtab_engine.metrics import AgentState
+from trimtab_engine.routes.openapi import reasons
 from trimtab_engine.settings import read_settings
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -54,6 +56,16 @@ def test_the_page_lists_every_variable_that_is_read() -> None:
     read = set(re.findall(r"TRIMTAB_[A-Z_]+", (DOCS.parent / "agent/trimtab_engine/settings.py").read_text()))
     listed = set(re.findall(r"TRIMTAB_[A-Z_]+", " ".join(rows(REFERENCE, "## Settings"))))
     assert read == listed
+
+
+def test_the_page_lists_every_refusal_with_its_status_and_outcome_and_no_other() -> None:
+    listed = {
+        (int(status), name, outcome.strip(" `"))
+        for status, names, outcome in re.findall(r"^\| (\d{3}) \|([^|]+)\|[^|]*\|([^|]+)\|$", REFERENCE, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    outcomes = {kind: kind.outcome.value for kind in reasons()} | {TooManyConnections: "not counted"}
+    assert listed == {(kind.status, kind.__name__, outcome) for kind, outcome in outcomes.items()}
 
 
 def test_the_defaults_of_the_page_are_those_of_the_engine() -> None:
