@@ -88,16 +88,17 @@ class Intake:
         `began_at` and `received_at` are the monotonic times (seconds) of the first and the last byte.
 
         Raises:
-            Draining, NotReady, DeadlinePast, BadRequest, QueueFull: refused before any work.
+            Draining, NotReady, MemoryPressure, BadRequest, DeadlinePast, QueueFull: refused before any work.
         """
-        now = time.monotonic()
+        self._admit()
+        self._guard.check()
+        rows, cached, now = inputs.rows, self._cache.enabled, time.monotonic()
+        self._check_size(len(rows))
         deadline = self._deadline(inputs, began_at, now)
-        rows, cached = inputs.rows, self._cache.enabled
         job = Job(len(rows), received_at, deadline, inputs.priority, self._ender(on_end) if cached else on_end)
         missing = self._look_up(rows, job, now) if cached else _uncached(rows)
         self._check_room(len(missing))
         self._repeats.see(rows)
-        job.admitted = True
         if cached:
             self.metrics.cache_hits.inc(len(rows) - len(missing))
             self.metrics.cache_misses.inc(len(missing))
@@ -141,12 +142,12 @@ class Intake:
             ]
         )
 
-    def _deadline(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
-        self._admit()
-        self._guard.check()
+    def _check_size(self, items: int) -> None:
         limit = self._settings.queue_limit_items
-        if len(inputs.rows) > limit:
-            raise BadRequest(f"the request has {len(inputs.rows)} inputs; accepted are 1 to {limit}", param="input")
+        if items > limit:
+            raise BadRequest(f"the request has {items} inputs; accepted are 1 to {limit}", param="input")
+
+    def _deadline(self, inputs: InferenceInputs, began_at: float, now: float) -> float:
         budget = inputs.budget_seconds
         deadline = began_at + (self._settings.default_deadline_seconds if budget is None else budget)
         if deadline <= now:
@@ -209,8 +210,7 @@ class Intake:
         try:
             self._tokenize(job, items)
         except Exception as error:
-            self._log.event("tokenizing_failed", error=type(error).__name__)
-            job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
+            self._tokenizing_failed(job, error)
 
     def _check_room(self, items: int) -> None:
         limit = self._settings.queue_limit_items
@@ -241,14 +241,17 @@ class Intake:
             self._tokenizing -= len(texts)
             error = None if future.cancelled() else future.exception()
             if error is not None:
-                self._log.event("tokenizing_failed", error=type(error).__name__)
-                job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
+                self._tokenizing_failed(job, error)
             elif not job.ended and not future.cancelled():
                 self._submit(job, _with_rows(missing, future.result()))
 
         self._tokenizing += len(texts)
         future = self._loop.run_in_executor(self._tokenizer_thread, tokenizer.encode, texts)
         future.add_done_callback(done)
+
+    def _tokenizing_failed(self, job: Job, error: BaseException) -> None:
+        self._log.event("tokenizing_failed", error=type(error).__name__)
+        job.fail(ModelFailed(f"tokenizing failed with {type(error).__name__}"))
 
 
 def _uncached(rows: Sequence[str | Row]) -> list[Missing]:

@@ -70,7 +70,6 @@ class Job:
     """One inference request in flight; ends exactly once: complete, failed or canceled, then calls `on_end(job)`."""
 
     __slots__ = (
-        "admitted",
         "answers",
         "canceled",
         "deadline",
@@ -103,7 +102,6 @@ class Job:
         self.priority = priority
         self.error: EngineError | None = None
         self.version = ""  # of the model and variant in force when the cache was asked; its keys are made with it
-        self.admitted = False
         self.canceled = False
         self.ended = False
         self.on_end = on_end

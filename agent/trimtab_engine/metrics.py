@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollecto
 from prometheus_client import disable_created_metrics as _disable_created_metrics
 
 from trimtab_engine.batching.rule import DropReason
-from trimtab_engine.distribution import Distribution, Distributions
 from trimtab_engine.errors import EngineError, Outcome
+from trimtab_engine.histogram import Histogram, ModelHistogram
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.metric_table import METRICS, PERIOD, SECONDS_BUCKETS, MetricSpec
 from trimtab_engine.passes import PassMetrics, Phase
@@ -69,18 +69,18 @@ class _Table:
 
     def __init__(self, registry: CollectorRegistry, objectives_seconds: Sequence[float]) -> None:
         by_period = {spec.name: spec for spec in METRICS if spec.type == "gaugehistogram"}
-        self._made: dict[str, Counter | Gauge | Distributions] = {}
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
         for spec in METRICS:
             if spec.type == "histogram":
                 period = by_period.get(PERIOD + spec.name.removeprefix(_PREFIX))
-                self._made[spec.name] = Distributions(spec, _edges(spec, objectives_seconds), period)
+                self._made[spec.name] = Histogram(spec, _edges(spec, objectives_seconds), period)
             elif spec.name not in by_period:
                 self._made[spec.name] = _make(spec, registry)
 
     @property
-    def histograms(self) -> list[Distributions]:
+    def histograms(self) -> list[Histogram]:
         """Those of the rows that are none of the registry's: it would take ten times as long to expose them."""
-        return [metric for metric in self._made.values() if isinstance(metric, Distributions)]
+        return [metric for metric in self._made.values() if isinstance(metric, Histogram)]
 
     def counter(self, name: str) -> Counter:
         metric = self._made[_PREFIX + name]
@@ -92,9 +92,9 @@ class _Table:
         assert isinstance(metric, Gauge)  # noqa: S101
         return metric
 
-    def histogram(self, name: str, model: str) -> Distribution:
+    def histogram(self, name: str, model: str) -> ModelHistogram:
         metric = self._made[_PREFIX + name]
-        assert isinstance(metric, Distributions)  # noqa: S101
+        assert isinstance(metric, Histogram)  # noqa: S101
         return metric.of(model)
 
 
@@ -111,8 +111,8 @@ class RunningTotal:
         self._counted = total
 
 
-class Refusals:
-    """Counts the inference requests without a result, of one model or of none that is known."""
+class RequestMetrics:
+    """How inference requests ended: those for one model, or those that name none that is served."""
 
     def __init__(self, table: _Table, model: str) -> None:
         self.requests = {outcome: table.counter("requests_total").labels(model, outcome.value) for outcome in Outcome}
@@ -126,7 +126,7 @@ class Refusals:
         self._errors.labels(self._model, error.reason, bucket).inc()
 
 
-class ModelMetrics(Refusals):
+class ModelMetrics(RequestMetrics):
     """What is exposed of one model, with its label already bound."""
 
     def __init__(self, table: _Table, model: str, free_since: dict[str, float]) -> None:
@@ -194,7 +194,7 @@ class EngineMetrics:
         self._shared = shared = models[0] if len(models) == 1 else SHARED_BY_ALL
         free_since: dict[str, float] = {}
         self.models = {model: ModelMetrics(table, model, free_since) for model in models}
-        self.unnamed: Refusals = self.models[shared] if shared in self.models else Refusals(table, shared)
+        self.unnamed: RequestMetrics = self.models[shared] if shared in self.models else RequestMetrics(table, shared)
         self.cache_bytes = gauge("cache_bytes").labels(shared)
         self.cache_limit_bytes = gauge("cache_limit_bytes").labels(shared)
         self.cache_evictions = RunningTotal(counter("cache_evictions_total").labels(shared))

@@ -29,7 +29,7 @@ from trimtab_engine.variants.serving import ServedVariants
 from trimtab_engine.variants.spares import SpareMemory
 
 _MAX_ATTEMPTS = 2
-_SMOOTHING = 0.2
+_SMOOTHING = 0.2  # weight of the newest batch in the seconds per item
 
 
 class ModelQueue:
@@ -130,7 +130,7 @@ class ModelQueue:
         return decision
 
     def began(self, batch: Batch, device: str, copy_seconds: float, now: float) -> None:
-        """Note that a batch went to a worker, `copy_seconds` of it for moving the inputs."""
+        """Note that a batch, which left the queue at `now`, is with a worker; moving it there took `copy_seconds`."""
         self._running.append(batch)
         shape = shape_of([item.length for item in batch.items])
         passes = self._metrics.passes

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from trimtab_engine import wire
 from trimtab_engine.batching.latency_model import Shape
-from trimtab_engine.distribution import Distribution
+from trimtab_engine.histogram import ModelHistogram
 from trimtab_engine.periods import SettingsPeriods
 
 
@@ -41,7 +41,7 @@ class PassMetrics:
         model: str,
         periods: SettingsPeriods,
         counter: Callable[[str], Counter],
-        histogram: Callable[[str], Distribution],
+        histogram: Callable[[str], ModelHistogram],
         free_since: dict[str, float],
     ) -> None:
         """`counter` and `histogram` give a row of the table by its name.

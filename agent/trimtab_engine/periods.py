@@ -8,8 +8,6 @@ from dataclasses import replace
 from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.settings import LiveSettings
 
-_NO_WISHES = {"quantization": "None", "variant": BASE_VARIANT, "min_accuracy": 0.0}
-
 
 class SettingsPeriods:
     """Numbers the periods of one model, from 1 on; `turned` is called when a new one begins.
@@ -25,7 +23,7 @@ class SettingsPeriods:
 
     def live_is(self, live: LiveSettings) -> None:
         """Hear of the settings in force; the first ones begin no period of their own."""
-        acting = replace(live, **_NO_WISHES)  # type: ignore[arg-type]  # the values are those of the fields
+        acting = replace(live, quantization="None", variant=BASE_VARIANT, min_accuracy=0.0)
         before, self._live = self._live, acting
         if before is not None and acting != before:
             self._turn()

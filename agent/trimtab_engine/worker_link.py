@@ -83,11 +83,6 @@ class WorkerLink:
         """Whether a batch may be handed over now."""
         return self.ready and self._batch is None and not self._asked
 
-    @property
-    def batch(self) -> Batch | None:
-        """The batch that is with the worker."""
-        return self._batch
-
     def start(self) -> None:
         """Start the process; `ready` or `died` follows."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -33,6 +33,9 @@ SETTINGS_PATH: Final = "/v1/settings"
 REPORT_PATH: Final = "/v1/report"
 REASON_HEADER: Final = "trimtab-reason"
 MAX_BODY_BYTES: Final = 64 * 1024
+MAX_REFUSED: Final = 8
+MAX_PENDING: Final = 4
+"""Most rows of `refused` and `pending` in a report: what the status of a NodeTuning takes."""
 LONGEST_WAIT_SECONDS: Final = 30.0
 LOST_SECONDS: Final = 90.0
 """An engine that has not asked for so long counts as not attached: three waits."""

@@ -12,15 +12,13 @@ from collections.abc import Callable, Set
 from typing import Any, Final, cast
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob, KnobSpec, Unit
-from trimtab_api.wire import SettingsReport
+from trimtab_api.wire import MAX_PENDING, MAX_REFUSED, SettingsReport
 
 Json = dict[str, Any]
 
 ITEMS: Final = {Knob.MAX_BATCH_SIZE: (1, 1024), Knob.MAX_BATCH_TOKENS: (0, 1 << 20)}
 MAX_WORD = 64
 MAX_SENTENCE = 1024
-MAX_REFUSED = 8
-MAX_PENDING = 4
 MAX_ALLOWED = 16
 MAX_GENERATION = 2**53 - 1
 DURATION = re.compile(r"([0-9]+(ms|s|m|h))+", re.ASCII)

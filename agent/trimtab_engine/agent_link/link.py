@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from trimtab_api.wire import RefusedValue, SettingsReport
+from trimtab_api.wire import MAX_PENDING, RefusedValue, SettingsReport
 from trimtab_engine.agent_link.document import Document, Expected, Refusal, Trial, read_document
 from trimtab_engine.agent_link.expiry import Timer, TrialEnd
 from trimtab_engine.agent_link.history import History, Version
-from trimtab_engine.agent_link.slow import MAX_PENDING, SlowSettings
+from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.agent_link.values import BASE_ONLY, Offers, declared_knobs, settings_body
 from trimtab_engine.log import Log
 from trimtab_engine.metrics import AgentState, LinkMetrics, SettingsChange

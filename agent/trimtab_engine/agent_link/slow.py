@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from trimtab_api.engine_knobs import Knob
 from trimtab_api.wire import PendingSetting, RefusedValue
 
-MAX_PENDING = 4
-
 
 @dataclass(frozen=True, slots=True)
 class SlowSettings:
     """What is really in force, what is under way, and what came to nothing; a setting is in at most one of the last.
 
     `in_force` names the settings that do not run as asked. The reason of a refusal begins with its word, such as
-    `GateFailed: ...`.
+    `AccuracyTooLow: ...`.
     """
 
     in_force: Mapping[Knob, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from trimtab_api.engine_knobs import BASE_VARIANT, ENGINE_KNOBS, Knob, KnobSpec, Unit
-from trimtab_api.wire import DeclaredKnob, RefusedValue
+from trimtab_api.wire import MAX_REFUSED, DeclaredKnob, RefusedValue
 from trimtab_engine.quantities import read_bytes, read_ratio, read_seconds, write_ratio, write_seconds
 from trimtab_engine.settings import LiveSettings
 
@@ -26,13 +26,12 @@ _FIELDS = {
     Knob.VARIANT: "variant",
     Knob.MIN_ACCURACY: "min_accuracy",
 }
-_WRITTEN: Mapping[Unit, Callable[[str], float | None]] = {
+_READERS: Mapping[Unit, Callable[[str], float | None]] = {
     Unit.SECONDS: read_seconds,
     Unit.BYTES: read_bytes,
     Unit.RATIO: read_ratio,
 }
 _SHOWN_CHARACTERS = 64
-_MAX_REFUSED = 8
 
 Body = Mapping[str, msgspec.Raw]
 Offers = Mapping[Knob, tuple[str, ...]]
@@ -65,7 +64,7 @@ def read_settings_body(
             objections[name] = refused(name, _text(raw), f"must be {accepted(spec)}")
         else:
             changes[_FIELDS[spec.knob]] = value
-    return list(objections.values())[:_MAX_REFUSED] if objections else dataclasses.replace(started, **changes)
+    return list(objections.values())[:MAX_REFUSED] if objections else dataclasses.replace(started, **changes)
 
 
 def settings_body(live: LiveSettings) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def _read(spec: KnobSpec, raw: msgspec.Raw) -> float | str | None:
 def _number(unit: Unit, value: object) -> float | None:
     if unit is Unit.ITEMS:
         return value if type(value) is int else None
-    return _WRITTEN[unit](value) if isinstance(value, str) else None
+    return _READERS[unit](value) if isinstance(value, str) else None
 
 
 def _write(unit: Unit, value: Any) -> int | str:

@@ -2,12 +2,14 @@
 
     T = (a + c*n + d*tokens + p*n*longest + e*n*longest^2) * correction(n) * (1 + margin)
 
-The five costs are those of a pass, a row, a token, a place of the padded batch and of attention, which pays for padding
-twice; none is negative. A model that leaves padding out shows no p, one that computes it no d. They are fitted by least
-squares on relative errors, robustly (a stall moves nothing), the newest batches weighing most. The correction is the
-median ratio of observed to fitted time of batches of about this size, made monotone (pool adjacent violators), so that
-steps which no line describes are followed. The margin is the 95th percentile of observed over predicted, less one, from
-0 to 0.5. No clock: the age of a batch counts in batches.
+T is in seconds, n in rows, tokens are those without padding, longest is that of the longest row. The five costs are
+those of a pass, a row, a token, a place of the padded batch and of attention, which pays for padding twice; none is
+negative. A model that leaves padding out shows no p, one that computes it no d. They are fitted by least squares on
+relative errors, robustly (Huber's weights, 1964: a stall moves little), the newest batches weighing most. The
+correction is the median ratio of observed to fitted time of batches of about this size, such that their times never
+fall with the size (pool adjacent violators, Ayer and others 1955), so that steps which no line describes are followed.
+The margin is the 95th percentile of observed over expected, less one, from 0 to 0.5. No clock: the age of a batch
+counts in batches.
 """
 
 from __future__ import annotations
@@ -55,10 +57,6 @@ class Shape(NamedTuple):
         """Tokens of the dense batch."""
         return self.rows * self.longest
 
-    def plus(self, length: int) -> Shape:
-        """Return the shape with one more row."""
-        return Shape(self.rows + 1, self.tokens + length, max(self.longest, length))
-
 
 def shape_of(lengths: Sequence[int]) -> Shape:
     """Return the shape of a batch of rows of these lengths (tokens)."""
@@ -72,7 +70,7 @@ class _Seen(NamedTuple):
 
 
 class LatencyModel:
-    """Of one model's variant on one device."""
+    """Of one model; it follows a swap of the variant as it follows any device that has become faster or slower."""
 
     def __init__(self) -> None:
         self._seen: list[deque[_Seen]] = [deque(maxlen=_PER_SIZE) for _ in _SIZES]
@@ -211,7 +209,7 @@ def _non_negative(left: _Vector, right: _Vector) -> _Vector:
 
 
 def _newest(ratios: _Vector, ages: _Vector) -> _Vector:
-    """Return the ratios of the newest batches, and of the few last ones where that are too few."""
+    """Return the ratios of the newest batches, or of the last few where the newest are too few."""
     few = np.partition(ages, _FEWEST_OF_A_SIZE - 1)[_FEWEST_OF_A_SIZE - 1] if len(ages) >= _FEWEST_OF_A_SIZE else 0.0
     return ratios[ages <= max(few, _CORRECTED_BY_BATCHES)]
 

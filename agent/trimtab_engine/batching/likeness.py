@@ -22,7 +22,7 @@ def like_the_first(items: list[Item], most: int, latency: LatencyModel) -> list[
     `most` in the given order. The first item's group goes first, so nobody is passed over more often than there are
     items before him; and where all fit into one batch, everybody is done before that batch would have been.
     """
-    if items[0].length == max(item.length for item in items) == min(item.length for item in items):
+    if len({item.length for item in items}) == 1:
         return items
     in_order = sum(_seconds(items[start : start + most], latency) for start in range(0, len(items), most))
     by_length = sorted(items, key=lambda item: item.length)

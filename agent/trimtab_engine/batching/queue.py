@@ -6,13 +6,13 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import count, islice
+from itertools import chain, count, islice
 
 from trimtab_engine.jobs import Item, Job
 
 _Entry = tuple[float, int, Item]  # deadline, number of arrival; the number differs, so that items are never compared
 # Of the places that those before it took, a class that waits keeps this share: it is slow, but never starved.
-SHARE_OF_LATER_CLASSES = 0.02
+_SHARE_OF_LATER_CLASSES = 0.02
 
 
 class WaitingItems:
@@ -53,15 +53,10 @@ class WaitingItems:
         """Take the next item that runs alone."""
         return self._alone.popleft() if self._alone else None
 
-    def in_order(self) -> Iterator[Item]:
-        """Give what waits in the order in which it is to be served; nothing may be taken or added meanwhile."""
-        for priority in self._class_order():
-            for _, _, item in self._lanes[priority]:
-                yield item
-
     def first(self, most: int) -> list[Item]:
-        """Return those that are to be served first."""
-        return list(islice(self.in_order(), most))
+        """Return those that are to be served first, in that order."""
+        entries = chain.from_iterable(self._lanes[priority] for priority in self._class_order())
+        return [entry[2] for entry in islice(entries, most)]
 
     def ending_before(self, time: float) -> Iterator[Item]:
         """Give the items of the classes whose deadline is earlier; nothing may be taken or added meanwhile."""
@@ -86,7 +81,7 @@ class WaitingItems:
         for priority in self._lanes:
             taken_before = bisect_left(taken_of, priority)
             taken = bisect_right(taken_of, priority) - taken_before
-            credit = self._credit.get(priority, 0.0) + SHARE_OF_LATER_CLASSES * taken_before - taken
+            credit = self._credit.get(priority, 0.0) + _SHARE_OF_LATER_CLASSES * taken_before - taken
             self._credit[priority] = max(0.0, credit) if priority > first or taken else credit
         self._credit = {priority: credit for priority, credit in self._credit.items() if priority in self._lanes}
 

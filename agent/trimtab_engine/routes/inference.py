@@ -7,9 +7,11 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from trimtab_engine.errors import EngineError, ModelFailed, Outcome
+import msgspec
+
+from trimtab_engine.errors import BadRequest, EngineError, ModelFailed, Outcome
 from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
 from trimtab_engine.intake import Intake
@@ -25,12 +27,26 @@ VERSION_HEADER = "trimtab-version"
 Headers = tuple[tuple[str, str], ...]
 Render = Callable[[list[Answer], Headers], Response]
 
+T = TypeVar("T")
+
 
 class ParsedRequest(NamedTuple):
     """Inputs, and how their answers become a response."""
 
     inputs: InferenceInputs
     render: Render
+
+
+def read_json(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Read a JSON body.
+
+    Raises:
+        BadRequest: it is no JSON, or not of the decoder's type.
+    """
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
 
 
 class InferenceEndpoint:

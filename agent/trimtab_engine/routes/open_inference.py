@@ -13,7 +13,7 @@ from trimtab_engine.http_message import Request, Response
 from trimtab_engine.jobs import Answer, InferenceInputs, TensorRow, TokenRow
 from trimtab_engine.model_directory import Description, ModelDescription
 from trimtab_engine.routes import request_headers
-from trimtab_engine.routes.inference import Headers, ParsedRequest
+from trimtab_engine.routes.inference import Headers, ParsedRequest, read_json
 from trimtab_engine.routes.v2_outputs import OutputForm, RequestedOutput, wanted_outputs
 from trimtab_engine.routes.v2_rows import ShortRow, tensor_rows
 from trimtab_engine.routes.v2_tensors import InputTensor, attach_binary, texts, token_rows
@@ -28,7 +28,7 @@ _TEXT_INPUTS = (
     {"name": "attention_mask", "datatype": "INT64", "shape": [-1, -1]},
 )
 _MAX_ID_CHARACTERS = 256
-_MAX_TIMEOUT_MICROSECONDS = 86_400_000_000
+_MAX_TIMEOUT_MICROSECONDS = request_headers.MAX_BUDGET_SECONDS * 1_000_000
 
 
 class InferBody(msgspec.Struct):
@@ -57,12 +57,15 @@ def _known(signature: Signature) -> _Model:
     return _Model(signature, ShortRow(signature), OutputForm(outputs, wanted_outputs(None, None, outputs)))
 
 
+def server_metadata(version: str) -> bytes:
+    """Return what GET /v2 answers for a server of that version."""
+    return _encode({"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]})
+
+
 class OpenInference:
     """The protocol for one model; `signature` tells what it takes and gives, None while no worker has told."""
 
-    def __init__(
-        self, description: Description, version: str, signature: Callable[[], Signature | None] = lambda: None
-    ) -> None:
+    def __init__(self, description: Description, signature: Callable[[], Signature | None] = lambda: None) -> None:
         self._description = description
         self._reported = signature
         self._text = description if isinstance(description, ModelDescription) else None
@@ -70,9 +73,6 @@ class OpenInference:
         self._opening = b'{"model_name":%s,"model_version":%s,' % (
             _encode(description.name),
             _encode(description.version),
-        )
-        self.server_metadata = _encode(
-            {"name": "trimtab-engine", "version": version, "extensions": ["binary_tensor_data"]}
         )
 
     def model_metadata(self) -> Response:
@@ -166,10 +166,7 @@ def _split(request: Request) -> tuple[InferBody, bytes]:
 
 
 def _decode(head: bytes) -> InferBody:
-    try:
-        body = _decoder.decode(head)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
+    body = read_json(_decoder, head)
     if body.id is not None and len(body.id) > _MAX_ID_CHARACTERS:
         raise BadRequest(f"id has {len(body.id)} characters; accepted are up to {_MAX_ID_CHARACTERS}")
     return body

@@ -14,7 +14,7 @@ from trimtab_engine.http_message import Request, Response
 from trimtab_engine.jobs import Answer, InferenceInputs, TokenRow
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes import request_headers
-from trimtab_engine.routes.inference import Headers, ParsedRequest
+from trimtab_engine.routes.inference import Headers, ParsedRequest, read_json
 from trimtab_engine.tokens import check_token_row
 
 
@@ -61,10 +61,7 @@ def model_asked_for(request: Request) -> str:
         BadRequest: the body names none, or cannot be read.
     """
     request_headers.check_encoding(request)
-    try:
-        return _name_decoder.decode(request.body).model
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
+    return read_json(_name_decoder, request.body).model
 
 
 class OpenAIEmbeddings:
@@ -80,10 +77,7 @@ class OpenAIEmbeddings:
             BadRequest, UnknownModel: see the message.
         """
         request_headers.check_encoding(request)
-        try:
-            body = _decoder.decode(request.body)
-        except (ValueError, RecursionError) as error:
-            raise BadRequest(f"the JSON body cannot be read: {error or 'nested too deeply'}") from error
+        body = read_json(_decoder, request.body)
         if body.model != self._description.name:
             raise UnknownModel(f"model {body.model[:128]!r} is not served here; served is {self._description.name!r}")
         if body.dimensions not in (None, self._description.width):

@@ -59,7 +59,7 @@ _OPERATIONS = (
 )
 _TEXT_ONLY = "/v1/embeddings"
 _BINARY_BODY = "InferBody"  # by the binary extension bytes may follow the JSON, both ways
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 30  # that TRIMTAB_MAX_BODY_BYTES accepts
 
 
 def openapi_document(version: str, models: Sequence[Description]) -> Json:
@@ -117,7 +117,7 @@ def _path_parameters(path: str, models: Sequence[Description]) -> Iterator[Json]
 
 
 def _header_parameters() -> list[Json]:
-    most = 86_400_000
+    most = request_headers.MAX_BUDGET_SECONDS * 1000
     return [
         _header(request_headers.DEADLINE_HEADER, "Milliseconds from the request's first byte on.", -most, most),
         _header(request_headers.PROXY_TIMEOUT_HEADER, "Milliseconds; set by Envoy.", 0, most),
@@ -144,12 +144,13 @@ def _answer(operation: _Operation) -> Json:
 def _refusals(operation: _Operation) -> Json:
     by_status: dict[int, list[type[EngineError]]] = {}
     for kind in reasons():
-        if operation.body is not None or kind in _OF_HTTP or _also(operation, kind):
+        if operation.body is not None or kind in _OF_HTTP or _of_route(operation, kind):
             by_status.setdefault(kind.status, []).append(kind)
     return {str(status): _refusal(operation, kinds) for status, kinds in sorted(by_status.items())}
 
 
-def _also(operation: _Operation, kind: type[EngineError]) -> bool:
+def _of_route(operation: _Operation, kind: type[EngineError]) -> bool:
+    """Whether a route that runs no model may answer with this error."""
     if kind is errors.NotReady:  # a model of the user's own is known once a worker has loaded it
         return operation.answer == "ModelMetadata"
     return kind is errors.UnknownModel and "{" in operation.path

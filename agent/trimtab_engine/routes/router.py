@@ -14,11 +14,11 @@ from trimtab_engine.http_exchange import Exchange
 from trimtab_engine.http_message import Request, Response
 from trimtab_engine.intake import Intake
 from trimtab_engine.log import Log
-from trimtab_engine.metrics import Refusals
+from trimtab_engine.metrics import RequestMetrics
 from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.error_form import error_response
 from trimtab_engine.routes.inference import InferenceEndpoint, log_defect
-from trimtab_engine.routes.open_inference import OpenInference
+from trimtab_engine.routes.open_inference import OpenInference, server_metadata
 from trimtab_engine.routes.openai_embeddings import OpenAIEmbeddings, OpenAIModels, model_asked_for
 from trimtab_engine.routes.openapi import openapi_document
 
@@ -36,11 +36,11 @@ class Router:
     def __init__(self, engine: Engine, log: Log, version: str) -> None:
         self._engine = engine
         self._log = log
-        self._version = version
         self._listed = OpenAIModels(engine.intakes, created=int(time.time()))
         descriptions = [intake.description for intake in engine.intakes.values()]
-        document = msgspec.json.encode(openapi_document(version, descriptions))
+        document, metadata = msgspec.json.encode(openapi_document(version, descriptions)), server_metadata(version)
         self._routes: dict[str, tuple[str, Endpoint]] = {
+            "/v2": ("GET", _answer(lambda: Response(200, metadata))),
             "/v2/health/live": ("GET", _answer(lambda: Response(200, b'{"live":true}'))),
             "/v2/health/ready": ("GET", _answer(self._ready)),
             "/v1/models": ("GET", _answer(self._listed.all)),
@@ -82,11 +82,10 @@ class Router:
         return error_response(path, error)
 
     def _add_model(self, intake: Intake) -> None:
-        v2 = OpenInference(intake.description, self._version, lambda: intake.signature)
+        v2 = OpenInference(intake.description, lambda: intake.signature)
         infer = InferenceEndpoint(intake, v2.parse, self._log).handle
-        self._routes["/v2"] = ("GET", _answer(lambda: Response(200, v2.server_metadata)))
         self._routes[f"/v1/models/{intake.name}"] = ("GET", _answer(lambda: self._listed.one(intake.name)))
-        ready = _answer(lambda: self._model_ready(intake.name))
+        ready = _answer(lambda: self._ready(name=intake.name))
         for base in (f"{_MODELS}{intake.name}", f"{_MODELS}{intake.name}/versions/{intake.description.version}"):
             self._routes[base] = ("GET", _answer(v2.model_metadata))
             self._routes[f"{base}/ready"] = ("GET", ready)
@@ -114,7 +113,7 @@ class Router:
         if path.endswith((_INFER, _EMBEDDINGS)):
             self._metrics_of(path).refused(error)
 
-    def _metrics_of(self, path: str) -> Refusals:
+    def _metrics_of(self, path: str) -> RequestMetrics:
         name = unquote(path).removeprefix(_MODELS).partition("/")[0] if path.startswith(_MODELS) else ""
         return self._engine.metrics.models.get(name, self._engine.metrics.unnamed)
 
@@ -127,15 +126,9 @@ class Router:
         served = (f"{name!r}, version {intake.description.version}" for name, intake in self._engine.intakes.items())
         return UnknownModel(f"{path[:200]} names no model or version served here; served is {'; '.join(served)}")
 
-    def _ready(self) -> Response:
-        if self._engine.ready:
-            return Response(200, b'{"ready":true}')
-        return Response(503, b'{"ready":false}')
-
-    def _model_ready(self, model: str) -> Response:
-        name = msgspec.json.encode(model)
-        state = b"true" if self._engine.ready else b"false"
-        return Response(200 if self._engine.ready else 503, b'{"name":' + name + b',"ready":' + state + b"}")
+    def _ready(self, **named: str) -> Response:
+        ready = self._engine.ready
+        return Response(200 if ready else 503, msgspec.json.encode({**named, "ready": ready}))
 
 
 def _answer(respond: Callable[[], Response]) -> Endpoint:

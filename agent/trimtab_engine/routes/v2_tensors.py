@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -12,9 +13,14 @@ from numpy.typing import NDArray
 from trimtab_engine.errors import BadRequest
 from trimtab_engine.jobs import TokenRow
 from trimtab_engine.model_directory import ModelDescription
+from trimtab_engine.signature import DATATYPES
 from trimtab_engine.tokens import check_token_row
 
 _MAX_DIMENSION = 1 << 31
+# What JSON numbers may become which kind of numpy dtype: whole numbers are floats too, the rest stays what it is.
+_JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}
+_KIND_NAMES = {"b": "true and false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
+_LITTLE_ENDIAN = {name: np.dtype(name).newbyteorder("<") for name in DATATYPES}
 
 
 class InputTensor(msgspec.Struct):
@@ -98,6 +104,27 @@ def token_rows(
     return rows
 
 
+def read_numbers(tensor: InputTensor, dtype: str, binary: bytes | None) -> NDArray[Any]:
+    """Read a tensor of numbers or flags, from the bytes where there are any, as an array of its shape.
+
+    Raises:
+        BadRequest: they are not as many as the shape needs, or one is not of the datatype, or not finite in it.
+    """
+    layout, name, count = _LITTLE_ENDIAN[dtype], tensor.name, math.prod(tensor.shape)
+    if binary is None:
+        values = _from_json(tensor, layout, count)
+    elif len(binary) != count * layout.itemsize:
+        needed = count * layout.itemsize
+        raise BadRequest(f"input {name!r} has {len(binary)} bytes; shape {tensor.shape} needs {needed}")
+    else:
+        if dtype == "bool" and binary.strip(b"\x00\x01"):
+            raise BadRequest(f"input {name!r} holds a byte other than 0 and 1; accepted for BOOL are these")
+        values = np.frombuffer(binary, layout)
+    if layout.kind == "f" and not np.logical_and.reduce(np.isfinite(values), axis=None):
+        raise BadRequest(f"input {name!r} holds a value that is not finite in {DATATYPES[dtype]}")
+    return values.reshape(tensor.shape)
+
+
 def _row(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> TokenRow:
     length = int(mask.sum())
     if mask[:length].all():
@@ -149,25 +176,29 @@ def _integers(tensor: InputTensor, binary: bytes | None) -> NDArray[np.int64]:
     _check(tensor, "INT64")
     if len(tensor.shape) != 2:
         raise BadRequest(f"input {tensor.name!r} has shape {tensor.shape}; accepted is [N,T]")
-    count = tensor.shape[0] * tensor.shape[1]
-    if binary is not None:
-        if len(binary) != 8 * count:
-            raise BadRequest(f"input {tensor.name!r} has {len(binary)} bytes; shape {tensor.shape} needs {8 * count}")
-        return np.frombuffer(binary, "<i8").reshape(tensor.shape)
-    values = _json_integers(tensor)
-    if values.size != count or (values.ndim == 2 and list(values.shape) != tensor.shape):
-        raise BadRequest(f"input {tensor.name!r} has shape {tensor.shape} but {values.size} elements of another shape")
-    return values.reshape(tensor.shape)
+    return read_numbers(tensor, "int64", binary)
 
 
-def _json_integers(tensor: InputTensor) -> NDArray[np.int64]:
-    wrong = BadRequest(f"input {tensor.name!r}: data is not a flat or [N,T] list of whole numbers")
-    if not isinstance(tensor.data, list) or not tensor.data:
-        raise wrong
+def _from_json(tensor: InputTensor, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    if tensor.data is msgspec.UNSET:
+        raise BadRequest(f"input {tensor.name!r} has neither data nor binary_data_size; accepted is one of them")
     try:
         values = np.array(tensor.data)
-    except (ValueError, OverflowError, RecursionError) as error:  # ragged lists, huge numbers
-        raise wrong from error
-    if values.dtype.kind != "i" or values.ndim > 2:
-        raise wrong
-    return values.astype(np.int64)
+    except (ValueError, OverflowError, RecursionError):  # ragged lists, numbers beyond 64 bits
+        values = np.array(None)
+    if values.ndim == 0 or values.dtype.kind not in _JSON_KINDS[dtype.kind]:
+        raise BadRequest(
+            f"input {tensor.name!r}: data is not a flat or {tensor.shape} list of {_KIND_NAMES[dtype.kind]}"
+        )
+    if values.size != count or (values.ndim > 1 and list(values.shape) != tensor.shape):
+        raise BadRequest(f"input {tensor.name!r} has shape {tensor.shape} but {values.size} elements of another shape")
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        low, high = int(values.min()), int(values.max())
+        if low < bounds.min or high > bounds.max:
+            wrong = low if low < bounds.min else high
+            raise BadRequest(f"input {tensor.name!r} holds {wrong}; accepted are {bounds.min} to {bounds.max}")
+    if dtype.itemsize >= values.itemsize:
+        return values.astype(dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by the caller
+        return values.astype(dtype)

@@ -14,6 +14,7 @@ from trimtab_api import quantities, texts
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import DeclaredKnob, EngineReport
+from trimtab_api.wire import MAX_PENDING, MAX_REFUSED
 
 HASH = "0123456789abcdef"
 FULL: dict[str, Any] = {
@@ -108,9 +109,9 @@ def test_the_bounds_are_those_of_the_kind() -> None:
     assert f"^{reports.VARIANT.pattern}$" == quantities.VARIANT_PATTERN
     assert schema["minAccuracy"]["anyOf"][0]["maxLength"] == reports.MAX_RATIO_CHARACTERS
     assert schema["variant"]["anyOf"][0]["maxLength"] == reports.MAX_VARIANT_CHARACTERS
-    assert EngineReport.model_json_schema()["properties"]["pending"]["maxItems"] == reports.MAX_PENDING
+    assert EngineReport.model_json_schema()["properties"]["pending"]["maxItems"] == MAX_PENDING
     assert DeclaredKnob.model_json_schema()["properties"]["allowed"]["maxItems"] == reports.MAX_ALLOWED
-    assert EngineReport.model_json_schema()["properties"]["refused"]["maxItems"] == reports.MAX_REFUSED
+    assert EngineReport.model_json_schema()["properties"]["refused"]["maxItems"] == MAX_REFUSED
     assert (_longest(texts.Word), _longest(texts.Sentence)) == (reports.MAX_WORD, reports.MAX_SENTENCE)
 
 

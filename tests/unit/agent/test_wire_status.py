@@ -62,7 +62,7 @@ NO = [{"setting": "maxBatchSize", "value": "8", "reason": "too many"}]
 
 ABOUT_INT8 = {"uid": "u", "generation": 4, "hash": settings_hash(INT8)}
 SEARCHING = [{"setting": "quantization", "value": "Int8", "phase": "Searching"}]
-GATE = [{"setting": "quantization", "value": "Int8", "reason": "GateFailed: agrees by 0.91, below 0.98"}]
+GATE = [{"setting": "quantization", "value": "Int8", "reason": "AccuracyTooLow: agrees by 0.91, below 0.98"}]
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def test_what_takes_time_is_reported_as_it_runs_until_it_is_in_force_or_refused(
     number = linked.link.standing.number
     linked.link.slow_is(searching)
     assert linked.link.standing.number == number  # no news, no report
-    refusal = refused("quantization", "Int8", "GateFailed: agrees by 0.91, below 0.98")
+    refusal = refused("quantization", "Int8", "AccuracyTooLow: agrees by 0.91, below 0.98")
     linked.link.slow_is(SlowSettings({Knob.QUANTIZATION: "None"}, refused=(refusal,)))
     assert (linked.report["refused"], linked.report["pending"]) == ([refusal], [])
     assert linked.report["appliedHash"] == settings_hash({"quantization": "Int8"})

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from fakes.echo_server import a_post, an_echo_server, answer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.engine.test_http_server import a_post, an_echo_server, answer
 
 from trimtab_engine.http_heads import KnownHeads, RequestHead
 

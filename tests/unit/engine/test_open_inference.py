@@ -17,7 +17,7 @@ from trimtab_engine.model_directory import ModelDescription
 from trimtab_engine.routes.open_inference import OpenInference
 
 DESCRIPTION = ModelDescription("m", "1", "/m", "bert", 100, 4, 8, "mean", normalize=True)
-V2 = OpenInference(DESCRIPTION, "1.0")
+V2 = OpenInference(DESCRIPTION)
 
 
 def a_request(body: bytes, **headers: str) -> Request:

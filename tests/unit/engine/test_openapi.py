@@ -32,8 +32,10 @@ def a_document(*models: Description) -> dict[str, Any]:
     return openapi_document("0.1", models or (TEXTS,))
 
 
-def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator({**schema, "components": a_document()["components"]})
+def faults(schema: dict[str, Any], value: object) -> list[str]:
+    """What a schema of the document finds wrong with a value."""
+    validator = Draft202012Validator({**schema, "components": a_document()["components"]})
+    return [fault.message for fault in validator.iter_errors(value)]
 
 
 def body_schema(path: str) -> dict[str, Any]:
@@ -117,15 +119,15 @@ def test_its_schemas_are_valid_and_all_that_is_referred_to_is_there() -> None:
 )
 def test_a_v2_body_that_is_read_is_one_that_is_described(body: dict[str, Any]) -> None:
     msgspec.json.decode(json.dumps(body), type=InferBody)
-    validator(body_schema(INFERENCES[0])).validate(body)
+    assert faults(body_schema(INFERENCES[0]), body) == []
 
 
 @pytest.mark.parametrize("given", ["a", ["a", ""], [1, 2], [[1], [2, 3]]], ids=["str", "list", "ids", "rows"])
 def test_an_embeddings_body_that_is_read_is_one_that_is_described(given: object) -> None:
     body = {"model": "texts", "input": given}
     msgspec.json.decode(json.dumps(body), type=EmbeddingsBody)
-    validator(body_schema("/v1/embeddings")).validate(body)
-    assert not validator(body_schema("/v1/embeddings")).is_valid({**body, "model": "other"})
+    assert faults(body_schema("/v1/embeddings"), body) == []
+    assert faults(body_schema("/v1/embeddings"), {**body, "model": "other"}) == ["'other' is not one of ['texts']"]
 
 
 @pytest.mark.parametrize("path", ["/v2/models/texts/infer", "/v1/embeddings"])
@@ -134,4 +136,4 @@ def test_a_refusal_has_the_described_form(path: str) -> None:
     for error in (BadRequest("wrong", param="input"), QueueFull("full", 3)):
         response = error_response(path, error)
         content = operation["responses"][str(response.status)]["content"]["application/json"]
-        validator(content["schema"]).validate(json.loads(response.body))
+        assert faults(content["schema"], json.loads(response.body)) == []

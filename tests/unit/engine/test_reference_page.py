@@ -1,4 +1,4 @@
-"""The documentation says what the code does: live settings, variables, states, and the snippet that attaches."""
+"""The documentation says what the code does: settings, states, errors, metrics, and the snippet that attaches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import yaml
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY, PORT, SERVICE
 from trimtab_engine.agent_link.values import declared_knobs
+from trimtab_engine.errors import TooManyConnections
+from trimtab_engine.metric_table import METRICS
 from trimtab_engine.metrics import AgentState
+from trimtab_engine.routes.openapi import reasons
 from trimtab_engine.settings import read_settings
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -53,6 +56,36 @@ def test_the_page_lists_every_variable_that_is_read() -> None:
     read = set(re.findall(r"TRIMTAB_[A-Z_]+", (DOCS.parent / "agent/trimtab_engine/settings.py").read_text()))
     listed = set(re.findall(r"TRIMTAB_[A-Z_]+", " ".join(rows(REFERENCE, "## Settings"))))
     assert read == listed
+
+
+def test_the_page_lists_every_refusal_with_its_status_and_outcome_and_no_other() -> None:
+    listed = {
+        (int(status), name, outcome.strip(" `"))
+        for status, names, outcome in re.findall(r"^\| (\d{3}) \|([^|]+)\|[^|]*\|([^|]+)\|$", REFERENCE, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    outcomes = {kind: kind.outcome.value for kind in reasons()} | {TooManyConnections: "not counted"}
+    assert listed == {(kind.status, kind.__name__, outcome) for kind, outcome in outcomes.items()}
+
+
+def test_the_defaults_of_the_page_are_those_of_the_engine() -> None:
+    defaults: dict[str, str] = {}
+    for names, default in re.findall(r"^\| ([^|]*TRIMTAB_[^|]*) \| ([^|]*) \|", REFERENCE, re.MULTILINE):
+        defaults |= zip(re.findall("TRIMTAB_[A-Z_]+", names), re.findall("`([^`]+)`", default), strict=False)
+    set_anyway = {"TRIMTAB_MODEL": "package:m", "TRIMTAB_AGENT_URL": "https://agent:9443"}
+    assert len(defaults) > 20
+    assert read_settings(defaults | set_anyway) == read_settings(set_anyway)
+
+
+def test_the_page_describes_every_metric_with_its_type_and_labels_and_no_other() -> None:
+    described: dict[str, tuple[str, set[str]]] = {}
+    for names, (kind, labels, _) in rows(REFERENCE, "## Metrics").items():
+        words = set(re.findall(r"[a-z_]+", labels))
+        has_model = words.isdisjoint({"only", "none"})
+        for name in names.split(", "):
+            described[name] = kind.replace(" ", ""), words - {"only", "none"} | ({"model"} if has_model else set())
+    del described["process_*"]
+    assert described == {spec.name: (spec.type, set(spec.labels)) for spec in METRICS}
 
 
 def snippet() -> dict[str, Any]:

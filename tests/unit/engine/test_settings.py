@@ -11,7 +11,7 @@ from trimtab_engine.settings import AgentSettings, Fault, LiveSettings, ProcessS
 MODEL = {"TRIMTAB_MODEL": "package:m"}
 
 
-def test_the_defaults_are_those_of_the_documentation() -> None:
+def test_what_is_not_set_has_the_default_of_its_field() -> None:
     assert read_settings(MODEL) == ProcessSettings(
         models=(ModelSource("package:m"),),
         port=8080,

@@ -23,7 +23,7 @@ SIGNATURE = Signature(
     (TensorSpec("y", "float32", (PADDED, 2)), TensorSpec("z", "bool", ())),
     max_length=4,
 )
-V2 = OpenInference(MODEL, "1.0", lambda: SIGNATURE)
+V2 = OpenInference(MODEL, lambda: SIGNATURE)
 
 
 def parse(v2: OpenInference, body: object, tail: bytes = b"") -> Any:
@@ -62,7 +62,7 @@ def values_of(dtype: str) -> st.SearchStrategy[Any]:
 def test_every_datatype_comes_out_as_it_went_in_by_json_and_by_binary(given_rows: tuple[str, list[list[Any]]]) -> None:
     dtype, rows = given_rows
     array = np.array(rows, dtype)
-    v2 = OpenInference(MODEL, "1", lambda: Signature((TensorSpec("x", dtype, array.shape[1:]),), ()))
+    v2 = OpenInference(MODEL, lambda: Signature((TensorSpec("x", dtype, array.shape[1:]),), ()))
     head = {"name": "x", "datatype": DATATYPES[dtype], "shape": list(array.shape)}
     tail = array.tobytes()
     binary = parse(v2, {"inputs": [head | {"parameters": {"binary_data_size": len(tail)}}]}, tail)
@@ -123,7 +123,7 @@ def test_a_bad_tensor_is_refused_with_field_value_and_what_is_accepted(
 )
 def test_bad_bytes_are_refused(datatype: str, tail: bytes, message: str) -> None:
     dtype = {name: dtype for dtype, name in DATATYPES.items()}[datatype]
-    v2 = OpenInference(MODEL, "1", lambda: Signature((TensorSpec("x", dtype, (2,)),), ()))
+    v2 = OpenInference(MODEL, lambda: Signature((TensorSpec("x", dtype, (2,)),), ()))
     head = {"name": "x", "datatype": datatype, "shape": [1, 2], "parameters": {"binary_data_size": len(tail)}}
     with pytest.raises(BadRequest, match=message):
         parse(v2, {"inputs": [head]}, tail)
@@ -138,7 +138,7 @@ json_values = st.recursive(
 
 @given(json_values, st.lists(st.integers(-3, 9), max_size=3), st.sampled_from(list(DATATYPES)))
 def test_no_data_makes_the_reader_fail_otherwise(data: object, shape: list[int], dtype: str) -> None:
-    v2 = OpenInference(MODEL, "1", lambda: Signature((TensorSpec("x", dtype, (PADDED,)),), (), max_length=5))
+    v2 = OpenInference(MODEL, lambda: Signature((TensorSpec("x", dtype, (PADDED,)),), (), max_length=5))
     try:
         rows = parse(v2, {"inputs": [tensor("x", DATATYPES[dtype], shape, data)]}).inputs.rows
     except BadRequest:
@@ -149,7 +149,7 @@ def test_no_data_makes_the_reader_fail_otherwise(data: object, shape: list[int],
 @given(st.binary(max_size=64), st.integers(0, 70), st.lists(st.integers(-1, 9), max_size=3))
 def test_no_bytes_make_the_reader_fail_otherwise(tail: bytes, size: int, shape: list[int]) -> None:
     head = {"name": "x", "datatype": "FP32", "shape": shape, "parameters": {"binary_data_size": size}}
-    v2 = OpenInference(MODEL, "1", lambda: Signature((TensorSpec("x", "float32", (PADDED,)),), (), max_length=9))
+    v2 = OpenInference(MODEL, lambda: Signature((TensorSpec("x", "float32", (PADDED,)),), (), max_length=9))
     try:
         rows = parse(v2, {"inputs": [head]}, tail).inputs.rows
     except BadRequest:
@@ -186,7 +186,7 @@ def test_outputs_are_all_sent_as_declared_or_those_that_are_named_in_that_order(
 @given(st.none() | st.text(max_size=20), st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=2))
 def test_an_answer_is_the_json_of_its_parts_byte_for_byte(request_id: str | None, numbers: list[float]) -> None:
     signature = Signature((TensorSpec("x", "float32", (2,)),), (TensorSpec("y", "float32", (2,)),))
-    v2 = OpenInference(FactoryModel('a "name"', "1", "m:f"), "1", lambda: signature)
+    v2 = OpenInference(FactoryModel('a "name"', "1", "m:f"), lambda: signature)
     parsed = parse(v2, {"inputs": [tensor("x", "FP32", [1, 2], [0.5, 1.5])], "id": request_id})
     answer = Answer(np.array(numbers, np.float32).tobytes(), 1, "1/base")
     outputs = [tensor("y", "FP32", [1, 2], numbers)]
@@ -202,7 +202,7 @@ def test_an_output_that_is_unknown_or_named_twice_is_refused(names: list[str]) -
 
 
 def test_until_a_worker_has_told_what_the_model_takes_nothing_is_ready() -> None:
-    v2 = OpenInference(MODEL, "1", lambda: None)
+    v2 = OpenInference(MODEL, lambda: None)
     with pytest.raises(NotReady):
         parse(v2, {"inputs": TWO})
     with pytest.raises(NotReady):
@@ -216,7 +216,7 @@ def test_a_list_of_floats_short_or_long_is_rounded_to_float32_or_refused_beyond_
     body = {"inputs": [tensor("x", "FP32", [1, size], numbers)]}
     with np.errstate(over="ignore"):
         expected = np.array(numbers).astype(np.float32)
-    v2 = OpenInference(MODEL, "1.0", lambda: signature)
+    v2 = OpenInference(MODEL, lambda: signature)
     if np.isfinite(expected).all():
         (row,) = parse(v2, body).inputs.rows
         np.testing.assert_array_equal(row.tensors[0], expected)

@@ -50,7 +50,7 @@ class _Series:
         return f"{name}{{{self._labels}}} {counts.total}"
 
 
-class Distribution:
+class ModelHistogram:
     """One model's part of a histogram; for one thread, as the front has."""
 
     def __init__(self, spec: MetricSpec, model: str, edges: tuple[float, ...], period: MetricSpec | None) -> None:
@@ -103,24 +103,22 @@ class Distribution:
         return sides
 
 
-class Distributions:
-    """One histogram of the table with the part of every model.
+class Histogram:
+    """One histogram of the table, of all models.
 
     `period` is the row of its other face, for a histogram that has one.
     """
 
-    def __init__(
-        self, spec: MetricSpec, edges: tuple[float, ...] | None = None, period: MetricSpec | None = None
-    ) -> None:
+    def __init__(self, spec: MetricSpec, edges: tuple[float, ...], period: MetricSpec | None = None) -> None:
         self._spec = spec
-        self._edges = spec.buckets if edges is None else edges
+        self._edges = edges
         self._period = period
-        self._by_model: dict[str, Distribution] = {}
+        self._by_model: dict[str, ModelHistogram] = {}
 
-    def of(self, model: str) -> Distribution:
+    def of(self, model: str) -> ModelHistogram:
         """Return the part of a model."""
         if model not in self._by_model:
-            self._by_model[model] = Distribution(self._spec, model, self._edges, self._period)
+            self._by_model[model] = ModelHistogram(self._spec, model, self._edges, self._period)
         return self._by_model[model]
 
     def text(self) -> str:
