@@ -54,7 +54,8 @@ def gate_line(gate: Gate) -> str:
     name, trial = gate.quality.format, gate.trial
     if trial is None:
         why = (
-            gate.unavailable or "changes that alter no answer come first, and the demo's time was over before its turn"
+            gate.unavailable
+            or "changes that alter no answer come first, and the demo's time or its trials were over before its turn"
         )
         return f"{name} was not tried: {cut(why, LONGEST_WORDS)}"
     if searching([trial]):
