@@ -4,6 +4,9 @@ A change may do much in one slot and less in the next (a cache hits what happens
 sign. So a slot counts no further than its reach beyond the value in question: Huber's estimator of location (P. J.
 Huber, 1964), and as its interval all values that a test at this confidence does not rule out. While the slots lie
 within reach of each other this is Welch's interval.
+
+Few slots that drift say next to nothing about how their neighbours correlate, and Welch's interval then has no end. So
+a value that leaves every later slot beyond twice the reach, all on one side, is ruled out as well.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from trimtab_operator.analysis.statistics import Interval, correlation, differen
 
 LEAST_REACH = math.log(1.25)
 REACH_DEVIATIONS = 3.0  # of the earlier slots: what was usual before counts in full
+LEAST_OUTSIDE = 5  # later slots
 FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
 POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
 
@@ -39,14 +43,18 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
         neighbours = correlation(moved, still)
         return difference(sample(moved, neighbours), sample(still, neighbours), confidence, least_error)
 
+    def outside(value: float) -> bool:
+        moved = off - value
+        return len(moved) >= LEAST_OUTSIDE and bool(moved.min() > 2.0 * reach or moved.max() < -2.0 * reach)
+
     def lies_above(value: float) -> bool:
         return fmean(_within(off - value, reach)) >= fmean(still)
 
     point = _last(lies_above, float(off.min()) - reach, float(off.max()) + reach, POINT_STEPS)
     return Interval(
         point,
-        _last(lambda value: rest(value).low <= 0.0, point, point - FARTHEST, END_STEPS),
-        _last(lambda value: rest(value).high >= 0.0, point, point + FARTHEST, END_STEPS),
+        _last(lambda value: rest(value).low <= 0.0 and not outside(value), point, point - FARTHEST, END_STEPS),
+        _last(lambda value: rest(value).high >= 0.0 and not outside(value), point, point + FARTHEST, END_STEPS),
     )
 
 

@@ -41,6 +41,21 @@ def test_a_change_that_helps_in_every_slot_helps_though_by_how_much_varies(slots
     assert -1.1 < found.point < -0.5
 
 
+DRIFTING = (-0.215, -0.187, -0.088, -0.017, 0.055, 0.047, -0.014, -0.063)
+ALL_HITS = (-1.65, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0, -3.0)
+"""Measured in a run of the cluster's scenarios: load that sets in, then a cache that answers all but everything."""
+
+
+def test_a_change_beyond_all_that_was_before_is_seen_though_the_run_in_drifted() -> None:
+    found = shift(ALL_HITS, DRIFTING, CONFIDENCE, LEAST_ERROR)
+    assert found.low < found.point < found.high < -0.9
+
+
+def test_slots_on_both_sides_of_a_run_in_that_drifted_tell_nothing() -> None:
+    found = shift((*ALL_HITS[1:], 1.65), DRIFTING, CONFIDENCE, LEAST_ERROR)
+    assert found.low < 0.0 < found.high
+
+
 def test_a_change_that_helps_as_often_as_it_hurts_does_neither() -> None:
     found = shift(tuple(each * (-1) ** number for number, each in enumerate(CACHED)), RUN_IN, CONFIDENCE, LEAST_ERROR)
     assert found.low < 0.0 < found.high
