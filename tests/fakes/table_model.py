@@ -48,6 +48,7 @@ class TableModel:
         self.chores = 0
         self.declared_plans: dict[str, list[LayerChange]] = {}  # declared models behave like these plans
         self.cannot_profile = False
+        self.missing_backends: set[str] = set()
         self.slow_rows = 0  # batches of up to so many rows lose the time that others save
 
     def answer(self, chore: Chore) -> ChoreOutcome:
@@ -79,6 +80,8 @@ class TableModel:
         assert len(self.variants) <= 4
         if 0 < message.memory_limit_bytes < LAYER_BYTES * len(message.plan or self.layers):
             return VariantRefused(message.request, message.variant, "MemoryShort", "too large")
+        if missing := self.missing_backends & {change.backend for change in message.plan}:
+            return VariantRefused(message.request, message.variant, "BackendMissing", f"no {missing.pop()} here")
         plan = self.declared_plans[message.declared.name] if message.declared else message.plan
         self.variants[message.variant] = plan
         share = len(message.plan) / len(self.layers)

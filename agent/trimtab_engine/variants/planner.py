@@ -84,7 +84,7 @@ def search(probe: Probe, wanted: Wanted) -> Course[FoundPlan]:
     for kind in costliest_first(layers, time_shares):
         options += yield from _kind_options(probe, wanted, kind, reference)
     if not options:
-        raise Refused("NotFaster", f"no kind of layer is faster in {wanted.quantization} on this device")
+        raise _nothing_faster(probe, wanted)
     options = yield from _with_layer_losses(probe, wanted, options, reference)
     options.sort(key=lambda option: option.saved_seconds / max(option.loss, _LEAST_LOSS), reverse=True)
     plan, agreement = yield from _longest(probe, wanted, options, reference)
@@ -107,6 +107,17 @@ def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
         why = "; ".join(line for line in listed.unavailable if line.startswith(formats)) or "no layer can be changed"
         raise Refused("NoFormat", f"{wanted.quantization} is not available here: {why}")
     return layers
+
+
+def _nothing_faster(probe: Probe, wanted: Wanted) -> Refused:
+    """Say why no layer is changed: by what the worker said where it built nothing at all."""
+    first = next(iter(probe.refused), None)
+    if first is not None and len(probe.refused) == probe.builds:
+        return first
+    unbuilt = (
+        "" if first is None else f"; {len(probe.refused)} of {probe.builds} were not built, the first for: {first}"
+    )
+    return Refused("NotFaster", f"no kind of layer is faster in {wanted.quantization} on this device{unbuilt}")
 
 
 def _time_shares(probe: Probe, wanted: Wanted) -> Course[Mapping[str, float]]:

@@ -71,6 +71,7 @@ class Probe:
         self.profile: list[LayerCost] = []  # once it was asked for
         self.seconds = 0.0  # of the device
         self.builds = 0
+        self.refused: list[Refused] = []  # of these builds
         self.built: set[str] = set()
 
     def layers(self) -> Course[LayersListed]:
@@ -93,7 +94,11 @@ class Probe:
         limit_bytes = self._memory_limit_bytes()
         plan, declared = ([], recipe.description) if isinstance(recipe, Declared) else (list(recipe), None)
         message = BuildVariant(self._next_request(), self._model, name, plan, declared, limit_bytes)
-        built = yield from self._ask(message, VariantBuilt)
+        try:
+            built = yield from self._ask(message, VariantBuilt)
+        except Refused as refusal:
+            self.refused.append(refusal)
+            raise
         self.built.add(name)
         return built
 

@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass
 
 from dev.demo.arms import calibrate
-from dev.demo.plan import MODEL_NAME, NAMESPACE, SCRAPE_SECONDS
+from dev.demo.plan import MODEL_NAME, NAMESPACE
 from dev.demo.stage import Stage
-from dev.demo.tuning.gate import Gate, format_trial, searching
 from dev.demo.tuning.manifests import tuned_workload
 from dev.demo.tuning.plan import RATE_ANNOTATION, TUNED, TUNED_PODS, Quality, Start, TuningPlan
 from dev.demo.tuning.results import ActResult
@@ -26,8 +25,7 @@ class Script:
 
     `policy` is the manifest that is applied, None to leave the engines alone. The second window comes once the search
     has ended, or after `seconds`, or, when a change was kept, at `enough_at` (monotonic seconds) at the latest. With a
-    `quality` that the policy names, the load goes on until a trial of it begins, and the search is then watched without
-    load; both end at `over_at`.
+    `quality` that the policy names, the load then goes on until a trial of it is judged, at the longest to `over_at`.
     """
 
     name: str
@@ -49,7 +47,7 @@ def measured_rate(stage: Stage, tuning: TuningPlan) -> float:
     capacity = calibrate(stage, stage.url())
     rate = capacity * tuning.overload
     stage.narrator.say(
-        f"{tuning.replicas} replicas ({stage.plan.cpu_millicores}m CPU each) answer {capacity:.1f} requests per "
+        f"{tuning.replicas} replicas ({tuning.cpu_millicores}m CPU each) answer {capacity:.1f} requests per "
         f"second when saturated; {rate:.1f} will be offered without a break"
     )
     stage.programs.run_kubectl(
@@ -92,9 +90,9 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
             stage.narrator.say(f"trial {under_way[0].name} ({under_way[0].change}) goes on in the second window")
         after = _window(stage, traffic, tuning, "after")
         if script.quality is not None:
-            _until_tried(stage, traffic, watch, script)
+            _until_judged(stage, traffic, watch, script)
         run = traffic.stop()
-        gate = None if script.quality is None else _gate(stage, watch, script.quality, script.over_at)
+        accuracy = stage.prometheus.accuracy(TUNED_PODS, time.time())
         verdict_at = watch.first_verdict_at_seconds
         return ActResult(
             name=script.name,
@@ -103,29 +101,16 @@ def perform(stage: Stage, tuning: TuningPlan, load: LoadPlan, script: Script) ->
             trials=watch.trials,
             first_verdict_seconds=None if verdict_at is None else verdict_at - applied_at,
             progressing=watch.progressing,
-            gate=gate,
+            gate=None if script.quality is None else watch.gate(script.quality, accuracy),
         )
 
 
-def _until_tried(stage: Stage, traffic: Traffic, watch: TuningWatch, script: Script) -> None:
-    """Keep the load up until the format has its turn: nothing is tried without requests."""
-    waiting = False
-    while format_trial(watch.trials) is None and not watch.search_ended and time.monotonic() < script.over_at:
-        if not waiting:
-            stage.narrator.say("the second window is over; the load goes on until the number format has its turn")
-            waiting = True
+def _until_judged(stage: Stage, traffic: Traffic, watch: TuningWatch, script: Script) -> None:
+    """Keep the load up until the format has had its turn: nothing is tried or measured without requests."""
+    if not watch.format_judged:
+        stage.narrator.say("the second window is over; the load goes on until the number format is judged")
+    while not (watch.format_judged or watch.search_ended) and time.monotonic() < script.over_at:
         _pass(traffic, LOOK_SECONDS)
-
-
-def _gate(stage: Stage, watch: TuningWatch, quality: Quality, over_at: float) -> Gate:
-    """Follow a search that is under way, for a while without load, and return what became of the format."""
-    if searching(watch.trials):
-        stage.narrator.say(f"the load is over: the engine that searches {quality.format} has its device for itself")
-        while searching(watch.trials) and time.monotonic() < over_at:
-            time.sleep(LOOK_SECONDS)
-        if not searching(watch.trials):  # what the engine found out is to be scraped
-            time.sleep(SCRAPE_SECONDS + LOOK_SECONDS)
-    return watch.gate(quality, stage.prometheus.accuracy(TUNED_PODS, time.time()))
 
 
 def _between(traffic: Traffic, watch: TuningWatch, script: Script) -> None:

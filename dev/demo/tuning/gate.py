@@ -55,7 +55,7 @@ def gate_line(gate: Gate) -> str:
     if trial is None:
         why = (
             gate.unavailable
-            or "changes that alter no answer come first, and the demo's time or its trials were over before its turn"
+            or "what alters no answer comes first, and the demo's time or its trials were over before its turn"
         )
         return f"{name} was not tried: {cut(why, LONGEST_WORDS)}"
     if searching([trial]):

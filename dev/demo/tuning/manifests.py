@@ -24,7 +24,7 @@ def tuned_workload(
         MAX_QUEUE_DELAY=start.max_queue_delay,
         CACHE_BYTES=f'"{start.cache_bytes}"',
         QUEUE_LIMIT=f'"{tuning.queue_limit}"',
-        CPU=f"{demo.cpu_millicores}m",
+        CPU=f"{tuning.cpu_millicores}m",
         GPUS=f'"{demo.gpus}"',
     )
     return text if demo.gpus else without_gpus(text)
@@ -32,20 +32,21 @@ def tuned_workload(
 
 def tuning_policy(demo: DemoPlan, bounds: Bounds) -> str:
     """Return the policy that tunes them within these bounds."""
-    cache = "" if bounds.cache is None else f"\n    cache: {{memory: {{max: {bounds.cache}}}}}"
-    accuracy, formats = "", ""
+    knobs, accuracy = [], ""
+    if bounds.max_batch_size is not None:
+        size, delay = bounds.max_batch_size, bounds.max_queue_delay
+        knobs.append(f"batching: {{maxBatchSize: {{min: 1, max: {size}}}, maxQueueDelay: {{max: {delay}}}}}")
+    if bounds.cache is not None:
+        knobs.append(f"cache: {{memory: {{max: {bounds.cache}}}}}")
     if bounds.quality is not None:
+        knobs.append(f"quantization: {{allowed: [{bounds.quality.format}]}}")
         accuracy = f'\n    accuracyRatio: {{min: "{bounds.quality.min_accuracy}"}}'
-        formats = f"\n    quantization: {{allowed: [{bounds.quality.format}]}}"
     return filled(
         "tuning-policy.yaml",
         TUNED=TUNED,
         OBJECTIVE=f"{demo.objective_seconds * 1000:.0f}ms",
-        MAX_BATCH_SIZE=str(bounds.max_batch_size),
-        MAX_QUEUE_DELAY=bounds.max_queue_delay,
-        CACHE=cache,
+        KNOBS="\n    ".join(knobs),
         ACCURACY=accuracy,
-        FORMATS=formats,
         MAX_TRIALS=str(bounds.max_trials),
         INTERVAL=demo.interval,
         WINDOW=demo.window,

@@ -38,17 +38,17 @@ class Quality:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a policy may turn each knob, and how often it may try; None leaves the cache or the format alone."""
+    """How far a policy may turn each knob, and how often it may try; None leaves batches, cache or format alone."""
 
-    max_batch_size: int = 16
+    max_batch_size: int | None = 16
     max_queue_delay: str = "10ms"
     cache: str | None = "32Mi"
     quality: Quality | None = None
     max_trials: int = 3
 
 
-DEMO_BOUNDS = Bounds(quality=Quality())
-"""The demo's own. The controls name no format: a search takes longer than a control."""
+DEMO_BOUNDS = Bounds(max_batch_size=None, cache="16Mi", quality=Quality())
+"""The demo's own: its time is enough for the cache and the format. The controls turn batches and name no format."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class TuningPlan:
 
     replicas: int = 2
     """Written in the manifest: the policy has no `scaling`, and a paired canary needs a pod to stand beside."""
+    cpu_millicores: int = 500
+    """CPU limit of a replica: two of them fit where three of the first act did, and a search gets that much more."""
     queue_limit: int = 64
     """Some seconds of queue: overload shows as late answers and refusals, not as minutes of waiting."""
     overload: float = 1.1
@@ -78,9 +80,8 @@ class TuningPlan:
     story_seconds: float = 950.0
     """From the standing cluster to the end of `make demo`: nothing is waited for beyond it."""
     gate_seconds: float = 90.0
-    """Of these, what is kept for a number format: the load goes on until its trial begins, and the search then has the
-    device for itself. A search that finds nothing faster passes 350 to 1000 inputs through the model, some 15 s of a
-    replica; one that finds a plan 7000 to 8000, some minutes: longer than the demo (reckoned at 29 to 70 inputs/s)."""
+    """Of these, what is kept for a number format after the second window: the load goes on until its trial is judged.
+    A search takes some 30 s of a whole core and has the idle moments of a replica; the trial then takes a window."""
     tables_seconds: float = 20.0
     """Of these, what the tables take."""
 

@@ -60,6 +60,12 @@ class TuningWatch:
         return search_ended(self._policy) and not any(trial.under_way for trial in self.trials)
 
     @property
+    def format_judged(self) -> bool:
+        """Whether the newest trial of a number format has its verdict."""
+        trial = format_trial(self.trials)
+        return trial is not None and trial.judged
+
+    @property
     def promoted(self) -> bool:
         """Whether a change was kept."""
         return any(trial.promoted for trial in self.trials)

@@ -52,7 +52,8 @@ TRIMTAB = Runtime(
         request_count(Signal.RUNNING_REQUESTS, "trimtab_engine_inflight_requests"),
         Query(
             Signal.BUSY_RATIO,
-            f"avg {BY} (rate(trimtab_engine_worker_busy_seconds_total{{$selector}}[$window]))",
+            f"avg {BY} (sum by ($namespace_label, $pod_label, device) "
+            "(rate(trimtab_engine_worker_busy_seconds_total{$selector}[$window])))",
             kind="rate",
             unit="ratio",
             how="mean",

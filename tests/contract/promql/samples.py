@@ -82,9 +82,10 @@ TRIMTAB: dict[Signal, Case] = {
     Signal.BUSY_RATIO: Case(
         (
             engine("worker_busy_seconds_total", 1.0, device="cuda:0"),
+            engine("worker_busy_seconds_total", 0.5, device="cuda:0", model="another"),
             engine("worker_busy_seconds_total", 2.0, device="cuda:1"),
         ),
-        lambda factor: factor * (0.2 + 0.4) / 2,
+        lambda factor: factor * ((0.2 + 0.1) + 0.4) / 2,
     ),
     Signal.BATCH_SIZE: Case((engine("batch_size_sum", 60), engine("batch_size_count", 20)), same(3.0)),
     Signal.CACHE_HIT_RATIO: Case((engine("cache_hits_total", 30), engine("cache_misses_total", 10)), same(0.75)),

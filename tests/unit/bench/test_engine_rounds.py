@@ -89,7 +89,7 @@ def test_pairs_are_the_rounds_in_which_both_were_had(rounds: list[tuple[float | 
     assert list(zip(ours, theirs, strict=True)) == [each for each in rounds if None not in each]
 
 
-def test_the_whole_run_is_planned_to_be_over_in_an_hour() -> None:
+def test_the_whole_run_is_planned_to_be_over_in_its_time() -> None:
     parts = planned(list(MEASURES), [], FULL)
     assert sum(part.seconds for part in parts) <= WHOLE_SECONDS
     names = [part.name for part in parts]

@@ -54,6 +54,13 @@ def test_the_pods_are_attached_by_a_token_for_the_agent_and_an_optional_authorit
     assert mount == {"name": "trimtab", "mountPath": "/var/run/trimtab", "readOnly": True}
 
 
+def test_a_replica_of_the_second_act_has_the_cpu_that_its_price_is_reckoned_with() -> None:
+    (container,) = pod_of(tuned_workload(DemoPlan(), TuningPlan(cpu_millicores=400), "registry/engine:1", POOR))[
+        "containers"
+    ]
+    assert container["resources"]["limits"]["cpu"] == "400m"
+
+
 def test_without_simulated_gpus_no_gpu_is_asked_for_and_the_namespace_may_be_another() -> None:
     text = tuned_workload(DemoPlan(gpus=0), TuningPlan(), "registry/engine:1", POOR, "elsewhere")
     documents = list(yaml.safe_load_all(text))
@@ -85,6 +92,7 @@ def test_the_demo_allows_a_format_with_the_agreement_that_its_answers_must_keep(
     assert spec.knobs is not None
     assert spec.knobs.quantization is not None
     assert spec.knobs.quantization.allowed == ("Int8",)
+    assert spec.knobs.batching is None
     assert spec.knobs.cache is not None
     assert spec.objectives is not None
     assert spec.objectives.accuracy_ratio is not None

@@ -104,6 +104,23 @@ def test_what_memory_does_not_allow_is_refused_as_that_and_not_as_slow() -> None
     assert refused.value.reason == "MemoryShort"
 
 
+@pytest.mark.parametrize(
+    ("missing", "reason", "words"),
+    [
+        ({"onednn", "torchao"}, "BackendMissing", " here"),
+        ({"torchao"}, "NotFaster", "3 of 6 were not built, the first for: no torchao here"),
+    ],
+)
+def test_what_was_not_built_is_named_and_is_the_reason_where_nothing_was(
+    missing: set[str], reason: str, words: str
+) -> None:
+    model = TableModel(lambda layer: 0.0, lambda change: -0.001)
+    model.missing_backends = missing
+    with pytest.raises(Refused, match=words) as refused:
+        search_in(model)
+    assert refused.value.reason == reason
+
+
 def test_a_format_that_no_layer_takes_is_refused_with_what_the_worker_says() -> None:
     with pytest.raises(Refused) as refused:
         search_in(TableModel(lambda layer: 0.0, onednn_saves), "FP8")
