@@ -73,6 +73,13 @@ class Dispatcher:
         """Process ids by device, None for a worker that is not ready."""
         return {link.device: link.pid if link.ready else None for link in self._links}
 
+    def renew_idle_workers(self) -> bool:
+        """Start every worker anew that has nothing to do; returns whether there was one."""
+        idle = [link for link in self._links if link.idle]
+        for link in idle:
+            link.renew()
+        return bool(idle)
+
     def signature(self, model: str) -> Signature | None:
         """Return what a model takes and gives; None until a worker has told."""
         return next((found for link in self._links if (found := link.signatures.get(model))), None)

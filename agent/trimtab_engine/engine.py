@@ -46,6 +46,7 @@ class Engine:
             self._cache,
             workers=lambda: self._dispatcher.worker_pids,
             stepped=lambda: self._dispatcher.pump(),  # noqa: PLW0108  it is made below
+            renew=lambda: self._dispatcher.renew_idle_workers(),  # noqa: PLW0108
         )
         guard = self._memory.guard
         self._dispatcher = Dispatcher(

@@ -22,6 +22,9 @@ LOOK_SECONDS = 0.25
 """How often the owner should call `look`: reading cgroup files costs about 0.1 ms."""
 
 
+STUCK_SECONDS = 15.0
+"""After so long on the last step, where no batch runs, what is held is freed by the end of its process alone."""
+
 # Device readings come with batches. An old one must not keep the ladder on its last step, where none run.
 _DEVICE_READING_SECONDS = 10.0
 _VARIANT_SHARE = 0.5  # of the room for batches
@@ -89,6 +92,11 @@ class MemoryGuard:
     def drops_spares(self) -> bool:
         """Whether to keep no variant but the one in force, and make none."""
         return self._state.step >= Step.DROP_SPARES
+
+    def stuck(self, now: float) -> bool:
+        """Whether nothing that gave way has helped, at monotonic `now`."""
+        state = self._state
+        return state.step is Step.SHED and state.calm_since is None and now - state.changed_at >= STUCK_SECONDS
 
     def check(self) -> None:
         """Refuse a new request on the last step.

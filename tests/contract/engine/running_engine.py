@@ -63,6 +63,11 @@ class EngineProcess:
         return value
 
     @property
+    def resident_bytes(self) -> int:
+        """Resident memory of front and worker."""
+        return resident_bytes(self.process.pid) + resident_bytes(self.worker_pid)
+
+    @property
     def worker_pid(self) -> int:
         pid: int = self.events("worker_started")[-1]["pid"]
         return pid
@@ -106,6 +111,12 @@ class EngineProcess:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process, as the kernel tells it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 def import_path(*folders: Path) -> str:

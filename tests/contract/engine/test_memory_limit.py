@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import EngineProcess, Reply, v2_body
+from contract.engine.running_engine import EngineProcess, Reply, resident_bytes, v2_body
 
 POISON = 29_000
 MEBIBYTE = 1 << 20
-
-
-def resident_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
-
-
-def idle_bytes(engine: EngineProcess) -> int:
-    return resident_bytes(engine.process.pid) + resident_bytes(engine.worker_pid)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +19,7 @@ def tight(start_engine: EngineFactory) -> EngineProcess:
 
     The idle one has just started: of one that has run for minutes a host may have taken pages of mapped files back.
     """
-    limit = int(1.15 * idle_bytes(start_engine()))
+    limit = int(1.15 * start_engine().resident_bytes)
     return start_engine(TRIMTAB_MEMORY_LIMIT=str(limit), TRIMTAB_MAX_BATCH_SIZE="64", TRIMTAB_MAX_QUEUE_DELAY="50ms")
 
 

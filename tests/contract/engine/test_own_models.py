@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 from contract.engine.conftest import EngineFactory
-from contract.engine.running_engine import EngineProcess, import_path, start_in_vain, v2_tensor
+from contract.engine.running_engine import EngineProcess, Reply, import_path, start_in_vain, v2_tensor
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -48,6 +48,15 @@ class Picture:
 
     def postprocess(self, row):
         return {"class": np.int64(row["logits"].argmax())}
+
+class Hoarder:
+    inputs = [TensorSpec("x", "float32", (2,))]
+    outputs = [TensorSpec("y", "float32", (2,))]
+    kept = []
+    def __call__(self, inputs):
+        if (inputs["x"] == 13).any():
+            self.kept.append(np.ones(64 << 20))
+        return {"y": inputs["x"]}
 
 class Wrong:
     inputs = [TensorSpec("x", "float32", (2,))]
@@ -169,6 +178,23 @@ def test_a_model_that_is_wrong_ends_the_process_and_the_log_says_why(folder: Pat
 def test_the_worker_of_an_own_model_comes_back_after_a_kill(words: EngineProcess) -> None:
     words.signal_worker(signal.SIGKILL)
     assert words.infer(words_body([[2, 4]]), model="own").json()["outputs"][1]["data"] == [3.0]
+
+
+def test_what_a_model_holds_for_good_is_freed_by_a_new_worker_and_not_refused_over_for_ever(
+    start_engine: EngineFactory, folder: Path
+) -> None:
+    own = settings(folder, "numpy_models:Hoarder")
+    idle = start_engine(**own)
+    engine = start_engine(**own, TRIMTAB_MEMORY_LIMIT=str(int(1.3 * idle.resident_bytes)))
+
+    def ask(value: float) -> Reply:
+        return engine.infer({"inputs": [v2_tensor("x", "FP32", np.array([[value, 0.0]]))]}, model="own")
+
+    engine.wait_for(lambda: ask(1.0).status == 200)
+    engine.wait_for(lambda: ask(13.0).status == 200)  # at once: its pass is not measured, and taken to need no more
+    engine.wait_for(lambda: ask(1.0).status == 503)
+    engine.wait_for(lambda: ask(1.0).status == 200, seconds=60)
+    assert len(engine.events("worker_renewed")) == engine.metric("trimtab_engine_worker_restarts_total") == 1
 
 
 json_tensors = st.fixed_dictionaries(

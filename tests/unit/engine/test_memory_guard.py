@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from trimtab_engine.errors import MemoryPressure, Outcome
 from trimtab_engine.log import Log
 from trimtab_engine.memory.gauges import MemoryMetrics
-from trimtab_engine.memory.guard import Look, MemoryGuard, PassShape
+from trimtab_engine.memory.guard import STUCK_SECONDS, Look, MemoryGuard, PassShape
 from trimtab_engine.memory.ladder import CALM_SECONDS, CLIMB_SECONDS, Step
 from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.memory.reading import MemoryReading
@@ -103,6 +103,17 @@ def test_on_the_last_step_requests_are_refused_with_a_reason_until_the_pressure_
     assert [after for _, after in world.steps] == [Step.SHED, *range(Step.DROP_SPARES, -1, -1)]
     assert world.registry.get_sample_value("moves_total", {"direction": "up"}) == 1
     assert world.registry.get_sample_value("moves_total", {"direction": "down"}) == 5
+
+
+def test_on_the_last_step_it_is_stuck_once_nothing_has_helped_for_a_while() -> None:
+    world = World()
+    world.look(IDLE, 0.0)
+    world.look(LIMIT, 1.0)
+    world.look(LIMIT, STUCK_SECONDS)
+    assert not world.guard.stuck(STUCK_SECONDS)
+    assert world.guard.stuck(1.0 + STUCK_SECONDS)
+    world.look(IDLE, 2.0 + STUCK_SECONDS)
+    assert not world.guard.stuck(2.0 + STUCK_SECONDS), "it helps now"
 
 
 def test_each_move_is_logged_with_figures_and_exposed() -> None:
