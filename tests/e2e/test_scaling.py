@@ -11,8 +11,8 @@ from harness.workload import deployment, policy, service
 
 CPU_LIMIT = "300m"
 STABILIZATION_SECONDS = 20
-LOAD = 0.6
-"""Of what a replica answers one by one: it carries that and not the double, each with a fifth to spare."""
+LOAD = 0.5
+"""Of what a replica answers one by one: it carries that, not the double, and the policy wants a fifth to spare."""
 
 
 def test_doubled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisation(

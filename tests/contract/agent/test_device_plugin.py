@@ -37,7 +37,7 @@ class Kubelet:
     def start(self) -> None:
         """Start as a kubelet does: wipe the folder, then listen."""
         for path in self.folder.iterdir():
-            path.unlink()
+            path.unlink(missing_ok=True)  # the plugin removes its own when it sees the kubelet go
         register = grpc.unary_unary_rpc_method_handler(
             self._register, RegisterRequest.FromString, Empty.SerializeToString
         )

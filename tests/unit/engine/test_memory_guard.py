@@ -184,6 +184,8 @@ def test_a_worker_that_no_look_has_found_yet_gets_one_item_at_a_time_where_memor
     world = World()
     world.look(IDLE, 0.0, ready=False)
     assert world.guard.most_items("cuda:0", "m", 16, 64, 0.0) == 1
+    world.guard.pass_done(PassShape("cuda:0", "m", 1, 16), PassMeasured("high_water_mark", 10, WORKER), 0.1)
+    assert world.guard.most_items("cuda:0", "m", 16, 64, 0.1) == 1, "not refused for want of a look"
     free = World()
     free.look(None, 0.0)
     assert free.guard.most_items("cuda:0", "m", 16, 64, 0.0) == 64
