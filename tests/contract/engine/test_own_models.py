@@ -190,8 +190,9 @@ def test_what_a_model_holds_for_good_is_freed_by_a_new_worker_and_not_refused_ov
     def ask(value: float) -> Reply:
         return engine.infer({"inputs": [v2_tensor("x", "FP32", np.array([[value, 0.0]]))]}, model="own")
 
-    engine.wait_for(lambda: ask(1.0).status == 200)
-    engine.wait_for(lambda: ask(13.0).status == 200)  # at once: its pass is not measured, and taken to need no more
+    engine.wait_for(lambda: b'memory_bytes{kind="idle"}' in engine.ask("GET", "/metrics").body)
+    assert ask(1.0).status == 200
+    assert ask(13.0).status == 200  # at once: its pass is not measured, and taken to need no more
     engine.wait_for(lambda: ask(1.0).status == 503)
     engine.wait_for(lambda: ask(1.0).status == 200, seconds=60)
     assert len(engine.events("worker_renewed")) == engine.metric("trimtab_engine_worker_restarts_total") == 1
