@@ -27,8 +27,8 @@ from trimtab_engine.slots import Slot, create_memory, rows_that_fit
 _FIRST_BACK_OFF_SECONDS = 0.25
 _LONGEST_BACK_OFF_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0  # a worker that lived this long starts the back-off anew
-# oneDNN makes a kernel for each number of tokens and kind of layer in 80 us. Where 1024 of them are kept, as it is by
-# default, twice, MiniLM's worker grew by 440 MiB over batches of 1 to 600 tokens and was no faster.
+# oneDNN makes a kernel for each number of tokens and kind of layer; torch and oneDNN keep 1024 each by default.
+# tests/contract/engine/test_memory_limit.py prints what that adds up to.
 _KERNELS_KEPT = "64"
 
 

@@ -48,9 +48,9 @@ class DemoPlan:
     gpus: int = 1
     """GPUs that each replica asks for; 0 where no simulated ones can be offered."""
 
-    def replica_hour(self, cpu_millicores: int) -> float:
-        """Price of one replica with this CPU limit for one hour, in USD: its CPU and its GPUs."""
-        return cpu_millicores / 1000 * self.prices.per_cpu_hour + self.gpus * self.prices.per_gpu_hour
+    def replica_hour(self) -> float:
+        """Price of one replica for one hour, in USD: its CPU limit and its GPUs."""
+        return self.cpu_millicores / 1000 * self.prices.per_cpu_hour + self.gpus * self.prices.per_gpu_hour
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class ArmResult:
 
 def cost(plan: DemoPlan, result: ArmResult) -> float:
     """Return what the arm's pods cost in USD, from their binding to a node to their end."""
-    return result.replicas.paid_seconds / 3600 * plan.replica_hour(plan.cpu_millicores)
+    return result.replicas.paid_seconds / 3600 * plan.replica_hour()
 
 
 def cost_per_thousand(plan: DemoPlan, result: ArmResult) -> float | None:

@@ -17,7 +17,7 @@ from dev.demo.prometheus import Prometheus
 from dev.demo.results import ArmResult, problems
 from dev.demo.stage import Stage
 from dev.demo.table import agreement_table, difference_lines, result_table
-from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform
+from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform, tuned_stage
 from dev.demo.tuning.gate import gate_line
 from dev.demo.tuning.manifests import tuning_policy
 from dev.demo.tuning.plan import DEMO_BOUNDS, POOR, TUNED, TuningPlan
@@ -49,7 +49,7 @@ def tell(plan: DemoPlan, narrator: Narrator) -> Told:
     tuning = TuningPlan()
     begun_at = time.monotonic()
     stage = set_up(plan, ground, references, narrator)
-    tuned = dataclasses.replace(stage, workload=TUNED)
+    tuned = tuned_stage(stage, tuning)
     tuned.remove_policy(TUNED)
     tuned.remove()
     results = _first_act(stage, references, at_rest=lambda: deploy(tuned, tuning, references["engine"], POOR))

@@ -30,7 +30,8 @@ def room_bytes(reading: MemoryReading | None, idle_bytes: int, reusable_bytes: i
 class BatchRoom:
     """The learned passes of every model on one device, and when to measure one."""
 
-    def __init__(self, room_bytes: float) -> None:
+    def __init__(self, room_bytes: float | None) -> None:
+        """`room_bytes` None = there is a limit, and nobody has looked yet how far away it is."""
         self.room_bytes = room_bytes
         self.reusable_bytes = 0
         self._passes: dict[str, PassMemory] = {}
@@ -38,7 +39,12 @@ class BatchRoom:
         self._measured_at = -math.inf
 
     def most_items(self, model: str, length: int, now: float) -> int | None:
-        """Return the most items padded to `length` that one batch may hold; None = any number, 0 = not even one."""
+        """Return the most items padded to `length` that one batch may hold; None = any number, 0 = not even one.
+
+        One while the room is not known: nothing is refused for want of a look.
+        """
+        if self.room_bytes is None:
+            return 1
         return self._of(model).most_items(length, self.room_bytes, now)
 
     def to_measure(self, model: str, items: int, length: int, now: float) -> bool:
@@ -48,7 +54,8 @@ class BatchRoom:
         be given back first.
         """
         predicted = self.predict(model, items, length)
-        if predicted is not None and predicted > self.room_bytes - self.reusable_bytes:
+        unused = 0.0 if self.room_bytes is None else self.room_bytes - self.reusable_bytes
+        if predicted is not None and predicted > unused:
             return True
         cell = (model, items.bit_length(), length.bit_length())
         return cell not in self._seen or now - self._measured_at >= MEASURE_SECONDS

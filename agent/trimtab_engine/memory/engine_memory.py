@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Mapping
 
 from trimtab_engine.cache.response_cache import ResponseCache
@@ -65,9 +64,8 @@ class EngineMemory:
             self._trim_later(self._cache.set_limit(self._cache_limit_bytes))
         self._after_step()
 
-    def _looked(self) -> None:
+    def _looked(self, now: float) -> None:
         self._give_cache_up()
-        now = time.monotonic()
         if self.guard.stuck(now) and now - self._renewed_at >= _RENEWAL_PAUSE_SECONDS and self._renew():
             self._renewed_at = now
 

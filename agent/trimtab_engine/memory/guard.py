@@ -20,8 +20,6 @@ from trimtab_engine.memory.reading import MemoryReading, pressure
 
 LOOK_SECONDS = 0.25
 """How often the owner should call `look`: reading cgroup files costs about 0.1 ms."""
-
-
 STUCK_SECONDS = 15.0
 """After so long on the last step, where no batch runs, what is held is freed by the end of its process alone."""
 
@@ -50,13 +48,9 @@ class PassShape(NamedTuple):
 
 @dataclass(slots=True)
 class _Device:
-    """What is known of one worker's device. `idle_bytes`: resident bytes of the worker, free heap given back.
-
-    `looked`: whether it is known how much room there is.
-    """
+    """What is known of one worker's device. `idle_bytes`: resident bytes of the worker, free heap given back."""
 
     room: BatchRoom
-    looked: bool
     idle_bytes: int | None = None
     own: MemoryReading | None = None  # device memory, where it is not the container's
     own_at: float = -math.inf
@@ -133,15 +127,16 @@ class MemoryGuard:
         self._move(next_state(self._pressure, self._state, now))
 
     def spare_bytes(self, device: str) -> float:
-        """Return the bytes that a further variant may take, batches keep as many; infinite where nothing is limited."""
-        return self._device(device).room.room_bytes * _VARIANT_SHARE
+        """Return the bytes that a further variant may take, batches keep as many; infinite where nothing is limited.
+
+        0 while the room is not known.
+        """
+        return (self._device(device).room.room_bytes or 0.0) * _VARIANT_SHARE
 
     def most_items(self, device: str, model: str, length: int, max_batch_size: int, now: float) -> int:
         """Return the most items padded to `length` of the next batch; 0 = one alone is predicted not to fit."""
-        allowed, known = batch_cap(self._state.step, max_batch_size), self._device(device)
-        if not known.looked:
-            return 1  # nothing is refused for want of a look
-        fitting = known.room.most_items(model, length, now)
+        allowed = batch_cap(self._state.step, max_batch_size)
+        fitting = self._device(device).room.most_items(model, length, now)
         return allowed if fitting is None else min(allowed, fitting)
 
     def to_measure(self, shape: PassShape, now: float) -> bool:
@@ -164,7 +159,6 @@ class MemoryGuard:
             known.own = MemoryReading(measured.device_used_bytes, measured.device_limit_bytes)
             known.own_at = now
             known.room.room_bytes = room_bytes(known.own, known.own_idle_bytes, 0)
-            known.looked = True
 
     def ran_out(self, shape: PassShape, now: float) -> None:
         """Lower the cap for this size and length after a batch found no memory."""
@@ -174,7 +168,7 @@ class MemoryGuard:
 
     def _device(self, name: str) -> _Device:
         if name not in self._devices:
-            self._devices[name] = _Device(BatchRoom(0.0 if self._limited else math.inf), looked=not self._limited)
+            self._devices[name] = _Device(BatchRoom(None if self._limited else math.inf))
         return self._devices[name]
 
     def _set_room(self, device: _Device, container: MemoryReading | None, resident: int | None) -> None:
@@ -183,7 +177,6 @@ class MemoryGuard:
         reusable = 0 if resident is None or device.idle_bytes is None else max(resident - device.idle_bytes, 0)
         device.room.reusable_bytes = reusable
         device.room.room_bytes = room_bytes(container, self._idle_bytes or 0, reusable)
-        device.looked = True
 
     def _move(self, state: LadderState) -> None:
         before, self._state = self._state, state

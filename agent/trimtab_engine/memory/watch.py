@@ -20,9 +20,9 @@ class MemoryWatch:
         guard: MemoryGuard,
         limit_bytes: int | None,
         workers: Callable[[], Mapping[str, int | None]],
-        looked: Callable[[], None],
+        looked: Callable[[float], None],
     ) -> None:
-        """`workers` gives process ids by device, None for one that is not ready; `looked` is called after each look."""
+        """`workers` gives process ids by device, None for one that is not ready; `looked` hears when each look was."""
         self._guard = guard
         self._limit_bytes = limit_bytes
         self._workers = workers
@@ -34,8 +34,9 @@ class MemoryWatch:
         """Look now and from now on."""
         workers = {device: None if pid is None else resident_bytes(pid) for device, pid in self._workers().items()}
         look = Look(self._reading(workers.values()), workers, None not in workers.values())
-        self._guard.look(look, time.monotonic())
-        self._looked()
+        now = time.monotonic()
+        self._guard.look(look, now)
+        self._looked(now)
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self.start)
 
     def close(self) -> None:

@@ -111,13 +111,12 @@ def _changeable(probe: Probe, wanted: Wanted) -> Course[list[LayerFacts]]:
 
 def _nothing_faster(probe: Probe, wanted: Wanted) -> Refused:
     """Say why no layer is changed: by what the worker said where it built nothing at all."""
-    first = next(iter(probe.refused), None)
-    if first is not None and len(probe.refused) == probe.builds:
-        return first
-    unbuilt = (
-        "" if first is None else f"; {len(probe.refused)} of {probe.builds} were not built, the first for: {first}"
-    )
-    return Refused("NotFaster", f"no kind of layer is faster in {wanted.quantization} on this device{unbuilt}")
+    refused, why = probe.refused, f"no kind of layer is faster in {wanted.quantization} on this device"
+    if not refused:
+        return Refused("NotFaster", why)
+    if len(refused) == probe.builds:
+        return refused[0]
+    return Refused("NotFaster", f"{why}; {len(refused)} of {probe.builds} were not built, the first for: {refused[0]}")
 
 
 def _time_shares(probe: Probe, wanted: Wanted) -> Course[Mapping[str, float]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from dev.demo.controls.plan import CONTROLS, UNTOUCHED_SECONDS, Control, control_problems, reasons
 from dev.demo.ground import cluster_up, images
 from dev.demo.narration import Narrator
 from dev.demo.plan import NAMESPACE, DemoPlan
 from dev.demo.stage import Stage
 from dev.demo.story import set_up
-from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform
+from dev.demo.tuning.act import Script, deploy, load_of, measured_rate, perform, tuned_stage
 from dev.demo.tuning.manifests import tuning_policy
 from dev.demo.tuning.plan import POOR, RATE_ANNOTATION, TUNED, TuningPlan
 from dev.demo.tuning.results import ActResult
@@ -24,7 +22,7 @@ def run_controls(narrator: Narrator) -> tuple[tuple[ActResult, ...], tuple[str, 
     references = images()
     plan = DemoPlan() if ground.paths is not None else DemoPlan(gpus=0)
     tuning = TuningPlan()
-    stage = dataclasses.replace(set_up(plan, ground, references, narrator), workload=TUNED)
+    stage = tuned_stage(set_up(plan, ground, references, narrator), tuning)
     rate = _rate(stage, tuning, references["engine"])
     results = []
     for control in CONTROLS:

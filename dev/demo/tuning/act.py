@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -36,6 +37,12 @@ class Script:
     over_at: float = 0.0
 
 
+def tuned_stage(stage: Stage, tuning: TuningPlan) -> Stage:
+    """Return the stage with the second act's Deployment and its CPU limit in place of the first act's."""
+    plan = dataclasses.replace(stage.plan, cpu_millicores=tuning.cpu_millicores)
+    return dataclasses.replace(stage, plan=plan, workload=TUNED)
+
+
 def deploy(stage: Stage, tuning: TuningPlan, engine_image: str, start: Start) -> None:
     """Put engines there that nobody has tuned; they need not serve yet when this returns."""
     stage.remove_policy(TUNED)
@@ -47,7 +54,7 @@ def measured_rate(stage: Stage, tuning: TuningPlan) -> float:
     capacity = calibrate(stage, stage.url())
     rate = capacity * tuning.overload
     stage.narrator.say(
-        f"{tuning.replicas} replicas ({tuning.cpu_millicores}m CPU each) answer {capacity:.1f} requests per "
+        f"{tuning.replicas} replicas ({stage.plan.cpu_millicores}m CPU each) answer {capacity:.1f} requests per "
         f"second when saturated; {rate:.1f} will be offered without a break"
     )
     stage.programs.run_kubectl(

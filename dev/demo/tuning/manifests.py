@@ -24,7 +24,7 @@ def tuned_workload(
         MAX_QUEUE_DELAY=start.max_queue_delay,
         CACHE_BYTES=f'"{start.cache_bytes}"',
         QUEUE_LIMIT=f'"{tuning.queue_limit}"',
-        CPU=f"{tuning.cpu_millicores}m",
+        CPU=f"{demo.cpu_millicores}m",
         GPUS=f'"{demo.gpus}"',
     )
     return text if demo.gpus else without_gpus(text)

@@ -38,7 +38,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far a policy may turn each knob, and how often it may try; None leaves batches, cache or format alone."""
+    """How far a policy may turn each knob, and how often it may try; None leaves batches, cache or format alone.
+
+    `max_queue_delay` belongs to the batches.
+    """
 
     max_batch_size: int | None = 16
     max_queue_delay: str = "10ms"
@@ -58,7 +61,7 @@ class TuningPlan:
     replicas: int = 2
     """Written in the manifest: the policy has no `scaling`, and a paired canary needs a pod to stand beside."""
     cpu_millicores: int = 500
-    """CPU limit of a replica: two of them fit where three of the first act did, and a search gets that much more."""
+    """CPU limit of a replica in place of the first act's: two fit where three did, and a search is over sooner."""
     queue_limit: int = 64
     """Some seconds of queue: overload shows as late answers and refusals, not as minutes of waiting."""
     overload: float = 1.1

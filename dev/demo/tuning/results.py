@@ -62,7 +62,7 @@ def cost_per_thousand(demo: DemoPlan, tuning: TuningPlan, measured: Measured) ->
     if load.answered == 0:
         return None
     hours = tuning.replicas * load.duration_seconds / 3600
-    return hours * demo.replica_hour(tuning.cpu_millicores) / load.answered * 1000
+    return hours * demo.replica_hour() / load.answered * 1000
 
 
 def tuning_problems(tuning: TuningPlan, result: ActResult) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ Huber, 1964), and as its interval all values that a test at this confidence does
 within reach of each other this is Welch's interval.
 
 Few slots that drift say next to nothing about how their neighbours correlate, and Welch's interval then has no end. So
-a value that leaves every later slot beyond twice the reach, all on one side, is ruled out as well.
+a value that leaves every later slot beyond twice the reach, all on one side, is ruled out as well (our own rule; how
+often equal arms are then called different is counted in tests/unit/analysis/test_shift.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from trimtab_operator.analysis.statistics import Interval, correlation, differen
 
 LEAST_REACH = math.log(1.25)
 REACH_DEVIATIONS = 3.0  # of the earlier slots: what was usual before counts in full
-LEAST_OUTSIDE = 5  # later slots
+LEAST_OUTSIDE = 5  # later slots: fewer may all stray to one side by chance
+OUTSIDE_REACHES = 2.0
 FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
 POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
 
@@ -44,8 +46,8 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
         return difference(sample(moved, neighbours), sample(still, neighbours), confidence, least_error)
 
     def outside(value: float) -> bool:
-        moved = off - value
-        return len(moved) >= LEAST_OUTSIDE and bool(moved.min() > 2.0 * reach or moved.max() < -2.0 * reach)
+        moved, far = off - value, OUTSIDE_REACHES * reach
+        return len(moved) >= LEAST_OUTSIDE and bool(moved.min() > far or moved.max() < -far)
 
     def lies_above(value: float) -> bool:
         return fmean(_within(off - value, reach)) >= fmean(still)

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
+from trimtab_engine.memory.resident import resident_bytes
+
 _REPOSITORY = Path(__file__).parents[3]
 MODEL = "all-MiniLM-L6-v2"
 INFER = f"/v2/models/{MODEL}/infer"
@@ -65,7 +67,12 @@ class EngineProcess:
     @property
     def resident_bytes(self) -> int:
         """Resident memory of front and worker."""
-        return resident_bytes(self.process.pid) + resident_bytes(self.worker_pid)
+        return self.front_bytes + _resident_bytes(self.worker_pid)
+
+    @property
+    def front_bytes(self) -> int:
+        """Resident memory of the front."""
+        return _resident_bytes(self.process.pid)
 
     @property
     def worker_pid(self) -> int:
@@ -113,10 +120,10 @@ class EngineProcess:
         self.process.wait()
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process, as the kernel tells it."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+def _resident_bytes(pid: int) -> int:
+    found = resident_bytes(pid)
+    assert found is not None, f"process {pid} is gone"
+    return found
 
 
 def import_path(*folders: Path) -> str:

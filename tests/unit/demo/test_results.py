@@ -27,7 +27,7 @@ def three(an_arm: Build) -> tuple[ArmResult, ArmResult, ArmResult]:
 
 
 def test_a_replica_costs_its_cpu_limit_and_its_gpus(an_arm: Build) -> None:
-    assert PLAN.replica_hour(500) == pytest.approx(0.5 * 0.10 + 1 * 2.0)
+    assert PLAN.replica_hour() == pytest.approx(0.5 * 0.10 + 1 * 2.0)
     assert cost(PLAN, an_arm(paid=360.0)) == pytest.approx(2.05 * 0.1)
 
 

@@ -55,9 +55,8 @@ def test_the_pods_are_attached_by_a_token_for_the_agent_and_an_optional_authorit
 
 
 def test_a_replica_of_the_second_act_has_the_cpu_that_its_price_is_reckoned_with() -> None:
-    (container,) = pod_of(tuned_workload(DemoPlan(), TuningPlan(cpu_millicores=400), "registry/engine:1", POOR))[
-        "containers"
-    ]
+    plan = DemoPlan(cpu_millicores=400)
+    (container,) = pod_of(tuned_workload(plan, TuningPlan(), "registry/engine:1", POOR))["containers"]
     assert container["resources"]["limits"]["cpu"] == "400m"
 
 
