@@ -11,11 +11,13 @@ from harness.workload import deployment, policy, service
 
 CPU_LIMIT = "300m"
 STABILIZATION_SECONDS = 20
-LOAD = 0.5
-"""Of what a replica answers one by one: it carries that, not the double, and the policy wants a fifth to spare."""
+LOAD = 0.42
+STEP = 3
+"""One replica carries the load and not three times as much, with .2 to spare, also on a machine that has become half
+as fast or half as fast again (noisy neighbours) since it was measured what a replica answers one by one."""
 
 
-def test_doubled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisation(
+def test_tripled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisation(
     room: Room, traffic: Traffic, engine_image: str
 ) -> None:
     room.apply(deployment(engine_image, gpus=0, cpu_limit=CPU_LIMIT), service(), policy())
@@ -24,14 +26,14 @@ def test_doubled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisa
     with traffic.steady(room.namespace, rate=base) as load:
         room.wait_trusted()
         always(lambda: room.replicas() == 1, "one replica carries that", seconds=20)
-        load.rate(2 * base)
+        load.rate(STEP * base)
         stepped_at = time.time()
-        eventually(lambda: room.replicas() >= 2, "a second replica for twice the load", seconds=60)
+        eventually(lambda: room.replicas() >= 2, "a second replica for three times the load", seconds=60)
         asked_at = room.writes("deployments/scale")[0].at
         print(f"load step -> new replica asked for: {asked_at - stepped_at:.1f} s")
         room.wait_ready(2, seconds=180)
         before_fall = room.audit.mark()
-        load.rate(2 * base / 4)
+        load.rate(STEP * base / 4)
         fell_at = time.time()
         room.wait_replicas(1, seconds=150)
     downs = room.writes("deployments/scale", since=before_fall)

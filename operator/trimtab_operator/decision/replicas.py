@@ -68,7 +68,7 @@ def _whole(wanted: float) -> int:
 
 
 def _explain(carried: Capacity, wanted: float) -> str:
-    text = f"{carried.binding} is {carried.utilization_ratio:.2f}"
+    text = f"{carried.binding} is at {carried.utilization_ratio:.2f} of its limit"
     if carried.demand_rps is not None:
         text += f", demand {carried.demand_rps:.3g} requests/s"
     if carried.per_replica_rps is not None:

@@ -177,6 +177,11 @@ def test_the_decision_keeps_the_wish_beside_what_was_allowed(
     assert found.message
 
 
+def test_the_use_of_the_fullest_resource_is_said_as_a_share_of_its_limit_whatever_its_unit() -> None:
+    found = decided(a_snapshot(busy=0.95))
+    assert found.message.startswith("busy_ratio is at 0.95 of its limit, demand 40 requests/s")
+
+
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]
 HELM = ReplicasOwner("Manifest", "helm")
 BUSY_FLEET = a_snapshot(busy=0.95)
