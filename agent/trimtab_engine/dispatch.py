@@ -78,6 +78,7 @@ class Dispatcher:
         idle = [link for link in self._links if link.idle]
         for link in idle:
             link.renew()
+            self._guard.renewed(link.device)
         return bool(idle)
 
     def signature(self, model: str) -> Signature | None:

@@ -160,6 +160,13 @@ class MemoryGuard:
             known.own_at = now
             known.room.room_bytes = room_bytes(known.own, known.own_idle_bytes, 0)
 
+    def renewed(self, device: str) -> None:
+        """Forget what passes took on a worker that was ended because it held too much: part of it was not their need.
+
+        Its successor learns anew, as the first one did, from one item at a time on.
+        """
+        self._devices.pop(device, None)
+
     def ran_out(self, shape: PassShape, now: float) -> None:
         """Lower the cap for this size and length after a batch found no memory."""
         self._metrics.ran_out(shape.model)

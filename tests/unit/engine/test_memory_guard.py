@@ -116,6 +116,16 @@ def test_on_the_last_step_it_is_stuck_once_nothing_has_helped_for_a_while() -> N
     assert not world.guard.stuck(2.0 + STUCK_SECONDS), "it helps now"
 
 
+def test_what_a_leak_was_taken_for_is_forgotten_with_the_worker_that_was_ended_for_it() -> None:
+    world = World()
+    world.look(IDLE, 0.0)
+    world.measured(SHAPE, SHAPE.items * LIMIT)
+    assert world.most() == 0
+    world.guard.renewed("cpu")
+    world.look(IDLE, 1.0)
+    assert world.most() == 1
+
+
 def test_each_move_is_logged_with_figures_and_exposed() -> None:
     world = World()
     world.look(IDLE, 0.0)
