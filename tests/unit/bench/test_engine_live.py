@@ -191,6 +191,17 @@ def test_the_rates_of_the_stretches_between_swaps_give_the_speed_up() -> None:
     assert speed_up(stretches(found[:10]), "1/base") is None
 
 
+def test_what_slows_every_fourth_stretch_is_no_difference_of_the_original_to_itself() -> None:
+    slowed = [
+        (("1/base", "1/int8")[turn % 2], 0.05 if turn % 4 else 0.06) for turn in range(160) for position in range(12)
+    ]
+    measured = speed_up(stretches(bursts(*log_of(slowed), 8)), "1/base")
+    assert measured is not None
+    itself = measured[1]
+    assert itself.low < 1.0 < itself.high
+    assert itself.pairs == 40
+
+
 @pytest.mark.parametrize("extra_seconds", [0.0, 0.03, 0.2])
 def test_the_gap_at_a_swap_is_what_its_batch_took_longer_than_its_version_does(extra_seconds: float) -> None:
     gap = swap_gap(bursts(*log_of(turns(extra_seconds)), 8))
