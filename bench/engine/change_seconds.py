@@ -29,17 +29,21 @@ def of_second(begin: float, scheduled: NDArray[np.float64], latencies: NDArray[n
 
 
 def tail_ratio(changed: Sequence[NDArray[np.float64]], quiet: Sequence[NDArray[np.float64]]) -> Ratio | None:
-    """Return p99 over all requests of the change-seconds ÷ that of the quiet seconds, bootstrapped by whole seconds.
+    """Return p99 over all requests of the change-seconds ÷ that of the quiet seconds that follow each.
 
-    None where either has no requests.
+    Bootstrapped by pairs of seconds: both have the same settings and much the same machine. None where either has no
+    requests; raises ValueError for seconds that are no pairs.
     """
+    if len(changed) != len(quiet):
+        raise ValueError(f"{len(changed)} change-seconds beside {len(quiet)} quiet ones")
     if not sum(map(len, changed)) or not sum(map(len, quiet)):
         return None
     dice = np.random.default_rng(_SEED)
-    ratios = [_tail(_drawn(changed, dice)) / _tail(_drawn(quiet, dice)) for _ in range(_RESAMPLES)]
+    draws = dice.integers(0, len(changed), (_RESAMPLES, len(changed)))
+    ratios = [_tail(changed, drawn) / _tail(quiet, drawn) for drawn in draws]
     low, high = (float(bound) for bound in np.quantile(ratios, [0.025, 0.975]))
-    mean = _tail(np.concatenate(changed)) / _tail(np.concatenate(quiet))
-    return Ratio(mean, low, high, min(len(changed), len(quiet)))
+    every = np.arange(len(changed))
+    return Ratio(_tail(changed, every) / _tail(quiet, every), low, high, len(changed))
 
 
 def in_flight(changes: Sequence[Change], scheduled: NDArray[np.float64], received: NDArray[np.float64]) -> int:
@@ -50,9 +54,6 @@ def in_flight(changes: Sequence[Change], scheduled: NDArray[np.float64], receive
     )
 
 
-def _drawn(seconds: Sequence[NDArray[np.float64]], dice: np.random.Generator) -> NDArray[np.float64]:
-    return np.concatenate([seconds[place] for place in dice.integers(0, len(seconds), len(seconds))])
-
-
-def _tail(latencies: NDArray[np.float64]) -> float:
+def _tail(seconds: Sequence[NDArray[np.float64]], places: NDArray[np.int64]) -> float:
+    latencies = np.concatenate([seconds[place] for place in places])
     return float(np.quantile(latencies, TAIL)) if len(latencies) else float("nan")

@@ -224,7 +224,19 @@ def test_a_tail_that_is_longer_after_changes_shows_in_the_ratio() -> None:
     assert longer is not None
     assert same.low < 1.0 < same.high < 1.2
     assert longer.low > 1.3
-    assert tail_ratio([np.array([])], quiet) is None
+    assert tail_ratio([np.array([])] * 100, quiet) is None
+    with pytest.raises(ValueError, match="1 change-seconds beside 100"):
+        tail_ratio(quiet[:1], quiet)
+
+
+def test_what_a_change_second_shares_with_the_quiet_one_after_it_does_not_widen_the_interval() -> None:
+    dice = np.random.default_rng(3)
+    machine = dice.lognormal(0.0, 0.5, 100)
+    changed, quiet = ([slow * dice.lognormal(-3, 0.1, 120) for slow in machine] for _ in range(2))
+    together, apart = tail_ratio(changed, quiet), tail_ratio(changed, quiet[1:] + quiet[:1])
+    assert together is not None
+    assert apart is not None
+    assert together.high - together.low < 0.5 * (apart.high - apart.low)
 
 
 def test_a_second_holds_what_was_due_in_it() -> None:
