@@ -11,13 +11,14 @@ from harness.workload import deployment, policy, service
 
 CPU_LIMIT = "300m"
 STABILIZATION_SECONDS = 20
-LOAD = 0.42
-STEP = 3
-"""One replica carries the load and not three times as much, with .2 to spare, also on a machine that has become half
-as fast or half as fast again (noisy neighbours) since it was measured what a replica answers one by one."""
+LOAD = 0.27
+STEP = 4
+"""One replica carries the load and not four times as much, with .2 to spare, also where a request takes twice the CPU
+time that it took when it was measured what a replica answers one by one: what runs beside the replica (this test's own
+questions to the API server, too) was seen to slow it by so much."""
 
 
-def test_tripled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisation(
+def test_fourfold_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisation(
     room: Room, traffic: Traffic, engine_image: str
 ) -> None:
     room.apply(deployment(engine_image, gpus=0, cpu_limit=CPU_LIMIT), service(), policy())
@@ -28,12 +29,12 @@ def test_tripled_load_adds_a_replica_and_a_quarter_takes_it_only_after_stabilisa
         always(lambda: room.replicas() == 1, "one replica carries that", seconds=20)
         load.rate(STEP * base)
         stepped_at = time.time()
-        eventually(lambda: room.replicas() >= 2, "a second replica for three times the load", seconds=60)
+        eventually(lambda: room.replicas() >= 2, "a second replica for four times the load", seconds=60)
         asked_at = room.writes("deployments/scale")[0].at
         print(f"load step -> new replica asked for: {asked_at - stepped_at:.1f} s")
         room.wait_ready(2, seconds=180)
         before_fall = room.audit.mark()
-        load.rate(STEP * base / 4)
+        load.rate(base)
         fell_at = time.time()
         room.wait_replicas(1, seconds=150)
     downs = room.writes("deployments/scale", since=before_fall)

@@ -5,10 +5,10 @@ time of a pass is taken as at most half of the request's whole budget, so that a
 stall must not make the model refuse everything and so never learn better. (2) The batch is the longest beginning of the
 queue that keeps the earliest deadline in it, within `max_batch_size` rows and `max_batch_tokens` (padding included).
 (3) If that leaves too little time for what waits or arrives, the requests at the head of the first class, whose
-deadlines force batches too small, give way to a start from which items leave at least 2 % faster. (4) A batch that is
-not full waits up to `max_queue_delay`, with Adaptive batching as long as that pays, but never past the start that its
-deadline needs. (5) Where rows pay for padding, the batch is of items like the first in length, if that is faster. Items
-that are tried again run alone, so that they can hurt no neighbour.
+deadlines force batches too small, give way to a start from which items leave so much faster that it pays. (4) A batch
+that is not full waits up to `max_queue_delay`, with Adaptive batching as long as that pays, but never past the start
+that its deadline needs. (5) Where rows pay for padding, the batch is of items like the first in length, if that is
+faster. Items that are tried again run alone, so that they can hurt no neighbour.
 """
 
 from __future__ import annotations
@@ -186,4 +186,8 @@ class Batcher:
         def seconds(size: int) -> float:
             return self._latency.seconds(size, size * length, length)
 
-        return in_the_way(items, now, PassTimes(seconds, settings.max_batch_size), self._arrivals.per_second(now))
+        def alone(length: int) -> float:
+            return self._latency.seconds(1, length, length)
+
+        times = PassTimes(seconds, settings.max_batch_size, alone)
+        return in_the_way(items, now, times, self._arrivals.per_second(now))

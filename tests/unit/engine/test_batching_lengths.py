@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bench.batching.play import answered_in_time
 from bench.batching.policies import Cork, Ours
 from bench.batching.trace import DENSE, mixed
+from bench.batching.trace import PACKED as WITHOUT_PADDING
 from trimtab_engine.batching.batch import Batch
 from trimtab_engine.batching.latency_model import LatencyModel, Shape, shape_of
 from trimtab_engine.batching.likeness import like_the_first
@@ -110,6 +111,15 @@ def test_items_of_mixed_lengths_are_answered_in_time_at_a_rate_at_which_a_rule_b
     arrivals = mixed(1000.0, 5.0, 3)
     assert answered_in_time(Ours(DENSE), arrivals, DENSE) >= 0.99 * len(arrivals)
     assert answered_in_time(Cork(DENSE), arrivals, DENSE) <= 0.8 * len(arrivals)
+
+
+def test_requests_are_not_given_up_for_larger_batches_where_the_long_ones_that_cannot_be_served_go_by_themselves() -> (
+    None
+):
+    arrivals = mixed(37.0, 40.0, 5)
+    in_time = answered_in_time(Ours(WITHOUT_PADDING), arrivals, WITHOUT_PADDING)
+    assert in_time >= 0.985 * len(arrivals)
+    assert in_time >= 1.03 * answered_in_time(Cork(WITHOUT_PADDING), arrivals, WITHOUT_PADDING)
 
 
 def test_what_padding_costs_is_told_from_what_tokens_cost() -> None:
