@@ -1,24 +1,28 @@
-"""The highest rate that a contender holds, by a staircase of its own. Pure."""
+"""The highest rate at which ninety-nine in a hundred requests are right and in time, by a staircase. Pure."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 GOOD_SHARE = 0.99
 FIRST_STEP = 1.12
 SMALLEST_STEP = 1.02
-LONGEST_STRAIGHT = 3
+LARGEST_FALL = 1.3
+LONGEST_STRAIGHT = 6
 
 
 @dataclass(frozen=True)
 class Staircase:
-    """Up after a slice that was held, down after one that was not.
+    """Up by a step after a slice without a miss, down by a step for each hundredth missed beyond the first.
 
-    The step shrinks at each turn to the smallest, and grows again after three in one direction: one bad slice early on
-    must not leave the staircase far away with small steps.
+    So it hovers where one in a hundred is missed in the mean (stochastic approximation, Robbins and Monro 1951), also
+    where misses come seldom and in crowds: a slice that misses twenty counts for twenty that miss one more than none.
+    The step shrinks at each turn to the smallest (Kesten 1958), and grows again after long in one direction: bad slices
+    early on must not leave the staircase far away with small steps.
 
-    It hovers where a slice is held half of the time (Dixon and Mood 1948). All contenders climb theirs in the same
-    rounds, so a machine that slows down lowers them together, and the ratio of two levels keeps its meaning.
+    All contenders climb theirs in the same rounds, so a machine that slows down lowers them together, and the ratio of
+    two levels keeps its meaning.
     """
 
     rate: float
@@ -29,16 +33,18 @@ class Staircase:
 
     def after(self, good: int, offered: int) -> Staircase:
         """Return the staircase for the next slice, `good` of `offered` requests having been right and in time."""
-        held = good >= GOOD_SHARE * offered
-        turned = self.rising is not None and held != self.rising
+        missed = (offered - good) / offered if offered else 0.0
+        steps = 1.0 - missed / (1.0 - GOOD_SHARE)
+        rises = steps > -1e-9
+        turned = self.rising is not None and rises != self.rising
         straight = 1 if turned else self.straight + 1
         step = self.step
         if turned:
             step = max(SMALLEST_STEP, step**0.5)
-        elif straight >= LONGEST_STRAIGHT:
+        elif straight > LONGEST_STRAIGHT:
             step = min(FIRST_STEP, step**1.5)
-        rate = self.rate * step if held else self.rate / step
-        return Staircase(rate, step, held, straight, self.turns + turned)
+        change = max(steps * math.log(step), -math.log(LARGEST_FALL))
+        return Staircase(self.rate * math.exp(change), step, rises, straight, self.turns + turned)
 
     @property
     def settled(self) -> bool:

@@ -76,18 +76,19 @@ def rate(stretch: Sequence[Burst]) -> float:
 
 
 def speed_up(parts: Sequence[Sequence[Burst]], base: str) -> tuple[Ratio, Ratio] | None:
-    """Return the ratio of the variant's rate to the original's, and of the original's to that of a stretch beside it.
+    """Return the ratio of the variant's rate to the original's, and of a stretch's to the next one's of its version.
 
-    Which of the two comes first is drawn: what disturbs every fourth stretch would else pass for a difference.
+    Which of these two comes first is drawn: what disturbs every fourth stretch would else pass for a difference.
     None with fewer than two stretches of each.
     """
     ours = [rate(part) for part in parts if part[0].version != base]
     originals = [rate(part) for part in parts if part[0].version == base]
-    pairs, halves = min(len(ours), len(originals)), len(originals) // 2
-    if pairs < 2 or halves < 1:
+    pairs = min(len(ours), len(originals))
+    if pairs < 2:
         return None
     dice = random.Random(_SEED)
-    drawn = [dice.sample(originals[2 * pair : 2 * pair + 2], 2) for pair in range(halves)]
+    neighbours = [pair for rates in (originals, ours) for pair in zip(rates[::2], rates[1::2], strict=False)]
+    drawn = [dice.sample(pair, 2) for pair in neighbours]
     itself = paired_ratio([first for first, _ in drawn], [second for _, second in drawn])
     return paired_ratio(ours[:pairs], originals[:pairs]), itself
 

@@ -199,7 +199,7 @@ def test_what_slows_every_fourth_stretch_is_no_difference_of_the_original_to_its
     assert measured is not None
     itself = measured[1]
     assert itself.low < 1.0 < itself.high
-    assert itself.pairs == 40
+    assert itself.pairs == 80
 
 
 @pytest.mark.parametrize("extra_seconds", [0.0, 0.03, 0.2])
