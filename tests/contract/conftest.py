@@ -95,6 +95,8 @@ def api_server() -> ApiServer:
     files = [argument for crd in crds for argument in ("-f", str(crd))]
     server.kubectl("apply", "--server-side", "--force-conflicts", *files)
     server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+    # The storage of a fresh CRD answers 429 for a moment, which kubectl waits out.
+    server.kubectl("get", "--all-namespaces", "optimizationpolicies,optimizationtrials,nodetunings")
     return server
 
 
