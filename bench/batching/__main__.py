@@ -1,11 +1,11 @@
 """`python -m bench.batching [--json F] [--seconds S] [--seeds N]`: the rule of the engine against others, simulated.
 
 `paced`: a pass takes 4 + 0.4 n milliseconds with 5 % noise, a request has 30 ms. `powers`: the same where a pass takes
-as long as one of the next power of two. With 8 to 256 tokens: `dense`, 4 ms, 0.1 ms a row and 5 us a place of the
-padded batch, 100 ms; `packed`, 4 ms, 1 ms a row and 0.25 ms a token, 200 ms. Capacity is the highest rate at which 99 %
-of the requests offered are answered in time; beside it what is possible at all (`limits`). Goodput is the rate answered
-in time at 1.3 and 1.5 times the saturation rate, as a share of it. CORK is BentoML's rule without BentoML; fixed is a
-full batch or 5 ms. Intervals: 95 %, bootstrap over seeds.
+as long as one of the next power of two. `slow`: 2 + 13.5 n milliseconds of 200, 16 rows at most. With 8 to 256 tokens:
+`dense`, 4 ms, 0.1 ms a row and 5 us a place of the padded batch, 100 ms; `packed`, 4 ms, 1 ms a row and 0.25 ms a
+token, 200 ms. Capacity is the highest rate at which 99 % of the requests offered are answered in time; beside it what
+is possible at all (`limits`). Goodput is the rate answered in time at 1.3 and 1.5 times the saturation rate, as a share
+of it. CORK is BentoML's rule without BentoML; fixed is a full batch or 5 ms. Intervals: 95 %, bootstrap over seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.batching.measures import Row, ablation, adaptive, capacities, decision_costs, goodputs
-from bench.batching.trace import DENSE, IN_POWERS, PACED, PACKED, bursty, mixed, poisson
+from bench.batching.trace import DENSE, IN_POWERS, PACED, PACKED, SLOW, bursty, mixed, poisson
 
 _FIRST_SEED = 3
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda: capacities(PACED, poisson, seconds, seeds),
         lambda: capacities(PACED, bursty, seconds, seeds),
         lambda: capacities(IN_POWERS, poisson, seconds, seeds),
+        lambda: capacities(SLOW, poisson, 4.0 * seconds, seeds),
         lambda: capacities(DENSE, mixed, seconds, seeds),
         lambda: capacities(PACKED, mixed, 6.0 * seconds, seeds),  # few requests a second
         lambda: goodputs(seconds, seeds),

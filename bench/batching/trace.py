@@ -43,6 +43,7 @@ class Device:
 PACED = Device("paced", 0.004, 0.0004, 0.0, 0.030)
 IN_POWERS = Device("powers", 0.004, 0.0004, 0.0, 0.030, in_powers_of_two=True)
 DENSE = Device("dense", 0.004, 0.0001, 5e-6, 0.100)  # pays for padding; a batch of 32 * 256 tokens takes 48 ms
+SLOW = Device("slow", 0.002, 0.0135, 0.0, 0.200, largest=16)  # the largest batch misses its deadline
 PACKED = Device("packed", 0.004, 0.001, 0.0, 0.200, per_token=0.00025)  # leaves padding out; much as MiniLM on a core
 
 Trace = Callable[[float, float, int], list[Request]]

@@ -88,7 +88,8 @@ def faults(folder: Path, requests: int, most_seconds: float = _DAY_SECONDS) -> F
 
         def look(ended: int) -> None:
             samples.append((ended, engine.front_bytes))
-            if ended - killed_at[-1] >= _KILL_REQUESTS and engine.worker_starts == len(killed_at):
+            replaced = engine.worker_starts == len(killed_at)
+            if replaced and ended - killed_at[-1] >= _KILL_REQUESTS:
                 engine.kill_worker()
                 killed_at.append(ended)
 

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass
 
 GOOD_SHARE = 0.99
-FIRST_STEP = 1.12
-SMALLEST_STEP = 1.02
-LARGEST_FALL = 1.3
-LONGEST_STRAIGHT = 6
+FIRST_STEP, SMALLEST_STEP = 1.12, 1.02  # from one rate to the next
+LARGEST_FALL = 1.3  # of a rate at once, however much was missed
+LONGEST_STRAIGHT = 6  # slices in one direction before the step grows
 
 
 @dataclass(frozen=True)
@@ -18,11 +17,11 @@ class Staircase:
 
     So it hovers where one in a hundred is missed in the mean (stochastic approximation, Robbins and Monro 1951), also
     where misses come seldom and in crowds: a slice that misses twenty counts for twenty that miss one more than none.
-    The step shrinks at each turn to the smallest (Kesten 1958), and grows again after long in one direction: bad slices
-    early on must not leave the staircase far away with small steps.
+    The step shrinks at each turn to the smallest (Kesten, Accelerated stochastic approximation, 1958), and grows again
+    after long in one direction: bad slices early on must not leave the staircase far away with small steps.
 
     All contenders climb theirs in the same rounds, so a machine that slows down lowers them together, and the ratio of
-    two levels keeps its meaning.
+    two levels keeps its meaning. `rate` is in requests per second.
     """
 
     rate: float
@@ -33,9 +32,9 @@ class Staircase:
 
     def after(self, good: int, offered: int) -> Staircase:
         """Return the staircase for the next slice, `good` of `offered` requests having been right and in time."""
-        missed = (offered - good) / offered if offered else 0.0
-        steps = 1.0 - missed / (1.0 - GOOD_SHARE)
-        rises = steps > -1e-9
+        rises = good >= GOOD_SHARE * offered
+        missed_share = (offered - good) / max(offered, 1)
+        steps = 1.0 - missed_share / (1.0 - GOOD_SHARE)
         turned = self.rising is not None and rises != self.rising
         straight = 1 if turned else self.straight + 1
         step = self.step

@@ -96,7 +96,7 @@ def api_server() -> ApiServer:
     server.kubectl("apply", "--server-side", "--force-conflicts", *files)
     server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
     # The storage of a fresh CRD answers 429 for a moment, which kubectl waits out.
-    server.kubectl("get", "--all-namespaces", "optimizationpolicies,optimizationtrials,nodetunings")
+    server.kubectl("get", "--all-namespaces", ",".join(crd.stem for crd in crds))
     return server
 
 

@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from trimtab_engine.jobs import Item
 
-# How much faster items must leave for requests to be given up that could be served.
-_GAIN = 1.02  # more come than can be served, so that somebody has to go: only what the latency model does not know
-_GAIN_OF_A_CROWD = 1.2  # it would end by itself: what is given up was not lost
-_GAIN_OF_UNLIKE = 1.3  # the long ones are the first that cannot be served in time any more, and their going frees most
-_UNLIKE = 0.5  # deviation of the times that items take alone, over their mean
-_OVERLOAD = 1.1  # arrivals over what the largest batches serve: chance alone moves the measured rate by a tenth
+# How many times as fast items must leave for requests to be given up that could be served.
+_GAIN_IN_OVERLOAD = 1.02  # somebody has to go: less than that is within what the latency model does not know
+_GAIN_IN_A_CROWD = 1.2  # it would end by itself: what is given up was not lost
+_GAIN_OF_UNLIKE_ITEMS = 1.3  # the long ones are the first that cannot be served in time, and their going frees most
+_UNLIKE_DEVIATION = 0.5  # of the times that items take alone, over their mean
+_OVERLOAD_RATIO = 1.1  # arrivals to what the largest batches serve: chance alone moves the measured rate by a tenth
 
 
 class PassTimes(NamedTuple):
-    """Seconds of a pass of so many items, how many it has at most, and the seconds of an item of a length alone."""
+    """Seconds of a pass of so many items, how many it has at most, and seconds of an item of so many tokens alone."""
 
     seconds: Callable[[int], float]
     most: int
@@ -29,8 +29,8 @@ def in_the_way(items: Sequence[Item], now: float, times: PassTimes, per_second: 
 
     `items`: what waits, earliest deadline first. `per_second`: how many arrive. The head stays wherever the batch that
     it allows leaves time for all that wait, and the next one for all that wait then. Else the start is taken from which
-    items leave fastest, if that is so much faster that it is worth those that could be served. What it is worth are the
-    figures at which most were served in simulation, of equal and of different lengths (`python -m bench.batching`).
+    items leave fastest, if that is so much faster that it is worth those that could be served. The gains that are asked
+    for were chosen by simulation (`python -m bench.batching`: `slow`, `packed mixed`, goodput).
     """
     largest = min(times.most, len(items))
     if largest < 2 or now + times.seconds(largest) <= items[0].job.deadline:
@@ -57,9 +57,10 @@ def in_the_way(items: Sequence[Item], now: float, times: PassTimes, per_second: 
 def _least_gain(items: Sequence[Item], times: PassTimes, per_second: float) -> float:
     alone = [times.alone(item.length) for item in items]
     mean = sum(alone) / len(alone)
-    if math.sqrt(sum((each - mean) ** 2 for each in alone) / len(alone)) > _UNLIKE * mean:
-        return _GAIN_OF_UNLIKE
-    return _GAIN if per_second * times.seconds(times.most) > _OVERLOAD * times.most else _GAIN_OF_A_CROWD
+    if math.sqrt(sum((each - mean) ** 2 for each in alone) / len(alone)) > _UNLIKE_DEVIATION * mean:
+        return _GAIN_OF_UNLIKE_ITEMS
+    overloaded = per_second * times.seconds(times.most) > _OVERLOAD_RATIO * times.most
+    return _GAIN_IN_OVERLOAD if overloaded else _GAIN_IN_A_CROWD
 
 
 def _keeps_up(items: Sequence[Item], now: float, size: int, times: PassTimes, per_second: float) -> bool:

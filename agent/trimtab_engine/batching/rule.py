@@ -92,7 +92,7 @@ class Batcher:
         """Take out what a worker that is free now cannot serve in time; each job once."""
         if self._all_in_time_one_by_one(now):
             return []
-        by = now + self._longest_alone()
+        by = now + self._alone(self._longest)
         late = {id(item.job): item.job for item in self._waiting.ending_before(by) if self._hopeless(item, now)}
         drops = [Drop(job, DropReason.UNREACHABLE) for job in late.values()]
         for drop in drops:
@@ -167,14 +167,14 @@ class Batcher:
 
     def _all_in_time_one_by_one(self, now: float) -> bool:
         """Whether there is so much time that nothing need be looked at; so it is nearly always."""
-        return now + self._longest_alone() * len(self._waiting) <= self._waiting.earliest_deadline
+        return now + self._alone(self._longest) * len(self._waiting) <= self._waiting.earliest_deadline
 
-    def _longest_alone(self) -> float:
-        return self._latency.seconds(1, self._longest, self._longest)
+    def _alone(self, length: int) -> float:
+        return self._latency.seconds(1, length, length)
 
     def _hopeless(self, item: Item, now: float) -> bool:
         budget = item.job.deadline - item.job.received_at
-        seconds = min(self._latency.seconds(1, item.length, item.length), _BUDGET_SHARE * budget)
+        seconds = min(self._alone(item.length), _BUDGET_SHARE * budget)
         return now + seconds > item.job.deadline
 
     def _in_the_way(self, now: float, settings: LiveSettings) -> Sequence[Item]:
@@ -186,8 +186,5 @@ class Batcher:
         def seconds(size: int) -> float:
             return self._latency.seconds(size, size * length, length)
 
-        def alone(length: int) -> float:
-            return self._latency.seconds(1, length, length)
-
-        times = PassTimes(seconds, settings.max_batch_size, alone)
+        times = PassTimes(seconds, settings.max_batch_size, self._alone)
         return in_the_way(items, now, times, self._arrivals.per_second(now))

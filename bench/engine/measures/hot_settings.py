@@ -1,4 +1,4 @@
-"""A hundred changes of hot settings at 80 % load: nothing dropped, reordered or mixed, and the tail of the latency."""
+"""Changes of hot settings at 80 % load: nothing dropped, reordered or mixed, and the tail of the latency."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.batching.play import answered_in_time, goodput
 from bench.batching.policies import Constants, Cork, Fixed, Ours
-from bench.batching.trace import PACED, Device, drifting, poisson
+from bench.batching.trace import PACED, SLOW, drifting, poisson
 from trimtab_engine.batching.batch import Batch
 from trimtab_engine.batching.latency_model import LatencyModel, Shape
 from trimtab_engine.batching.rule import Batcher, DropReason
@@ -70,11 +70,10 @@ def test_a_head_that_forces_small_batches_gives_way_only_when_not_all_can_be_ser
 
 
 def test_a_crowd_that_ends_by_itself_is_served_and_not_thinned_out_where_larger_batches_gain_little() -> None:
-    slow = Device("slow", 0.002, 0.0135, 0.0, budget_seconds=0.2, largest=16)  # the largest batch misses its deadline
     arrivals = poisson(62.0, 40.0, 7)
-    in_time = answered_in_time(Ours(slow), arrivals, slow)
+    in_time = answered_in_time(Ours(SLOW), arrivals, SLOW)
     assert in_time >= 0.99 * len(arrivals)
-    assert in_time >= answered_in_time(Cork(slow), arrivals, slow)
+    assert in_time >= answered_in_time(Cork(SLOW), arrivals, SLOW)
 
 
 def test_a_low_priority_is_slow_but_never_starved() -> None:
