@@ -24,14 +24,15 @@ PYTHON = "/opt/trimtab/bin/python"
 BURNER = "trimtab-e2e-burner"
 BURN = (
     "import os, time\n"
-    "if os.fork() == 0:\n"
-    "    os.setsid()\n"
-    "    null = os.open('/dev/null', os.O_RDWR)\n"
-    "    [os.dup2(null, number) for number in (0, 1, 2)]\n"
-    "    end = time.time() + 300\n"
-    "    while time.time() < end:\n"
-    "        pass\n"
-    "    os._exit(0)\n"
+    "for _ in range(3):\n"
+    "    if os.fork() == 0:\n"
+    "        os.setsid()\n"
+    "        null = os.open('/dev/null', os.O_RDWR)\n"
+    "        [os.dup2(null, number) for number in (0, 1, 2)]\n"
+    "        end = time.time() + 400\n"
+    "        while time.time() < end:\n"
+    "            pass\n"
+    "        os._exit(0)\n"
 )
 QUENCH = (
     "import os, pathlib\n"
@@ -46,7 +47,7 @@ QUENCH = (
 def crowd(_tuned: Tuned, traffic: Traffic) -> Iterator[Answers]:
     """Load over the whole of the first scenarios, with a part whose every answer is checked."""
     with traffic.answered(
-        _tuned.room.namespace, LOAD * _tuned.rate, seconds=480, verified=VERIFIED_PER_SECOND
+        _tuned.room.namespace, LOAD * _tuned.rate, seconds=660, verified=VERIFIED_PER_SECOND
     ) as answers:
         yield answers
 
@@ -58,9 +59,12 @@ def light_load(tuned: Tuned, traffic: Traffic) -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(540)
 def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_settings(tuned: Tuned, crowd: Answers) -> None:
-    """What makes it worse is a process that takes half of the canary's CPU from the moment it has the change."""
+    """What makes it worse are processes that take most of the canary's CPU from the moment it has the change.
+
+    They must do much: busy time is wall time, which doubles and halves from slot to slot where the CPU limit is small.
+    """
     assert crowd
     room, engines = tuned.room, tuned.engines
     enough = engines.answered() + 0.5 * LOAD * tuned.rate * RUN_IN_SECONDS
@@ -72,7 +76,7 @@ def test_a_trial_that_makes_things_worse_is_rolled_back_to_the_last_good_setting
     assert engines.setting("max_batch_size")[canary] == 2, "what is measured is in force"
     room.kubectl("exec", canary, "--", PYTHON, "-c", BURN, BURNER)
     try:
-        trial = engines.wait_verdict(trial["metadata"]["name"], "Regressed", seconds=200)
+        trial = engines.wait_verdict(trial["metadata"]["name"], "Regressed", seconds=300)
     finally:
         room.kubectl("exec", canary, "--", PYTHON, "-c", QUENCH)
     assert any("RollingBack" in message for message in room.events("PhaseChanged"))

@@ -5,9 +5,9 @@ sign. So a slot counts no further than its reach beyond the value in question: H
 Huber, 1964), and as its interval all values that a test at this confidence does not rule out. While the slots lie
 within reach of each other this is Welch's interval.
 
-Few slots that drift say next to nothing about how their neighbours correlate, and Welch's interval then has no end. So
-a value that leaves every later slot beyond twice the reach, all on one side, is ruled out as well (our own rule; how
-often equal arms are then called different is counted in tests/unit/analysis/test_shift.py).
+Few slots say next to nothing about how their neighbours correlate, and Welch's interval is then far too wide, or has
+no end. So a value that leaves seven in eight of the later slots beyond the reach, all on one side, is ruled out as well
+(our own rule; how often equal arms are then called different is counted in tests/unit/analysis/test_shift.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trimtab_operator.analysis.statistics import Interval, correlation, differen
 LEAST_REACH = math.log(1.25)
 REACH_DEVIATIONS = 3.0  # of the earlier slots: what was usual before counts in full
 LEAST_OUTSIDE = 5  # later slots: fewer may all stray to one side by chance
-OUTSIDE_REACHES = 2.0
+STRAYS = 1 / 8  # of the later slots may be unlike the others
 FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
 POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
 
@@ -46,8 +46,9 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
         return difference(sample(moved, neighbours), sample(still, neighbours), confidence, least_error)
 
     def outside(value: float) -> bool:
-        moved, far = off - value, OUTSIDE_REACHES * reach
-        return len(moved) >= LEAST_OUTSIDE and bool(moved.min() > far or moved.max() < -far)
+        moved = np.sort(off - value)
+        stray = int(STRAYS * len(moved))
+        return len(moved) >= LEAST_OUTSIDE and bool(moved[stray] > reach or moved[-1 - stray] < -reach)
 
     def lies_above(value: float) -> bool:
         return fmean(_within(off - value, reach)) >= fmean(still)

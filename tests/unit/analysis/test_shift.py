@@ -52,8 +52,20 @@ def test_a_change_beyond_all_that_was_before_is_seen_though_the_run_in_drifted()
 
 
 def test_slots_on_both_sides_of_a_run_in_that_drifted_tell_nothing() -> None:
-    found = shift((*ALL_HITS[1:], 1.65), DRIFTING, CONFIDENCE, LEAST_ERROR)
+    found = shift((*ALL_HITS[2:], 1.65, 1.65), DRIFTING, CONFIDENCE, LEAST_ERROR)
     assert found.low < 0.0 < found.high
+
+
+def test_a_change_by_far_more_than_the_slots_vary_is_seen_from_nine_of_them() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(100):
+        before, after = (tuple(random.normal(mean, 0.1, 9)) for mean in (0.0, 0.8))
+        assert shift(after, before, CONFIDENCE, LEAST_ERROR).low > 0.0
+
+
+def test_one_slot_in_eight_may_miss_such_a_change() -> None:
+    before, after = (-0.1, -0.05, 0.0, 0.05, 0.1), (0.0, 0.45, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85)
+    assert shift(after, before, CONFIDENCE, LEAST_ERROR).low > 0.0
 
 
 def test_a_change_that_helps_as_often_as_it_hurts_does_neither() -> None:
