@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from bench.engine.statistics import geometric_mean
 
 GOOD_SHARE = 0.99
 FIRST_STEP, SMALLEST_STEP = 1.12, 1.02  # from one rate to the next
 LARGEST_FALL = 1.3  # of a rate at once, however much was missed
 LONGEST_STRAIGHT = 6  # slices in one direction before the step grows
+MOST_DRIFT = 1.15  # from the first half of the levels that count to the second
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,17 @@ class Staircase:
     def settled(self) -> bool:
         """Whether it has turned: before, it only came nearer to the rate that it looks for."""
         return self.turns > 0
+
+
+def drift(levels: Sequence[float]) -> str:
+    """Return how a staircase still rose or fell while it counted; empty where it hovered about one level.
+
+    A contender that misses a hundredth at every rate has no capacity: its staircase falls for as long as it is watched.
+    """
+    half = len(levels) // 2
+    if half == 0:
+        return ""
+    first, second = geometric_mean(levels[:half]), geometric_mean(levels[-half:])
+    if max(first, second) <= MOST_DRIFT * min(first, second):
+        return ""
+    return f"its staircase went from {first:.0f}/s to {second:.0f}/s and found no level"

@@ -12,7 +12,7 @@ from bench.engine.progress import say
 from bench.engine.results import Result
 from bench.engine.rounds import Rounds, mirrored_rounds
 from bench.engine.run import Run
-from bench.engine.staircase import Staircase
+from bench.engine.staircase import Staircase, drift
 from bench.engine.statistics import geometric_mean, paired_ratio
 from bench.engine.sweep import DEADLINES_SECONDS, score
 
@@ -99,7 +99,8 @@ def _climb(what: Capacity, run: Run, names: Sequence[str]) -> Climbed:
             say(f"  {what.workload}, round {done.number + 1} of {planned}: {now}")
     few = {name: rounds.why_too_few(held[name]) for name in names}
     straight = {name: "its staircase never turned" for name, stair in stairs.items() if not stair.settled}
-    return Climbed(levels, {name: why for name, why in (few | straight).items() if why})
+    drifting = {name: why for name, had in levels.items() if (why := drift(had))}
+    return Climbed(levels, {name: why for name, why in (few | drifting | straight).items() if why})
 
 
 def _result(what: Capacity, run: Run, rival: str, climbed: Climbed) -> Result:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.engine.extent import FULL
 from bench.engine.measures.capacity import BLOCK, START_SHARE
-from bench.engine.staircase import SMALLEST_STEP, Staircase
+from bench.engine.staircase import SMALLEST_STEP, Staircase, drift
 from bench.engine.statistics import geometric_mean, meets, paired_ratio
 
 
@@ -132,3 +132,13 @@ def test_a_staircase_led_astray_by_a_bad_stretch_is_back_sooner_than_by_its_smal
         stair = stair.after(100, 100)
         slices += 1
     assert SMALLEST_STEP ** (2 * slices) < 135 / begin
+
+
+FALLING = (230, 235, 239, 209, 213, 217, 221, 186, 190, 194, 198, 202, 170, 174, 177, 181, 152, 155, 158, 162, 165, 168)
+"""Measured of a rival that missed a tenth of one slice in five, whatever the rate."""
+
+
+def test_a_staircase_that_falls_for_as_long_as_it_is_watched_has_found_no_level() -> None:
+    assert "went from 211/s to 169/s" in drift(FALLING)
+    assert drift(FALLING[:7] + FALLING[2::-1] + FALLING[:7]) == ""
+    assert drift([]) == ""
