@@ -56,7 +56,7 @@ class Staircase:
 
 
 def drift(levels: Sequence[float]) -> str:
-    """Return how a staircase still rose or fell while it counted; empty where it hovered about one level.
+    """Return how a staircase still rose or fell while it counted (requests per second); empty where it hovered.
 
     A contender that misses a hundredth at every rate has no capacity: its staircase falls for as long as it is watched.
     """

@@ -20,10 +20,10 @@ import numpy as np
 
 from trimtab_operator.analysis.statistics import Interval, correlation, difference, sample
 
-LEAST_REACH = math.log(1.25)
+LEAST_REACH = math.log(1.25)  # however still the earlier slots were
 REACH_DEVIATIONS = 3.0  # of the earlier slots: what was usual before counts in full
 LEAST_OUTSIDE = 5  # later slots: fewer may all stray to one side by chance
-STRAYS = 1 / 8  # of the later slots may be unlike the others
+STRAYS_SHARE = 1 / 8  # of the later slots may be unlike the others, on either side
 FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
 POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
 
@@ -37,6 +37,8 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
     centre = float(np.mean(before))
     reach = max(LEAST_REACH, REACH_DEVIATIONS * float(np.std(before, ddof=1)))
     off = np.asarray(after) - centre
+    strays = int(STRAYS_SHARE * len(off))
+    lowest, highest = np.sort(off)[[strays, -1 - strays]]  # of the slots that are no strays
     still = _within(np.asarray(before) - centre, reach)
 
     def rest(value: float) -> Interval:
@@ -46,9 +48,7 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
         return difference(sample(moved, neighbours), sample(still, neighbours), confidence, least_error)
 
     def outside(value: float) -> bool:
-        moved = np.sort(off - value)
-        stray = int(STRAYS * len(moved))
-        return len(moved) >= LEAST_OUTSIDE and bool(moved[stray] > reach or moved[-1 - stray] < -reach)
+        return len(off) >= LEAST_OUTSIDE and not lowest - reach <= value <= highest + reach
 
     def lies_above(value: float) -> bool:
         return fmean(_within(off - value, reach)) >= fmean(still)
