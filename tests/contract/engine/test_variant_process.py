@@ -107,7 +107,7 @@ def test_a_profile_shows_where_the_original_spends_its_time_and_changes_nothing(
     before = worker.embeddings("base")
     listed = worker.ask(ListLayers(11, worker.model))
     assert isinstance(listed, LayersListed)
-    rows = [RowBytes(n, [np.full(n, 1000, np.int32).tobytes(), b"\x01"]) for n in (8, 24, 16)]
+    rows = [RowBytes(n, [np.full(n, 1000, np.int32).tobytes(), b"\x01"]) for n in (64, 128, 96)]
     profiled = worker.ask(ProfileModel(12, worker.model, rows))
     assert isinstance(profiled, ModelProfiled), profiled
     assert profiled.request == 12
