@@ -238,8 +238,8 @@ METRICS: tuple[MetricSpec, ...] = (
         "trimtab_engine_memory_bytes",
         "gauge",
         ("kind",),
-        "Memory of the container: used (less inactive file pages), limit, idle (what the idle engine takes). Absent "
-        "where nothing is limited.",
+        "Memory of the container: used (less file pages beyond 48 MiB), limit, idle (what the idle engine takes). "
+        "Absent where nothing is limited.",
     ),
     MetricSpec(
         "trimtab_engine_out_of_memory_total", "counter", ("model",), "Batches that found no memory and were split."

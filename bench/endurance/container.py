@@ -26,8 +26,8 @@ class MemoryContainer:
         """Move this process in: for the engine's process, between fork and exec."""
         (self._directory / "cgroup.procs").write_text(str(os.getpid()))
 
-    def working_set_bytes(self) -> int:
-        """Return what its processes use, less inactive file pages."""
+    def used_bytes(self) -> int:
+        """Return what its processes use, as the engine counts it."""
         texts = {name: (self._directory / name).read_text() for name in self._files.names}
         reading = reading_of(self._files, texts | {self._files.limit: str(1 << 50)})
         assert reading is not None

@@ -31,7 +31,10 @@ _DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class GrowingFigures:
-    """Growing inputs at a limit of 1.3 times the idle engine. `enforced_by`: cgroup = the kernel would have killed."""
+    """Growing inputs at a limit of 1.3 times the idle engine; holds where all were answered without a restart.
+
+    `enforced_by`: cgroup = the kernel would have killed.
+    """
 
     enforced_by: str
     idle_mebibytes: float
@@ -68,7 +71,7 @@ def growing(seconds: float) -> GrowingFigures:
         if container is None:
             idle, front_idle = engine.front_bytes + engine.worker_bytes, engine.front_bytes
         else:
-            idle, front_idle = container.working_set_bytes(), engine.front_bytes
+            idle, front_idle = container.used_bytes(), engine.front_bytes
             container.limit(int(LIMIT_RATIO * idle))
             return _grow(engine, container, (idle, front_idle), seconds)
     with closing(EngineProcess(_grown({"TRIMTAB_MEMORY_LIMIT": str(int(LIMIT_RATIO * idle))}))) as engine:
@@ -119,12 +122,12 @@ def _grow(
     most = [0]
 
     def look(_: int) -> None:
-        used = engine.front_bytes + engine.worker_bytes if container is None else container.working_set_bytes()
+        used = engine.front_bytes + engine.worker_bytes if container is None else container.used_bytes()
         most[0] = max(most[0], used)
 
     load = ("--model", MINILM, "--seconds", str(seconds), "--growing", "--rows", "32", "--words", "250")
     found = _load(engine.port, (*load, "--clients", "8"), look)
-    restarts = engine.worker_starts - 1
+    restarts, tally = engine.worker_starts - 1, _tally(found)
     kills = 0 if container is None else container.kills()
     return GrowingFigures(
         "trimtab" if container is None else "cgroup",
@@ -137,7 +140,7 @@ def _grow(
         kills,
         _ladder_moves(engine),
         found,
-        engine.server.alive and restarts == 0 and kills == 0 and _tally(found).holds,
+        engine.server.alive and restarts == 0 and kills == 0 and tally.holds and not tally.refused,
     )
 
 

@@ -1,6 +1,8 @@
 """The memory of our own container: where its cgroup files are, v1 or v2, and what they say.
 
-Used = usage less inactive file pages, as the kubelet counts a working set: the kernel drops those before it kills.
+Used = usage less the file pages beyond CODE_BYTES: the kernel drops those before it kills. The kubelet's working set
+counts all active ones, which is no measure here: whichever container was the first to read torch's libraries has 100 MB
+of them on its account, and below its limit they stay there, so that an engine which counted them would refuse for ever.
 Limits may stand at any level above the container; the one that leaves least counts.
 Meaning of the files: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1/memory.
 """
@@ -13,17 +15,20 @@ from pathlib import Path, PurePosixPath
 
 from trimtab_engine.memory.reading import MemoryReading, tightest
 
+CODE_BYTES = 48 << 20
+"""File pages that count as used: the code that runs. MiniLM with 35 MB of them read its code again and again."""
+
 _UNLIMITED_FROM_BYTES = 2**62  # v1 writes the largest page-aligned number where there is no limit
 _MAX_FILE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class CgroupFiles:
-    """Names of the files of one version, and the key of the inactive file pages in its statistics."""
+    """Names of the files of one version, and the keys of the file pages in its statistics."""
 
     usage: str
     limit: str
-    inactive_key: str
+    file_page_keys: tuple[str, str]
 
     @property
     def names(self) -> tuple[str, str, str]:
@@ -31,8 +36,8 @@ class CgroupFiles:
         return (self.usage, self.limit, "memory.stat")
 
 
-V1 = CgroupFiles("memory.usage_in_bytes", "memory.limit_in_bytes", "total_inactive_file")
-V2 = CgroupFiles("memory.current", "memory.max", "inactive_file")
+V1 = CgroupFiles("memory.usage_in_bytes", "memory.limit_in_bytes", ("total_inactive_file", "total_active_file"))
+V2 = CgroupFiles("memory.current", "memory.max", ("inactive_file", "active_file"))
 
 
 def memory_path(own_cgroups: str) -> tuple[CgroupFiles, PurePosixPath] | None:
@@ -61,17 +66,11 @@ def levels(root: Path, path: PurePosixPath) -> list[Path]:
 def reading_of(files: CgroupFiles, texts: Mapping[str, str]) -> MemoryReading | None:
     """Return what one level's files say; None where a file is missing or nothing is limited."""
     usage, limit = _number(texts.get(files.usage)), _number(texts.get(files.limit))
-    inactive = next(
-        (
-            _number(value)
-            for key, _, value in (line.partition(" ") for line in texts.get("memory.stat", "").splitlines())
-            if key == files.inactive_key
-        ),
-        None,
-    )
-    if usage is None or inactive is None or limit is None or limit >= _UNLIMITED_FROM_BYTES:
+    statistics = dict(line.split(" ", 1) for line in texts.get("memory.stat", "").splitlines() if " " in line)
+    pages = [found for key in files.file_page_keys if (found := _number(statistics.get(key))) is not None]
+    if usage is None or limit is None or len(pages) < len(files.file_page_keys) or limit >= _UNLIMITED_FROM_BYTES:
         return None
-    return MemoryReading(max(usage - inactive, 0), limit)
+    return MemoryReading(usage - max(sum(pages) - CODE_BYTES, 0), limit)
 
 
 class ContainerMemory:

@@ -14,7 +14,7 @@ from trimtab_engine.errors import MemoryPressure
 from trimtab_engine.log import Log
 from trimtab_engine.memory.batch_room import BatchRoom, room_bytes
 from trimtab_engine.memory.gauges import MemoryMetrics
-from trimtab_engine.memory.ladder import CALM_SECONDS, LadderState, Step, batch_cap, next_state
+from trimtab_engine.memory.ladder import SHED_CALM_SECONDS, LadderState, Step, batch_cap, next_state
 from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.memory.reading import MemoryReading, pressure
 
@@ -105,7 +105,7 @@ class MemoryGuard:
         if self._state.step is Step.SHED:
             raise MemoryPressure(
                 "the engine is at the end of its memory and takes no new request until some is free",
-                math.ceil(CALM_SECONDS),
+                math.ceil(SHED_CALM_SECONDS),
             )
 
     def look(self, look: Look, now: float) -> None:

@@ -1,7 +1,8 @@
 """What gives way when memory runs short, in order, and when it comes back. Pure: pressure and time come in.
 
-One step up at a time, so that each has time to help; beyond the last threshold at once to the last step. One step down
-after the pressure has been well below the step's threshold for a while: the gap keeps it from flapping.
+One step up at a time, so that each has time to help; beyond the last threshold at once to the step before the last: a
+single batch that took more than was predicted needs smaller ones after it, and no refusals. One step down after the
+pressure has been well below the step's threshold for a while: the gap keeps it from flapping.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from enum import IntEnum
 
 CLIMB_SECONDS = 0.5
 CALM_SECONDS = 5.0
+SHED_CALM_SECONDS = 1.0
+"""Of the last step: the one before it guards what it lets in again."""
 HYSTERESIS = 0.10
 
 
@@ -50,15 +53,15 @@ def next_state(pressure: float | None, state: LadderState, now: float) -> Ladder
     found = -math.inf if pressure is None else pressure
     wanted = max((step for step, threshold in UP_AT.items() if found >= threshold), default=Step.NONE)
     if wanted > state.step:
-        if wanted is Step.SHED:
-            return LadderState(Step.SHED, now)
+        if wanted is Step.SHED and state.step < Step.DROP_SPARES:
+            return LadderState(Step.DROP_SPARES, now)
         if now - state.changed_at >= CLIMB_SECONDS:
             return LadderState(Step(state.step + 1), now)
         return LadderState(state.step, state.changed_at)
     if state.step is Step.NONE or found > UP_AT[state.step] - HYSTERESIS:
         return LadderState(state.step, state.changed_at)
     calm_since = now if state.calm_since is None else state.calm_since
-    if now - calm_since >= CALM_SECONDS:
+    if now - calm_since >= (SHED_CALM_SECONDS if state.step is Step.SHED else CALM_SECONDS):
         return LadderState(Step(state.step - 1), now, now)
     return LadderState(state.step, state.changed_at, calm_since)
 

@@ -33,7 +33,7 @@ def _growing_row(found: GrowingFigures, run: Run) -> Result:
         f"growing inputs, memory limit {LIMIT_RATIO} x idle",
         trimtab=found.restarts + found.kills,
         holds=found.holds,
-        asked="no restart, all answered or refused with a reason",
+        asked="no restart, all answered",
         note=f"{short}{_ends(found.tally)}; limit {found.limit_mebibytes:.0f} MiB by {found.enforced_by}, most "
         f"{found.most_mebibytes:.0f}, {ladder}",
         quick=run.quick,

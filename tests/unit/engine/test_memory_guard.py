@@ -12,7 +12,7 @@ from trimtab_engine.errors import MemoryPressure, Outcome
 from trimtab_engine.log import Log
 from trimtab_engine.memory.gauges import MemoryMetrics
 from trimtab_engine.memory.guard import STUCK_SECONDS, Look, MemoryGuard, PassShape
-from trimtab_engine.memory.ladder import CALM_SECONDS, CLIMB_SECONDS, Step
+from trimtab_engine.memory.ladder import CLIMB_SECONDS, SHED_CALM_SECONDS, Step
 from trimtab_engine.memory.measured import PassMeasured
 from trimtab_engine.memory.reading import MemoryReading
 
@@ -41,6 +41,11 @@ class World:
     def look(self, used: int | None, now: float, *, worker: int = WORKER, ready: bool = True) -> None:
         container = None if used is None else MemoryReading(used, LIMIT)
         self.guard.look(Look(container, {"cpu": worker}, ready), now)
+
+    def shed(self, now: float) -> None:
+        """Climb to the last step, which is reached at `now`."""
+        self.look(LIMIT, now - CLIMB_SECONDS)
+        self.look(LIMIT, now)
 
     def measured(self, shape: PassShape, extra: int | None, now: float = 0.0) -> None:
         self.guard.pass_done(shape, PassMeasured("high_water_mark", extra, WORKER), now)
@@ -86,11 +91,11 @@ def test_before_the_workers_are_ready_no_idle_engine_is_known_and_the_ladder_sta
 def test_on_the_last_step_requests_are_refused_with_a_reason_until_the_pressure_ends() -> None:
     world = World()
     world.look(IDLE, 0.0)
-    world.look(LIMIT, 1.0)
+    world.shed(1.0)
     with pytest.raises(MemoryPressure) as refusal:
         world.guard.check()
     assert (refusal.value.status, refusal.value.outcome) == (503, Outcome.REJECTED)
-    assert refusal.value.retry_after_seconds == CALM_SECONDS
+    assert refusal.value.retry_after_seconds == SHED_CALM_SECONDS
     assert not world.guard.admits_to_cache
     assert world.guard.evicting
     assert world.most() <= 1
@@ -100,15 +105,15 @@ def test_on_the_last_step_requests_are_refused_with_a_reason_until_the_pressure_
         world.look(IDLE, now)
     world.guard.check()
     assert world.guard.admits_to_cache
-    assert [after for _, after in world.steps] == [Step.SHED, *range(Step.DROP_SPARES, -1, -1)]
-    assert world.registry.get_sample_value("moves_total", {"direction": "up"}) == 1
+    assert [after for _, after in world.steps] == [Step.DROP_SPARES, Step.SHED, *range(Step.DROP_SPARES, -1, -1)]
+    assert world.registry.get_sample_value("moves_total", {"direction": "up"}) == 2
     assert world.registry.get_sample_value("moves_total", {"direction": "down"}) == 5
 
 
 def test_on_the_last_step_it_is_stuck_once_nothing_has_helped_for_a_while() -> None:
     world = World()
     world.look(IDLE, 0.0)
-    world.look(LIMIT, 1.0)
+    world.shed(1.0)
     world.look(LIMIT, STUCK_SECONDS)
     assert not world.guard.stuck(STUCK_SECONDS)
     assert world.guard.stuck(1.0 + STUCK_SECONDS)
@@ -183,6 +188,7 @@ def test_device_memory_bounds_batches_by_its_own_room_and_an_old_reading_does_no
     world.look(IDLE, 1.0)
     assert world.most() == 30  # 425 of device memory; 100 for 8 items, 10 % margin
     on_device(1000, 2.0)
+    world.look(IDLE, 2.0 - CLIMB_SECONDS)
     world.look(IDLE, 2.0)
     assert world.guard.step is Step.SHED
     for second in range(3, 60):

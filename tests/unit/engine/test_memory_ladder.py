@@ -12,6 +12,7 @@ from trimtab_engine.memory.ladder import (
     CALM_SECONDS,
     CLIMB_SECONDS,
     HYSTERESIS,
+    SHED_CALM_SECONDS,
     UP_AT,
     LadderState,
     Step,
@@ -38,8 +39,19 @@ def test_each_step_has_time_to_help_before_the_next() -> None:
     assert next_state(0.92, first, 10.0 + CLIMB_SECONDS).step is Step.EVICT_CACHE
 
 
-def test_beyond_the_last_threshold_new_requests_are_shed_at_once() -> None:
-    assert next_state(0.95, LadderState(), 0.0) == LadderState(Step.SHED, 0.0)
+def test_beyond_the_last_threshold_batches_are_smaller_at_once_and_requests_are_shed_where_that_has_not_helped() -> (
+    None
+):
+    first = next_state(0.95, LadderState(), 0.0)
+    assert first == LadderState(Step.DROP_SPARES, 0.0)
+    assert next_state(0.95, first, CLIMB_SECONDS / 2).step is Step.DROP_SPARES
+    assert next_state(0.95, first, CLIMB_SECONDS).step is Step.SHED
+
+
+def test_requests_are_taken_again_as_soon_as_the_pressure_is_seen_to_be_over() -> None:
+    calm = next_state(0.3, LadderState(Step.SHED, 0.0), 10.0)
+    assert calm.step is Step.SHED
+    assert next_state(0.3, calm, 10.0 + SHED_CALM_SECONDS).step is Step.DROP_SPARES
 
 
 def test_a_step_is_left_after_a_calm_time_that_noise_begins_anew() -> None:

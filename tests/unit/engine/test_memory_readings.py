@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab_engine.memory.cgroup import V1, V2, ContainerMemory, memory_path, reading_of
+from trimtab_engine.memory.cgroup import CODE_BYTES, V1, V2, ContainerMemory, memory_path, reading_of
 from trimtab_engine.memory.reading import MemoryReading
 from trimtab_engine.memory.resident import Resident, parse_status, read_resident, reset_peak, resident_bytes
 
@@ -15,12 +15,13 @@ V1_OWN = "9:name=systemd:/\n4:memory:/kubepods/pod1/c1\n1:cpu:/kubepods\n0::/\n"
 V2_OWN = "0::/kubepods/pod1/c1\n"
 
 
-def write(directory: Path, used: int, inactive: int, limit: str, version: int) -> None:
+def write(directory: Path, used: int, file_pages: int, limit: str, version: int) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     files = V1 if version == 1 else V2
     (directory / files.usage).write_text(f"{used}\n")
     (directory / files.limit).write_text(f"{limit}\n")
-    (directory / "memory.stat").write_text(f"cache 5\n{files.inactive_key} {inactive}\n")
+    inactive, active = files.file_page_keys
+    (directory / "memory.stat").write_text(f"cache 5\n{inactive} {file_pages}\n{active} {CODE_BYTES}\n")
 
 
 @pytest.mark.parametrize(("version", "own"), [(1, V1_OWN), (2, V2_OWN)])
@@ -47,12 +48,26 @@ def test_where_the_mount_shows_the_container_as_its_root_its_own_files_are_read(
 def test_no_limit_and_no_cgroup_read_as_absent(tmp_path: Path) -> None:
     assert ContainerMemory(tmp_path, tmp_path).read() is None
     assert memory_path("") is None
-    whole = {V2.usage: "700", V2.limit: "max", "memory.stat": "inactive_file 1"}
+    whole = {V2.usage: "700", V2.limit: "max", "memory.stat": "inactive_file 1\nactive_file 1"}
     assert reading_of(V2, whole) is None
-    assert (
-        reading_of(V1, {V1.usage: "1", V1.limit: "9223372036854771712", "memory.stat": "total_inactive_file 0"}) is None
-    )
+    no_pages = "total_inactive_file 0\ntotal_active_file 0"
+    assert reading_of(V1, {V1.usage: "1", V1.limit: "9223372036854771712", "memory.stat": no_pages}) is None
     assert reading_of(V2, {V2.usage: "700", V2.limit: "1000"}) is None
+    assert reading_of(V2, {V2.usage: "700", V2.limit: "1000", "memory.stat": "inactive_file 1\nanon"}) is None
+
+
+def test_file_pages_are_used_memory_only_as_far_as_running_code_needs_them() -> None:
+    """An engine that counts all would be short of memory for ever; one that counts none would read its code again."""
+    unit = CODE_BYTES // 4
+
+    def used(usage: int, inactive: int, active: int) -> float:
+        statistics = f"anon 5\ninactive_file {inactive * unit}\nactive_file {active * unit}\n"
+        reading = reading_of(V2, {V2.usage: str(usage * unit), V2.limit: str(40 * unit), "memory.stat": statistics})
+        assert reading is not None
+        return reading.used_bytes / unit
+
+    assert used(30, inactive=5, active=9) == used(30, inactive=9, active=5) == 30 - 10
+    assert used(30, inactive=1, active=3) == used(30, inactive=0, active=1) == 30
 
 
 def test_resident_memory_and_its_peak_are_read_in_bytes() -> None:
