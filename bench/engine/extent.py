@@ -36,7 +36,7 @@ FULL = Extent(
     quick=False, most_lag_seconds=0.002, closed_rounds=60, closed_seconds=0.6, sweep_seconds=2.0, climb_rounds=22,
     climb_seconds=3.0, settle_rounds=8, overload_rounds=8, overload_seconds=7.0, captured_inputs=256,
     search_wait_seconds=240.0, learned_rows=256, noise_answers=1024,
-    swaps=300, swap_seconds=0.8, changes=150, growing_seconds=60.0, fault_requests=100_000, fault_seconds=90.0,
+    swaps=280, swap_seconds=0.8, changes=150, growing_seconds=60.0, fault_requests=100_000, fault_seconds=90.0,
     drift_seconds=10.0,
 )  # fmt: skip
 QUICK = Extent(
