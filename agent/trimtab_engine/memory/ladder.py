@@ -13,8 +13,9 @@ from enum import IntEnum
 
 CLIMB_SECONDS = 0.5
 CALM_SECONDS = 5.0
+"""How long the pressure must have been low before a step is left."""
 SHED_CALM_SECONDS = 1.0
-"""Of the last step: the one before it guards what it lets in again."""
+"""The same for the last step, where requests are refused: batches stay small after it."""
 HYSTERESIS = 0.10
 
 

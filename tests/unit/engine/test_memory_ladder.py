@@ -39,9 +39,7 @@ def test_each_step_has_time_to_help_before_the_next() -> None:
     assert next_state(0.92, first, 10.0 + CLIMB_SECONDS).step is Step.EVICT_CACHE
 
 
-def test_beyond_the_last_threshold_batches_are_smaller_at_once_and_requests_are_shed_where_that_has_not_helped() -> (
-    None
-):
+def test_beyond_the_last_threshold_batches_are_small_at_once_and_requests_shed_if_that_does_not_help() -> None:
     first = next_state(0.95, LadderState(), 0.0)
     assert first == LadderState(Step.DROP_SPARES, 0.0)
     assert next_state(0.95, first, CLIMB_SECONDS / 2).step is Step.DROP_SPARES

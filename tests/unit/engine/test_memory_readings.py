@@ -57,7 +57,7 @@ def test_no_limit_and_no_cgroup_read_as_absent(tmp_path: Path) -> None:
 
 
 def test_file_pages_are_used_memory_only_as_far_as_running_code_needs_them() -> None:
-    """An engine that counts all would be short of memory for ever; one that counts none would read its code again."""
+    """One that counts all is never without pressure; one that counts none reads its code again and again."""
     unit = CODE_BYTES // 4
 
     def used(usage: int, inactive: int, active: int) -> float:
