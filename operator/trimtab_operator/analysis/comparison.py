@@ -20,9 +20,11 @@ def compare(
     """Compare both arms at a look. The goal is judged up to `times.judged_until`, the guards up to `now`."""
     start, end = times.settled_at, times.judged_until
     canary, stable = (total(arms, pods, Signal.REQUESTS_PER_SECOND, start, end) for pods in (arms.canary, arms.stable))
+    uses = [_use(arms, pods, start, end) for pods in (arms.canary, arms.stable)]
     return Comparison(
         goal=goal_effect(arms, times, goal, objectives, confidence),
-        load_ratio=_load(arms, start, end),
+        canary_load_ratio=uses[0],
+        load_ratio=max((each for each in uses if each is not None), default=None),
         canary_requests=canary,
         stable_requests=stable,
         request_share_ratio=_share(arms, canary, stable),
@@ -36,13 +38,8 @@ def compare(
     )
 
 
-def _load(arms: Arms, start: float, end: float) -> float | None:
-    """Return the mean use of the busier arm: its workers, else its CPUs where their limits are known."""
-    found = [_use(arms, pods, start, end) for pods in (arms.canary, arms.stable)]
-    return max((each for each in found if each is not None), default=None)
-
-
 def _use(arms: Arms, pods: tuple[str, ...], start: float, end: float) -> float | None:
+    """Return the mean use of an arm: of its workers, else of its CPUs where their limits are known."""
     busy = mean(arms, pods, Signal.BUSY_RATIO, start, end)
     if busy is not None:
         return busy

@@ -70,11 +70,13 @@ class Beside:
 class Comparison:
     """Both arms over the measured slots up to the look; guards up to now.
 
-    `load_ratio` is the mean use of the busier arm's devices; `request_share_ratio` the canary's part of the requests
-    over its fair part (by pods). None where not measured.
+    `canary_load_ratio` and `load_ratio` are the mean use of the canary's and of the busier arm's devices;
+    `request_share_ratio` is the canary's part of the requests that ended over its fair part (by pods). None where not
+    measured.
     """
 
     goal: Effect | NotMeasured
+    canary_load_ratio: float | None
     load_ratio: float | None
     canary_requests: float
     stable_requests: float

@@ -64,7 +64,7 @@ def _breach(guard: GuardComparison) -> str:
 def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Verdict | None, str]:
     share = comparison.request_share_ratio
     total = comparison.canary_requests + comparison.stable_requests
-    if share is not None and total >= rules.min_requests and not LEAST_SHARE <= share <= LARGEST_SHARE:
+    if share is not None and total >= rules.min_requests and _unfair(share, comparison):
         return Verdict.NOT_COMPARABLE, (
             f"the canary got {share:.2f} times its fair share of the requests ({comparison.canary_requests:.0f} of "
             f"{total:.0f}): clients that keep their connections, or weights, send them elsewhere"
@@ -80,6 +80,13 @@ def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Ver
     if goal.of_capacity and (comparison.load_ratio or 0.0) < LEAST_LOAD:
         return Verdict.NOT_IDENTIFIABLE, _idle(comparison.load_ratio)
     return _by_effect(goal, comparison, rules, look)
+
+
+def _unfair(share: float, comparison: Comparison) -> bool:
+    """Tell whether the canary was sent too few requests or too many; a busy one that ends few is slow, not spared."""
+    load = comparison.canary_load_ratio
+    swamped = load is not None and load >= LEAST_LOAD and load == comparison.load_ratio
+    return share > LARGEST_SHARE or (share < LEAST_SHARE and not swamped)
 
 
 def _idle(load: float | None) -> str:

@@ -155,7 +155,7 @@ def test_an_arm_of_several_pods_is_their_sum() -> None:
 
 def test_load_is_that_of_the_busier_arm_and_requests_are_counted_up_to_the_look() -> None:
     comparison = compared(some_arms({BUSY: 0.3, RPS: 15.0}, {BUSY: 0.7, RPS: 45.0}))
-    assert comparison.load_ratio == pytest.approx(0.7)
+    assert (comparison.canary_load_ratio, comparison.load_ratio) == pytest.approx((0.3, 0.7))
     assert (comparison.canary_requests, comparison.stable_requests) == pytest.approx((1800.0, 5400.0))
     assert comparison.request_share_ratio == pytest.approx(0.5)
 

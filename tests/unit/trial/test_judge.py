@@ -44,6 +44,7 @@ def a_guard(**fields: Any) -> GuardComparison:
 def a_comparison(**fields: Any) -> Comparison:
     comparison = Comparison(
         goal=BETTER,
+        canary_load_ratio=0.7,
         load_ratio=0.8,
         canary_requests=600.0,
         stable_requests=600.0,
@@ -165,6 +166,17 @@ def test_a_canary_without_its_share_of_the_requests_is_not_comparable(share: flo
     found = judged(request_share_ratio=share)
     assert found.verdict is Verdict.NOT_COMPARABLE
     assert f"{share:.2f} times its fair share" in found.reason
+
+
+def test_a_busy_canary_that_ends_few_requests_is_slow_and_is_judged() -> None:
+    few: dict[str, Any] = {"request_share_ratio": 0.4, "canary_requests": 240.0}
+    worse = replace(BETTER, log_ratio=1.4, low=1.0, high=1.8)
+    assert judged(**few, canary_load_ratio=0.9, load_ratio=0.9, goal=worse).verdict is Verdict.REGRESSED
+    assert judged(**few, canary_load_ratio=0.5, load_ratio=0.5).verdict is Verdict.NOT_COMPARABLE, "it has time left"
+    assert judged(**few, canary_load_ratio=0.7, load_ratio=0.9).verdict is Verdict.NOT_COMPARABLE, "others are busier"
+    assert judged(**few, canary_load_ratio=None).verdict is Verdict.NOT_COMPARABLE
+    many: dict[str, Any] = {"request_share_ratio": 2.1, "canary_load_ratio": 0.9, "load_ratio": 0.9}
+    assert judged(**many).verdict is Verdict.NOT_COMPARABLE
 
 
 @pytest.mark.parametrize(
