@@ -16,7 +16,7 @@ from harness.traffic import Traffic
 from harness.tuned import GOOD_CACHE, GOOD_CACHE_BYTES, VERIFIED_PER_SECOND, Tuned, batches, wish
 from harness.workload import deployment
 
-LOAD, LIGHT_LOAD = 0.6, 0.2
+LOAD, LIGHT_LOAD = 0.43, 0.15
 """Of what the engines are overloaded with before they are tuned."""
 RUN_IN_SECONDS = 80.0
 """Of load before a trial: what the arms were like before the change is a part of its verdict."""
