@@ -1,8 +1,8 @@
 """Which single change to try next: enumerated, cut by hard rules, ordered by what each is expected to bring.
 
-score = expected gain x how much this knob can do about the bottleneck, the less the surer the bottleneck is. What the
-engine must search and check first counts less: it takes minutes in which nothing else is tried, and alters answers.
-A change that is expected to bring less than minEffect goes last, and below half of it is left out.
+score = expected gain, as earlier trials taught, x how much this knob can do about the bottleneck, the less the surer
+that is. What the engine must search and check first counts less: it takes minutes in which nothing else is tried, and
+alters answers. A change that is expected to bring less than minEffect goes last, and below half of it is left out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from trimtab_operator.decision.facts import Facts, facts_of
 from trimtab_operator.decision.knob_space import QUALITY_KNOBS, KnobSpace, KnobWords, knob_space, knob_words
 from trimtab_operator.decision.knob_values import with_value, written
 from trimtab_operator.decision.steps import KnobStep, steps
+from trimtab_operator.decision.taught import taught
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
@@ -91,7 +92,7 @@ def candidates(
     `current` are the settings in force; a knob that is absent there is not known, and is left alone.
     """
     found: dict[tuple[Knob, str], tuple[KnobStep, Candidate]] = {}
-    for step in _allowed(space, words, current, facts):
+    for step in taught(list(_allowed(space, words, current, facts)), current, facts.lessons):
         candidate = _candidate(step, current, facts)
         key = (step.knob, candidate.change.to)
         if key not in found and (step.knob, candidate.change.from_, candidate.change.to) not in facts.tried:
@@ -124,7 +125,7 @@ def _candidate(step: KnobStep, current: EngineSettings, facts: Facts) -> Candida
     return Candidate(
         change=Change(knob=step.knob, from_=before, to=after),
         settings=_settings(step, current, facts),
-        hypothesis=f"{step.why}: {step.knob} {before} to {after}{_limit(facts)}",
+        hypothesis=f"{step.why}: {step.knob} {before} to {after}{_grounds(facts)}",
         predicted=tuple(predicted),
         predicted_summary=f"{'throughput' if step.latency is None else 'latency'} {shown.effect:+.0%}",
         score=step.gain * _relief(step.knob, facts) * _pace(step.knob),
@@ -137,9 +138,11 @@ def _settings(step: KnobStep, current: EngineSettings, facts: Facts) -> EngineSe
     return changed.model_copy(update={"min_accuracy": facts.min_accuracy}) if step.knob in QUALITY_KNOBS else changed
 
 
-def _limit(facts: Facts) -> str:
-    found = facts.bottleneck
-    return "" if found is None else f" (bottleneck {found.kind}, confidence {found.confidence:.2f})"
+def _grounds(facts: Facts) -> str:
+    found, taught_by = facts.bottleneck, len(facts.lessons)
+    limit = [] if found is None else [f"bottleneck {found.kind}, confidence {found.confidence:.2f}"]
+    trials = [f"trials measured before: {taught_by}"] if taught_by else []
+    return f" ({'; '.join([*limit, *trials])})" if limit or trials else ""
 
 
 def _relief(knob: Knob, facts: Facts) -> float:

@@ -11,6 +11,7 @@ from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_ratio
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis import pods
+from trimtab_operator.decision.lessons import Lesson, lessons_of
 from trimtab_operator.model.analysis import Analysis, Attainment, Bottleneck
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -25,7 +26,7 @@ class Facts:
 
     `mean_batch` in items, `repeat_share` of inputs that were seen before and `hit_share` of those that the cache
     answered (0 to 1): each None where it is not measured. `tried` are the (knob, from, to) of this search, as the API
-    writes values.
+    writes values, and `lessons` what its trials measured.
     """
 
     goal: Goal
@@ -38,6 +39,7 @@ class Facts:
     min_effect: float
     min_accuracy: str | None = None  # objectives.accuracyRatio.min
     tried: frozenset[tuple[Knob, str, str]] = frozenset()
+    lessons: tuple[Lesson, ...] = ()
 
     @property
     def seeks_latency(self) -> bool:
@@ -62,6 +64,7 @@ def facts_of(
         min_effect=parse_ratio(policy.spec.trial.min_effect),
         min_accuracy=objectives.accuracy_ratio.min if objectives and objectives.accuracy_ratio else None,
         tried=frozenset((each.spec.change.knob, each.spec.change.from_, each.spec.change.to) for each in search),
+        lessons=lessons_of(search),
     )
 
 

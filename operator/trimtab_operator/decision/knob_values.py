@@ -32,6 +32,8 @@ _FORMS = {
     Knob.QUANTIZATION: _Form("quantization", str, Quantization),
     Knob.VARIANT: _Form("variant", str, str),
 }
+KNOBS = tuple(_FORMS)
+"""The knobs that are turned."""
 
 
 def value_of(settings: EngineSettings, knob: Knob) -> Value | None:
