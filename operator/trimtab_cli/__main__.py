@@ -1,4 +1,4 @@
-"""kubectl-trimtab: `kubectl trimtab status|explain|trials|replay`."""
+"""kubectl-trimtab: `kubectl trimtab status|explain|trials|approve|rollback|replay`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Annotated
 import typer
 from rich.console import Console, RenderableType
 
+from trimtab_api.trial import TrialApproval
 from trimtab_cli.cluster import Cluster, ClusterError
 from trimtab_cli.documents import explanation_document, policies_document, policy_document
 from trimtab_cli.pages import explanation_page, policies_page, policy_page, trials_page
+from trimtab_cli.words import cannot_be_restored, cannot_be_said
 
 PIPED_COLUMNS = 10_000
 
 app = typer.Typer(
     name="kubectl-trimtab",
-    help="What Trimtab knows about your policies, and why it acts or does not. It only reads.",
+    help="What Trimtab knows about your policies, and why it acts or does not; and your word on what it does.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -96,6 +98,52 @@ def trials(
     where = None if all_namespaces else namespace or cluster.namespace
     found = cluster.trials(where)
     _print(trials_page(found, datetime.now(UTC)) if found else f"No trials found in {_place(where)}.")
+
+
+@app.command()
+def approve(
+    trial: Annotated[str, typer.Argument(help="A trial that waits for it.")],
+    *,
+    deny: Annotated[bool, typer.Option("--deny", help="Say no instead: the trial ends Denied.")] = False,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Say yes, once, to a change that waits for a person; the operator then tries it."""
+    cluster = connect(kubeconfig, context)
+    where, word = namespace or cluster.namespace, TrialApproval.DENIED if deny else TrialApproval.APPROVED
+    found = cluster.trial(where, trial)
+    if found.spec.approval is not word:
+        refused = cannot_be_said(found)
+        if refused is not None:
+            raise ClusterError(refused)
+        cluster.say(where, trial, word)
+    _print(f"trial {trial} ({found.spec.change_summary}): {word}")
+
+
+@app.command()
+def rollback(
+    policy: Annotated[str, typer.Argument(help="A policy.")],
+    *,
+    to: Annotated[str | None, typer.Option(help="The trial whose settings are restored, and held.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on trying from what is in force.")] = False,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Go back to the settings after an earlier trial, and hold them until --resume."""
+    if (to is None) is not resume:
+        raise typer.BadParameter("say either --to TRIAL (see `kubectl trimtab trials`) or --resume")
+    cluster = connect(kubeconfig, context)
+    where = namespace or cluster.namespace
+    found = cluster.policy(where, policy)
+    if to is not None:
+        refused = cannot_be_restored(cluster.trial(where, to), policy)
+        if refused is not None:
+            raise ClusterError(refused)
+    if found.spec.rollback_to != to:
+        cluster.roll_back(where, policy, to)
+    _print(f"policy {policy}: {'goes on trying' if to is None else f'goes back to the settings after trial {to}'}")
 
 
 @app.command()

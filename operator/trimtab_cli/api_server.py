@@ -1,4 +1,4 @@
-"""Reads of the API server with the person's own kubeconfig, as models; failures become sentences with what to do."""
+"""Calls of the API server with the person's own kubeconfig, as models; failures become sentences with what to do."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from urllib3.exceptions import HTTPError
 
 from trimtab_api import GROUP, VERSION, OptimizationPolicy, OptimizationTrial
 from trimtab_api.base import ApiModel
+from trimtab_api.trial import TrialApproval
 from trimtab_cli.cluster import ClusterError
 
 TIMEOUT_SECONDS = 15
 MAX_NAMES = 10
 POLICIES = "optimizationpolicies"
 TRIALS = "optimizationtrials"
+KINDS = {POLICIES: "OptimizationPolicy", TRIALS: "OptimizationTrial"}
+WRITERS = {POLICIES: "trimtab-edit", TRIALS: "trimtab-approve"}
+FIELD_MANAGER = "kubectl-trimtab"
 
 Model = TypeVar("Model", bound=ApiModel)
 
@@ -39,20 +43,46 @@ class ApiServer:
 
     def policy(self, namespace: str, name: str) -> OptimizationPolicy:
         """One policy."""
-        try:
-            body: Any = self.api.get_namespaced_custom_object(
-                GROUP, VERSION, namespace, POLICIES, name, _request_timeout=TIMEOUT_SECONDS
-            )
-        except (ApiException, HTTPError) as error:
-            if isinstance(error, ApiException) and error.status == 404 and _message(error):
-                found = (str(each["metadata"]["name"]) for each in self._list(POLICIES, namespace))
-                raise ClusterError(not_found(namespace, name, found)) from error
-            raise ClusterError(sentence(error)) from error
-        return _read(OptimizationPolicy, body)
+        return _read(OptimizationPolicy, self._get(POLICIES, namespace, name))
 
     def trials(self, namespace: str | None) -> list[OptimizationTrial]:
         """Every trial of a namespace, or of all."""
         return [_read(OptimizationTrial, body) for body in self._list(TRIALS, namespace)]
+
+    def trial(self, namespace: str, name: str) -> OptimizationTrial:
+        """One trial."""
+        return _read(OptimizationTrial, self._get(TRIALS, namespace, name))
+
+    def say(self, namespace: str, trial: str, word: TrialApproval) -> None:
+        """Write a person's word on a trial."""
+        self._write(TRIALS, namespace, trial, {"approval": word.value})
+
+    def roll_back(self, namespace: str, policy: str, to: str | None) -> None:
+        """Write spec.rollbackTo of a policy, or remove it."""
+        self._write(POLICIES, namespace, policy, {"rollbackTo": to})
+
+    def _get(self, plural: str, namespace: str, name: str) -> dict[str, Any]:
+        try:
+            found: Any = self.api.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, plural, name, _request_timeout=TIMEOUT_SECONDS
+            )
+        except (ApiException, HTTPError) as error:
+            if isinstance(error, ApiException) and error.status == 404 and _message(error):
+                names = (str(each["metadata"]["name"]) for each in self._list(plural, namespace))
+                raise ClusterError(not_found(KINDS[plural], namespace, name, names)) from error
+            raise ClusterError(sentence(error)) from error
+        body: dict[str, Any] = found
+        return body
+
+    def _write(self, plural: str, namespace: str, name: str, spec: dict[str, str | None]) -> None:
+        """Merge fields into spec; the API server's rules decide whether they may be written."""
+        try:
+            self.api.patch_namespaced_custom_object(
+                GROUP, VERSION, namespace, plural, name, {"spec": spec},
+                field_manager=FIELD_MANAGER, _request_timeout=TIMEOUT_SECONDS,
+            )  # fmt: skip
+        except (ApiException, HTTPError) as error:
+            raise ClusterError(sentence(error, WRITERS[plural])) from error
 
     def _list(self, plural: str, namespace: str | None) -> list[dict[str, Any]]:
         found: Any
@@ -92,8 +122,8 @@ def connect(kubeconfig: str | None, context: str | None) -> ApiServer:
     return ApiServer(CustomObjectsApi(client), str(chosen["context"].get("namespace") or "default"))
 
 
-def sentence(error: ApiException | HTTPError) -> str:
-    """Return one line that says what went wrong and what to do about it."""
+def sentence(error: ApiException | HTTPError, role: str = "trimtab-view") -> str:
+    """Return one line that says what went wrong and what to do about it; `role` allows what was refused."""
     if not isinstance(error, ApiException):
         return (
             f"the API server does not answer: {_one_line(error)}; try `kubectl cluster-info`, or choose with --context"
@@ -103,17 +133,17 @@ def sentence(error: ApiException | HTTPError) -> str:
     said = _message(error) or f"the API server answered {error.status} {error.reason}"
     advice = {
         401: "; log in again, or choose another --context",
-        403: "; ask for the ClusterRole trimtab-view, or choose your namespace with -n",
+        403: f"; ask for the ClusterRole {role}, or choose your namespace with -n",
     }
     return said + advice.get(int(error.status or 0), "")
 
 
-def not_found(namespace: str, name: str, found: Iterable[str]) -> str:
-    """Return one line that names the policies there are instead."""
+def not_found(kind: str, namespace: str, name: str, found: Iterable[str]) -> str:
+    """Return one line that names the objects there are instead."""
     names = sorted(found)
     shown = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
-    there = f"there are: {shown}" if names else "there are none; `kubectl trimtab status -A` looks everywhere"
-    return f'no OptimizationPolicy "{name}" in namespace "{namespace}"; {there}'
+    there = f"there are: {shown}" if names else "there are none; -A with `status` or `trials` looks everywhere"
+    return f'no {kind} "{name}" in namespace "{namespace}"; {there}'
 
 
 def _read(model: type[Model], body: dict[str, Any]) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
+from trimtab_api.trial import TrialApproval
 
 
 class ClusterError(Exception):
@@ -12,7 +13,7 @@ class ClusterError(Exception):
 
 
 class Cluster(Protocol):
-    """Reads of one cluster."""
+    """Reads of one cluster, and the two fields that a person writes."""
 
     @property
     def namespace(self) -> str:
@@ -29,4 +30,16 @@ class Cluster(Protocol):
 
     def trials(self, namespace: str | None) -> list[OptimizationTrial]:
         """Every trial of a namespace, or of all. Raises ClusterError."""
+        ...
+
+    def trial(self, namespace: str, name: str) -> OptimizationTrial:
+        """One trial. Raises ClusterError, which names those that exist where this one does not."""
+        ...
+
+    def say(self, namespace: str, trial: str, word: TrialApproval) -> None:
+        """Write a person's word on a trial. Raises ClusterError."""
+        ...
+
+    def roll_back(self, namespace: str, policy: str, to: str | None) -> None:
+        """Write which trial's settings a policy shall go back to; None: it goes on trying. Raises ClusterError."""
         ...

@@ -80,6 +80,26 @@ def test_an_authority_rotated_under_that_load_reached_agents_and_engines_without
     assert all(status["restartCount"] == 0 for pod in pods for status in pod["status"]["containerStatuses"])
 
 
+def test_the_plugin_shows_what_was_tried_and_why(tuned: Tuned) -> None:
+    room = tuned.room
+    assert f"cacheMemory 0→{GOOD_CACHE}" in room.trimtab("trials")
+    assert "chat" in room.trimtab("status")
+    assert f"trial {tuned.trial}" in room.trimtab("explain", "chat")
+
+
+def test_a_person_goes_back_with_one_command_and_nothing_is_tried_until_they_resume(tuned: Tuned) -> None:
+    room = tuned.room
+
+    def held() -> bool:
+        return "RolledBackByUser" in {row["name"] for row in room.status().get("constraints", [])}
+
+    room.trimtab("rollback", "chat", "--to", tuned.trial)
+    eventually(held, "the policy says that a person holds it", 60)
+    assert room.status()["tuning"]["settings"]["cacheMemory"] == GOOD_CACHE
+    room.trimtab("rollback", "chat", "--resume")
+    eventually(lambda: not held(), "the policy goes on", 60)
+
+
 @pytest.mark.timeout(600)
 def test_settings_stay_while_operator_and_agents_are_down_for_60_seconds_and_a_new_pod_is_tuned_after(
     tuned: Tuned, cluster: Cluster, platform: Platform, traffic: Traffic

@@ -34,6 +34,10 @@ class Cluster:
         """Standard output of helm, under the same rules."""
         return self._run([str(self.helm_binary), *args], input, check, timeout)
 
+    def trimtab(self, *args: str, timeout: float = 60) -> str:
+        """Standard output of kubectl-trimtab, under the same rules."""
+        return self._run([sys.executable, "-m", "trimtab_cli", *args], None, check=True, timeout=timeout)
+
     def apply(self, *manifests: dict[str, Any], server_side: bool = False) -> str:
         """Apply objects as a user does."""
         text = "\n---\n".join(map(json.dumps, manifests))  # JSON: a YAML 1.1 reader takes a bare n for False

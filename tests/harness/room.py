@@ -31,6 +31,10 @@ class Room:
         """Run kubectl in this namespace."""
         return self.cluster.kubectl("-n", self.namespace, *args, check=check)
 
+    def trimtab(self, *args: str) -> str:
+        """Run the kubectl plugin in this namespace."""
+        return self.cluster.trimtab(*args, "-n", self.namespace)
+
     def replicas(self, name: str = "chat") -> int:
         """What the Deployment asks for."""
         found = self.cluster.get("deployment", name, self.namespace)

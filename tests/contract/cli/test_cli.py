@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from fakes.kube_conformance import policy_body
+from fakes.kube_conformance import policy_body, trial_body
 
 from trimtab_api.policy_status import PolicyStatus
 
@@ -114,3 +114,51 @@ def test_a_name_that_does_not_exist_is_answered_with_those_that_do(
     asked = trimtab(api_server, "explain", "nobody", "-n", namespace)
     assert asked.returncode == 1
     assert asked.stderr == f'Error: no OptimizationPolicy "nobody" in namespace "{namespace}"; there are: {policy}\n'
+
+
+@pytest.fixture
+def trial(api_server: Any, namespace: str, policy: str) -> str:
+    body = trial_body(namespace, "chat-7")
+    body["spec"]["policy"] = policy
+    api_server.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(body))
+    return "chat-7"
+
+
+def test_a_word_on_a_trial_is_written_once_under_the_plugins_name_and_never_changed(
+    api_server: Any, namespace: str, trial: str
+) -> None:
+    assert answer(api_server, "approve", trial, "-n", namespace).endswith(": Approved\n")
+    shown = json.loads(
+        api_server.kubectl("get", "opttrial", trial, "-n", namespace, "-o", "json", "--show-managed-fields")
+    )
+    assert shown["spec"]["approval"] == "Approved"
+    owners = [
+        entry["manager"] for entry in shown["metadata"]["managedFields"] if "f:approval" in entry["fieldsV1"]["f:spec"]
+    ]
+    assert owners == ["kubectl-trimtab"]
+    denied = trimtab(api_server, "approve", trial, "--deny", "-n", namespace)
+    assert (denied.returncode, denied.stdout) == (1, "")
+    assert "already Approved" in denied.stderr
+
+
+def test_a_policy_is_told_to_go_back_and_on(api_server: Any, namespace: str, policy: str, trial: str) -> None:
+    done = {"status": {"phase": "Finished", "verdict": "Improved"}}
+    api_server.kubectl(
+        "patch", "opttrial", trial, "-n", namespace, "--subresource=status", "--type=merge", "-p", json.dumps(done)
+    )
+
+    def wanted() -> str:
+        return str(api_server.kubectl("get", "optpol", policy, "-n", namespace, "-o", "jsonpath={.spec.rollbackTo}"))
+
+    answer(api_server, "rollback", policy, "--to", trial, "-n", namespace)
+    assert wanted() == trial
+    answer(api_server, "rollback", policy, "--resume", "-n", namespace)
+    assert wanted() == ""
+
+
+def test_a_trial_that_does_not_exist_is_answered_with_those_that_do(
+    api_server: Any, namespace: str, trial: str
+) -> None:
+    asked = trimtab(api_server, "approve", "chat-99", "-n", namespace)
+    assert asked.returncode == 1
+    assert asked.stderr == f'Error: no OptimizationTrial "chat-99" in namespace "{namespace}"; there are: {trial}\n'

@@ -37,11 +37,14 @@ def test_a_refusal_becomes_a_line_with_what_to_do(status: int, body: str, words:
 
 
 def test_a_name_that_does_not_exist_is_answered_with_those_that_do() -> None:
-    assert not_found("prod", "chta", ["embed", "chat"]) == (
+    assert not_found("OptimizationPolicy", "prod", "chta", ["embed", "chat"]) == (
         'no OptimizationPolicy "chta" in namespace "prod"; there are: chat, embed'
     )
-    assert not_found("prod", "x", [f"p{number:02}" for number in range(12)]).endswith("p09 and 2 more")
-    assert "there are none; `kubectl trimtab status -A`" in not_found("prod", "x", [])
+    assert not_found("OptimizationTrial", "prod", "x", [f"p{number:02}" for number in range(12)]).endswith(
+        "p09 and 2 more"
+    )
+    assert not_found("OptimizationTrial", "prod", "x", []).startswith('no OptimizationTrial "x" in namespace "prod"; ')
+    assert "there are none; -A with `status` or `trials`" in not_found("OptimizationTrial", "prod", "x", [])
 
 
 def run(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
+from trimtab_api.trial import TrialApproval
 from trimtab_cli import __main__ as program
 from trimtab_cli.cluster import ClusterError
 from trimtab_cli.tables import age
@@ -88,6 +89,15 @@ class FakeCluster:
     def trials(self, namespace: str | None) -> list[OptimizationTrial]:
         self.asked.append(namespace)
         return []
+
+    def trial(self, namespace: str, name: str) -> OptimizationTrial:
+        raise ClusterError(f'optimizationtrials.trimtab.dev "{name}" not found')
+
+    def say(self, namespace: str, trial: str, word: TrialApproval) -> None:
+        raise AssertionError("nothing is written here")
+
+    def roll_back(self, namespace: str, policy: str, to: str | None) -> None:
+        raise AssertionError("nothing is written here")
 
 
 @pytest.fixture
