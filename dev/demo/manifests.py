@@ -94,6 +94,7 @@ def chart_values(control_image: str, kubelet: Json, gpu_folder: Path | None) -> 
         "image": {"registry": registry, "repository": repository, "tag": tag},
         "prometheus": {"url": f"http://prometheus.{names.MONITORING_NAMESPACE}.svc:9090"},
         "metrics": {"scrapeAnnotations": True},
+        "recording": {"enabled": True},
         "agent": agent,
     }
 

@@ -33,6 +33,7 @@ from trimtab_operator.controllers.leadership import Elector
 from trimtab_operator.controllers.logs import configure
 from trimtab_operator.controllers.nodes import NodeWorker
 from trimtab_operator.controllers.queue import KeyedQueue
+from trimtab_operator.controllers.recording import Recording
 from trimtab_operator.controllers.schema import SchemaCheck
 from trimtab_operator.controllers.trust.trust import Trust
 from trimtab_operator.controllers.watch import Deliver, PolicyWatch
@@ -101,7 +102,7 @@ def _operator(
     trust = Trust(kube, clock, settings.pod_namespace, hands.board.namespaces, settings.trust, telemetry=telemetry)
     eyes = _eyes(settings, kube, Batch(prometheus, cache.namespaces), switch, cache)
     controller = Controller(
-        World(clock, kube, eyes, EventLedger(kube, clock, identity), hands, telemetry),
+        World(clock, kube, eyes, EventLedger(kube, clock, identity), hands, telemetry, _recording(settings)),
         cache,
         queue,
         partial(_watch, settings),
@@ -124,6 +125,11 @@ def _operator(
 def _eyes(settings: Settings, kube: KubeClient, batch: Batch, switch: ModeSwitch, cache: PolicyCache) -> Eyes:
     feeds = Feeds(batch, settings.label_namespace, settings.label_pod, settings.scrape_interval_seconds)
     return Eyes(kube, batch, feeds, TargetReader(kube), switch, cache.bodies, settings.pod_namespace)
+
+
+def _recording(settings: Settings) -> Recording | None:
+    where = settings.recording
+    return None if where is None else Recording(where.directory, where.limit_bytes)
 
 
 def _watch(settings: Settings, deliver: Deliver) -> PolicyWatch:

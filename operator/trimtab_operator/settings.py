@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from trimtab_api.quantities import parse_bytes
 from trimtab_operator.errors import InvalidSettings
 
+LEAST_RECORDING_BYTES = 8 * 2**20
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -61,6 +64,14 @@ class TrustSettings:
 
 
 @dataclass(frozen=True)
+class RecordingSettings:
+    """Where ticks are kept to be run again, and how many bytes of them."""
+
+    directory: Path
+    limit_bytes: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of the operator process."""
 
@@ -78,6 +89,7 @@ class Settings:
     scrape_interval_seconds: float | None  # None: learned from the spacing of samples
     concurrency: int
     kubeconfig: str | None
+    recording: RecordingSettings | None = None
     fail_point: str | None = None  # for tests only: where the process ends itself
 
     @classmethod
@@ -105,6 +117,7 @@ class Settings:
             scrape_interval_seconds=_scrape_interval(env),
             concurrency=round(env.number("TRIMTAB_CONCURRENCY", 8, low=1, high=64)),
             kubeconfig=env.text("KUBECONFIG"),
+            recording=_recording(env),
             fail_point=env.text("TRIMTAB_FAIL_POINT"),
         )
 
@@ -193,6 +206,21 @@ def _trust(env: _Environ) -> TrustSettings:
         settle_seconds=env.number("TRIMTAB_CA_SETTLE_SECONDS", TrustSettings.settle_seconds, low=0, high=86_400),
         grace_seconds=env.number("TRIMTAB_CA_GRACE_SECONDS", TrustSettings.grace_seconds, low=0, high=864_000),
     )
+
+
+def _recording(env: _Environ) -> RecordingSettings | None:
+    directory, size = env.text("TRIMTAB_RECORDING_DIRECTORY"), env.text("TRIMTAB_RECORDING_SIZE") or "256Mi"
+    if directory is None:
+        return None
+    if not Path(directory).is_absolute():
+        raise InvalidSettings(f"TRIMTAB_RECORDING_DIRECTORY={directory!r}: must be an absolute path")
+    try:
+        limit_bytes = parse_bytes(size)
+    except ValueError:
+        limit_bytes = 0
+    if limit_bytes < LEAST_RECORDING_BYTES:
+        raise InvalidSettings(f"TRIMTAB_RECORDING_SIZE={size!r}: must be a size of at least 8Mi, as 256Mi")
+    return RecordingSettings(Path(directory), limit_bytes)
 
 
 def _label(env: _Environ, name: str) -> str | None:

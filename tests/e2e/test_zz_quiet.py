@@ -10,7 +10,10 @@ from harness.platform import Platform, Steady
 from harness.room import OPERATOR, Room
 from harness.workload import deployment
 
+from trimtab_replay.replay import replay
+
 STEADY_SECONDS = 600
+FEWEST_TICKS = 120
 # The API server asks for these itself when a certificate request is answered: no request of theirs is in the log.
 CHECKED_WITHIN = {("certificates.k8s.io", "signers", "approve"), ("certificates.k8s.io", "signers", "sign")}
 
@@ -38,6 +41,15 @@ def test_the_same_news_much_later_is_counted_on_its_event(orphan: Room, engine_i
 def _counts(room: Room) -> int:
     events = room.cluster.objects("events", room.namespace, "--field-selector", "involvedObject.name=chat")
     return max(event.get("count") or 1 for event in events if event.get("reportingComponent") == "trimtab.dev/operator")
+
+
+def test_every_tick_that_was_recorded_replays_to_the_identical_step(platform: Platform) -> None:
+    """Of every policy of the whole run, as far as pods of the operator are left that lived it."""
+    lines = [line for pod in platform.operator_pods() for line in platform.recorded(pod)]
+    results = list(replay(lines))
+    print(f"{len(results)} ticks replayed")
+    assert len(results) >= FEWEST_TICKS
+    assert [str(difference) for _, differences in results for difference in differences] == []
 
 
 def test_the_verbs_that_were_granted_are_the_verbs_that_were_used(platform: Platform) -> None:

@@ -22,6 +22,7 @@ from trimtab_operator.actuation.node_tuning import NodeTuner
 from trimtab_operator.controllers.cache import PolicyCache, PolicyKey
 from trimtab_operator.controllers.nodes import NodeWorker
 from trimtab_operator.controllers.queue import KeyedQueue
+from trimtab_operator.controllers.recording import Recording
 from trimtab_operator.controllers.ticks import Ticks
 from trimtab_operator.controllers.world import World
 from trimtab_operator.kube.gate import WriteGate
@@ -54,6 +55,7 @@ class Stage:
     interval_seconds: float = 15.0
     settles: bool = True
     outcomes: Counter[str] = field(default_factory=Counter)
+    recording: Recording | None = None
 
     def __post_init__(self) -> None:
         self.clock = FakeClock(1_700_000_000.0)
@@ -79,7 +81,7 @@ class Stage:
         self.nodes: KeyedQueue[str] = KeyedQueue(self.clock)
         hands = Hands(self.kube, switch, TuningBoard(self.nodes.add, self.cache.all_keys), FailPoint())
         self.node_worker = NodeWorker(NodeTuner(hands, lambda: "authority"), self.nodes, telemetry)
-        self.world = World(self.clock, self.kube, eyes, events, hands, telemetry)
+        self.world = World(self.clock, self.kube, eyes, events, hands, telemetry, self.recording)
         self.ticks = Ticks(self.world, self.cache, self.queue)
         self.cache.replace_all(self.kube.all(POLICIES))
 

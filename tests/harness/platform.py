@@ -59,6 +59,10 @@ class Platform:
         pods = self.cluster.objects("pods", NAMESPACE, "-l", "app.kubernetes.io/component=operator")
         return [pod["metadata"]["name"] for pod in pods]
 
+    def recorded(self, pod: str) -> list[str]:
+        """The ticks that a pod of the operator recorded; none where it never led."""
+        return self.cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "trimtab-recording", check=False).splitlines()
+
     def seconds_since_failover(self) -> float:
         """Time since `leader` first named another pod."""
         return time.time() - self._failover_at

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.kube import FakeKube
 from fakes.world import NAMESPACE, Stage
 
+from trimtab_operator.controllers.recording import Recording, recorded
 from trimtab_operator.errors import KubeConflict, KubeNotFound, KubeUnavailable
 from trimtab_operator.kube.resources import (
     CONFIG_MAPS,
@@ -18,6 +20,7 @@ from trimtab_operator.kube.resources import (
     POLICIES,
     Resource,
 )
+from trimtab_replay.replay import replay
 
 
 @pytest.fixture
@@ -72,6 +75,18 @@ async def test_the_kill_switch_stops_writes_within_one_tick(stage: Stage) -> Non
     stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Apply"}})
     await stage.run(60)
     assert stage.scalings() != []
+
+
+async def test_what_was_recorded_of_it_replays_to_the_identical_steps(tmp_path: Path) -> None:
+    stage = Stage(recording=Recording(tmp_path, 2**28))
+    stage.deploy()
+    stage.apply_policy()
+    for rate in (4.0, 25.0, 4.0):
+        stage.load.requests_per_second = rate
+        await stage.run(600)
+    results = list(replay(recorded(tmp_path, "prod/tune")))
+    assert len(results) == stage.outcomes["ok"] > 100
+    assert [differences for _, differences in results if differences] == []
 
 
 async def test_no_act_follows_a_failed_status_write(stage: Stage) -> None:

@@ -86,6 +86,8 @@ class Ticks:
             await self._refuse(key, body, ReadyReason.INTERNAL_ERROR, mistake)
             self._queue.retry(key)
             return type(error).__name__
+        if self._world.recording is not None:
+            self._world.recording.add(tick.snapshot, policy, tick.step)
         self._tell(key, body, policy, tick)
         self._queue.done(key, self.delay_seconds(key, tick.step.requeue_seconds))
         return "ok"

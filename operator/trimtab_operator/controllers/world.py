@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from trimtab_operator.actuation.events import EventLedger
 from trimtab_operator.actuation.execute import Hands
 from trimtab_operator.clock import Clock
+from trimtab_operator.controllers.recording import Recording
 from trimtab_operator.kube.port import Kube
 from trimtab_operator.model.action import Step
 from trimtab_operator.model.analysis import Analysis
@@ -25,6 +26,7 @@ class World:
     events: EventLedger
     hands: Hands
     telemetry: Telemetry
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ def test_every_variable_of_ours_is_read_by_the_program(chart: Chart, workload: s
     values = {
         "scrapeIntervalSeconds": 15,
         "watchNamespaces": ["a"],
+        "recording": {"enabled": True},
         "prometheus": {
             "url": "https://p.example",
             "auth": {"basic": {"secretName": "a"}},
@@ -48,6 +49,7 @@ def test_the_operator_understands_the_defaults(chart: Chart) -> None:
     assert (found.port, found.log_level, found.lease.enabled) == (9102, "info", True)
     assert found.mode_configmap == "trimtab-mode"
     assert found.watch_namespaces == ()
+    assert found.recording is None
     assert (found.label_namespace, found.label_pod, found.scrape_interval_seconds) == (None, None, None)
 
 
@@ -89,6 +91,16 @@ def test_an_inline_bundle_becomes_a_config_map_and_its_change_a_rollout(chart: C
     assert "AAAA" in first["ConfigMap/trimtab-prometheus-ca"]["data"]["ca.crt"]
     annotations = [entry[OPERATOR]["spec"]["template"]["metadata"]["annotations"] for entry in (first, second)]
     assert annotations[0] != annotations[1]
+
+
+def test_a_recording_lies_on_a_volume_that_holds_it(chart: Chart) -> None:
+    rendered = chart.render({"recording": {"enabled": True, "size": "16Mi"}})
+    found = settings(rendered).recording
+    assert found is not None
+    assert found.limit_bytes == 16 * 2**20
+    mounts = {mount["mountPath"]: mount["name"] for mount in rendered.container(OPERATOR)["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in rendered.pod(OPERATOR)["volumes"]}
+    assert volumes[mounts[str(found.directory)]]["emptyDir"] == {"sizeLimit": "16Mi"}
 
 
 @pytest.mark.parametrize("mode", ["Recommend", "Apply"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from trimtab_operator.errors import InvalidSettings
-from trimtab_operator.settings import Settings
+from trimtab_operator.settings import RecordingSettings, Settings
 
 URL = {"TRIMTAB_PROMETHEUS_URL": "http://prometheus:9090/"}
 
@@ -18,6 +20,7 @@ def test_the_address_of_prometheus_is_all_that_must_be_set() -> None:
     assert settings.scrape_interval_seconds is None
     assert settings.label_namespace is None
     assert settings.mode_configmap is None
+    assert settings.recording is None
     assert (settings.trust.settle_seconds, settings.trust.grace_seconds) == (180, 25 * 3600)
     assert settings.lease.enabled
     assert (
@@ -47,6 +50,8 @@ def test_everything_that_can_be_set_is_read() -> None:
             "TRIMTAB_LEASE_RETRY_SECONDS": "0.5",
             "TRIMTAB_CA_SETTLE_SECONDS": "2",
             "TRIMTAB_CA_GRACE_SECONDS": "5",
+            "TRIMTAB_RECORDING_DIRECTORY": "/recording",
+            "TRIMTAB_RECORDING_SIZE": "8Mi",
         }
     )
     assert settings.prometheus.tenant_header == ("X-Scope-OrgID", "team=a")
@@ -57,6 +62,7 @@ def test_everything_that_can_be_set_is_read() -> None:
     assert settings.scrape_interval_seconds == 30
     assert (settings.lease.enabled, settings.lease.duration_seconds) == (False, 4)
     assert settings.trust.rotation_seconds == 2 + 5
+    assert settings.recording == RecordingSettings(Path("/recording"), 8 * 2**20)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +90,16 @@ def test_a_wrong_value_is_refused_by_name_with_what_is_accepted(name: str, value
     assert name in str(refused.value)
     assert said in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TRIMTAB_RECORDING_DIRECTORY", "recording", "an absolute path"),
+        ("TRIMTAB_RECORDING_SIZE", "much", "a size of at least 8Mi"),
+        ("TRIMTAB_RECORDING_SIZE", "7Mi", "a size of at least 8Mi"),
+    ],
+)
+def test_a_recording_without_a_place_or_room_is_refused(name: str, value: str, said: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"{name}='{value}': must be {said}"):
+        Settings.from_environ(URL | {"TRIMTAB_RECORDING_DIRECTORY": "/recording"} | {name: value})
