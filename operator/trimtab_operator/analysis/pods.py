@@ -46,6 +46,11 @@ def is_number(value: float) -> bool:
     return math.isfinite(value) and abs(value) <= LARGEST
 
 
+def _are_numbers(values: tuple[float, ...]) -> bool:
+    """Say the same of all of them: one that is not finite leaves no finite sum."""
+    return math.isfinite(sum(values)) and max(map(abs, values), default=0.0) <= LARGEST
+
+
 def serving(snapshot: Snapshot) -> tuple[Pod, ...]:
     """Return the pods that serve; none without a target."""
     return () if isinstance(snapshot.target, TargetProblem) else snapshot.target.ready_pods
@@ -101,8 +106,6 @@ def requests(distribution: Distribution | None, snapshot: Snapshot) -> Buckets |
         return None
     names = {pod.name for pod in serving(snapshot)}
     merged = merge(
-        buckets
-        for name, buckets in distribution.by_pod.items()
-        if name in names and all(map(is_number, buckets.cumulative))
+        buckets for name, buckets in distribution.by_pod.items() if name in names and _are_numbers(buckets.cumulative)
     )
     return merged if merged is not None and count(merged) > 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from trimtab_operator.model.signals import Buckets
@@ -31,14 +32,12 @@ def merge(parts: Iterable[Buckets]) -> Buckets | None:
     tables = [dict(zip(part.bounds_seconds, part.cumulative, strict=True)) for part in parts]
     if not tables:
         return None
-    shared = sorted(set.intersection(*(set(table) for table in tables)))
+    shared = sorted(set(tables[0]).intersection(*tables[1:]))
     if len(shared) < 2 or not math.isinf(shared[-1]):
         return None
-    sums = [math.fsum(table[bound] for table in tables) for bound in shared]
-    rising: list[float] = []
-    for value in sums:  # rates of single buckets may cross by rounding; a cumulative count never falls
-        rising.append(max(value, rising[-1] if rising else 0.0))
-    return Buckets(bounds_seconds=tuple(shared), cumulative=tuple(rising))
+    sums = map(math.fsum, zip(*([table[bound] for bound in shared] for table in tables), strict=True))
+    # Rates of single buckets may cross by rounding; a cumulative count never falls.
+    return Buckets(bounds_seconds=tuple(shared), cumulative=tuple(accumulate(sums, max, initial=0.0))[1:])
 
 
 def count(buckets: Buckets) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from itertools import pairwise
+from operator import attrgetter
 from statistics import median
 
 from trimtab_operator.model.signals import Point, Series, SignalState
 
 LARGEST = 1e15  # a sample beyond that, or NaN, is a mistake and no point
+_at = attrgetter("at")
 GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
 
 
@@ -16,7 +19,8 @@ def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
     """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
     if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
         return ()
-    return tuple(point for point in series.points if point.at >= start and abs(point.value) <= LARGEST)
+    first = bisect_left(series.points, start, key=_at)
+    return tuple(point for point in series.points[first:] if abs(point.value) <= LARGEST)
 
 
 def spacing_seconds(points: tuple[Point, ...]) -> float | None:

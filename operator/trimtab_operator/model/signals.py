@@ -102,7 +102,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """One signal over the lookback, combined over the target's pods as its nature says."""
+    """One signal over the lookback, combined over the target's pods as its nature says. `points` in order of time."""
 
     signal: Signal
     state: SignalState
