@@ -9,6 +9,7 @@ from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.analysis.capacity import capacity
 from trimtab_operator.analysis.constraints import constraints
 from trimtab_operator.analysis.scorecard import scorecard
+from trimtab_operator.analysis.siblings import sibling_constraints, worse_replicas
 from trimtab_operator.analysis.trust import trust
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.snapshot import Snapshot
@@ -19,13 +20,15 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
     carried = capacity(snapshot, policy)
     seen = Seen(snapshot=snapshot, policy=policy, distributions=snapshot.distributions, capacity=carried)
     verdict = trust(seen)
+    worse = worse_replicas(snapshot, policy) if verdict.trusted else ()
     return Analysis(
         trust=verdict,
         objectives=attain(seen),
         scorecard=scorecard(seen),
         bottleneck=bottleneck(snapshot, policy) if verdict.trusted else None,
-        constraints=constraints(snapshot, policy, verdict, carried),
+        constraints=(*constraints(snapshot, policy, verdict, carried), *sibling_constraints(worse)),
         capacity=carried,
         baseline=baseline(seen) if verdict.trusted else None,
         coverage_seconds=coverage_seconds(seen),
+        worse_replicas=worse,
     )

@@ -67,7 +67,8 @@ def recorded(directory: Path, policy: str | None) -> Iterator[str]:
     for path in (directory / OLDER, directory / NEWER):
         if path.exists():
             with path.open(encoding="utf-8") as lines:
-                yield from (line for line in lines if line.endswith("\n") and policy in (None, _policy_of(line)))
+                whole = (line for line in lines if line.endswith("\n"))
+                yield from (line for line in whole if policy is None or _policy_of(line) == policy)
 
 
 def _policy_of(line: str) -> str:

@@ -11,6 +11,11 @@ def attachable_pods(target: Target) -> tuple[Pod, ...]:
     return tuple(pod for pod in target.ready_pods if pod.attachable)
 
 
+def trial_pods(target: Target, worse: frozenset[str]) -> tuple[Pod, ...]:
+    """Return the attachable pods that a trial may compare: none that is worse than its siblings (names)."""
+    return tuple(pod for pod in attachable_pods(target) if pod.name not in worse)
+
+
 def unattached(snapshot: Snapshot, target: Target) -> tuple[Pod, ...]:
     """Return the attachable pods whose engine does not ask for settings, or has not said what it runs with."""
     return tuple(

@@ -15,11 +15,11 @@ from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis import pods, trial_time
 from trimtab_operator.analysis.tunable import has_knobs
 from trimtab_operator.decision.candidates import Candidate, best_candidate
-from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, unattached
+from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, trial_pods, unattached
 from trimtab_operator.decision.permission import refusal
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.signals import Signal
-from trimtab_operator.model.snapshot import Snapshot, Target
+from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
 FEWEST_REPLICAS = 2
 _TOO_EARLY = (Phase.UNKNOWN, Phase.DISCOVERY)
@@ -30,10 +30,11 @@ Held = tuple[str, str]
 
 @dataclass(frozen=True)
 class TrialProposal:
-    """A candidate and the settings that every engine runs with now."""
+    """A candidate, the settings that every engine runs with now, and the pods that may be compared."""
 
     candidate: Candidate
     current: EngineSettings
+    pods: tuple[Pod, ...]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Ground:
         """The trials since the baseline was taken."""
         return search_of(self.policy, self.snapshot.trials)
 
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that a trial may compare."""
+        return trial_pods(self.target, self.analysis.worse_pods)
+
 
 def strategize(
     snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy, target: Target
@@ -65,7 +71,7 @@ def strategize(
         why = engine_refusal(snapshot, target)
         return "SettingsDiffer", f"the engines do not run with the same settings yet{'' if why is None else f': {why}'}"
     found = best_candidate(snapshot, analysis, policy, current, ground.search)
-    return found if isinstance(found, tuple) else TrialProposal(found, current)
+    return found if isinstance(found, tuple) else TrialProposal(found, current, ground.pods)
 
 
 def search_of(policy: OptimizationPolicy, trials: tuple[OptimizationTrial, ...]) -> tuple[OptimizationTrial, ...]:
@@ -119,8 +125,9 @@ def _too_few(ground: Ground) -> Held | None:
     missing = unattached(ground.snapshot, ground.target)
     if missing:
         return "Attaching", f"the engine of pod {missing[0].name} has not asked its node's agent for settings yet"
-    if len(pods) < FEWEST_REPLICAS:
-        return "NeedsTwoReplicas", "a change is judged beside the running configuration: two serving pods are needed"
+    if len(ground.pods) < FEWEST_REPLICAS:
+        wanted = "two serving pods are needed, neither worse than its siblings"
+        return "NeedsTwoReplicas", f"a change is judged beside the running configuration: {wanted}"
     return None
 
 

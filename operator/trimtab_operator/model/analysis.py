@@ -109,6 +109,15 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class WorseReplica:
+    """A pod that is worse than its siblings: how many times theirs it takes, and its robust z score."""
+
+    pod: str
+    ratio: float
+    score: float
+
+
+@dataclass(frozen=True)
 class Peak:
     """The largest value of a signal in the window, and when."""
 
@@ -147,3 +156,9 @@ class Analysis:
     capacity: Capacity | None
     baseline: Baseline | None
     coverage_seconds: float  # how much of the observation window holds data
+    worse_replicas: tuple[WorseReplica, ...] = ()
+
+    @property
+    def worse_pods(self) -> frozenset[str]:
+        """Names of the pods that are worse than their siblings."""
+        return frozenset(each.pod for each in self.worse_replicas)

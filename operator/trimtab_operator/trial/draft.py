@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trimtab_api.base import API_VERSION
-from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
-from trimtab_operator.decision.candidates import Candidate
-from trimtab_operator.decision.engines import attachable_pods
+from trimtab_operator.decision.strategy import TrialProposal
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
 POLICY_LABEL = "trimtab.dev/policy"
 
 
-def draft(
-    candidate: Candidate, current: EngineSettings, snapshot: Snapshot, target: Target, policy: OptimizationPolicy
-) -> TrialRecord:
+def draft(found: TrialProposal, snapshot: Snapshot, target: Target, policy: OptimizationPolicy) -> TrialRecord:
     """Return the trial of a candidate; its name is the next number, so that making it twice makes it once."""
+    candidate = found.candidate
     name = f"{policy.metadata.name}-{next_number(snapshot.trials)}"
     spec = TrialSpec(
         policy=policy.metadata.name,
@@ -30,9 +27,9 @@ def draft(
         predicted=candidate.predicted,
         predicted_summary=candidate.predicted_summary,
         design=TrialDesign.PAIRED_CANARY,
-        pods=_arms(attachable_pods(target)),
+        pods=_arms(found.pods),
         canary=candidate.settings,
-        stable=current,
+        stable=found.current,
         rules=policy.spec.trial,
     )
     body = {

@@ -138,7 +138,7 @@ def _at_rest(
     standing = _left_behind(snapshot, target, standing)
     found = strategize(snapshot, analysis, policy, target)
     if isinstance(found, TrialProposal):
-        record = draft(found.candidate, found.current, snapshot, target, policy)
+        record = draft(found, snapshot, target, policy)
         return replace(standing, current_trial=record.name, record=record)
     course = replace(standing, held=found)
     if found[0] == "Attaching" and course.tuning is None:

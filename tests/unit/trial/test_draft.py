@@ -11,6 +11,8 @@ from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_pods, attach
 
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.decision.candidates import Candidate
+from trimtab_operator.decision.engines import trial_pods
+from trimtab_operator.decision.strategy import TrialProposal
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.snapshot import Target
 from trimtab_operator.trial.draft import POLICY_LABEL, draft, next_number
@@ -19,9 +21,14 @@ CHANGE = a_trial().spec.change
 CANDIDATE = Candidate(CHANGE, CANARY, "more in one pass", (), "throughput +80%", 0.8)
 
 
-def drafted(target: Target | None = None, trials: tuple[OptimizationTrial, ...] = ()) -> TrialRecord:
+def drafted(
+    target: Target | None = None,
+    trials: tuple[OptimizationTrial, ...] = (),
+    worse: frozenset[str] = frozenset(),
+) -> TrialRecord:
     seen = target or attached_target()
-    return draft(CANDIDATE, STABLE, a_tuned_snapshot(target=seen, trials=trials), seen, a_tuned_policy())
+    proposal = TrialProposal(CANDIDATE, STABLE, trial_pods(seen, worse))
+    return draft(proposal, a_tuned_snapshot(target=seen, trials=trials), seen, a_tuned_policy())
 
 
 def test_a_trial_says_what_is_tried_why_and_what_to_go_back_to() -> None:
@@ -51,6 +58,11 @@ def test_the_pod_that_is_first_by_name_gets_the_change_whatever_their_order() ->
         ("chat-1", "Stable"),
         ("chat-2", "Stable"),
     ]
+
+
+def test_a_pod_that_is_worse_than_its_siblings_is_in_neither_arm() -> None:
+    bodies = (drafted(attached_target(3), worse=frozenset({"chat-0"})).body or {})["spec"]["pods"]
+    assert [(pod["name"], pod["arm"]) for pod in bodies] == [("chat-1", "Canary"), ("chat-2", "Stable")]
 
 
 def test_only_pods_that_serve_and_can_ask_take_part() -> None:
