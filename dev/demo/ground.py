@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dev.cluster.claim import claim
+from dev.cluster.errors import ClusterError
 from dev.cluster.paths import REPOSITORY, Paths, default_paths
 from dev.demo.errors import DemoError
 from dev.demo.kube import Programs
@@ -37,12 +39,20 @@ class Ground:
 
 
 def cluster_up() -> Ground:
-    """Bring the cluster up and return it; raises DemoError when that fails (the reason is printed above it)."""
+    """Bring the cluster up and return it, the embedded one for this process alone.
+
+    Raises DemoError when that fails (the reason is printed above it), or when another process uses it.
+    """
+    paths = default_paths()
+    if os.environ.get("CLUSTER") != "current":
+        try:
+            claim(paths)
+        except ClusterError as error:
+            raise DemoError(str(error)) from error
     _dev_cluster("up")
     kubeconfig = Path(_dev_cluster("kubeconfig").strip().splitlines()[-1])
     if os.environ.get("CLUSTER") == "current":
         return Ground(Programs("kubectl", "helm", kubeconfig), None)
-    paths = default_paths()
     tools = paths.cache / "tools"
     return Ground(Programs(str(tools / "kubectl"), str(tools / "helm"), kubeconfig), paths)
 

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from harness.leftovers import remove_leftovers
 
+from dev.cluster.claim import claim
+from dev.cluster.paths import default_paths
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -84,6 +87,7 @@ def api_server() -> ApiServer:
     if os.environ.get("CLUSTER") == "current":
         server = _current_cluster()
     else:
+        claim(default_paths())
         server = _dev_cluster()
         if not server.answers():
             subprocess.run([sys.executable, "-m", "dev.cluster", "up"], cwd=ROOT, timeout=3600, check=True)
