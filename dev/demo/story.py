@@ -14,6 +14,7 @@ from dev.demo.kube import Kube, as_yaml
 from dev.demo.narration import Narrator
 from dev.demo.plan import MONITORING_NAMESPACE, NAMESPACE, POLICY, RELEASE, SYSTEM_NAMESPACE, DemoPlan, arms
 from dev.demo.prometheus import Prometheus
+from dev.demo.recording import replayed
 from dev.demo.results import ArmResult, problems
 from dev.demo.stage import Stage
 from dev.demo.table import agreement_table, difference_lines, result_table
@@ -54,7 +55,7 @@ def tell(plan: DemoPlan, narrator: Narrator) -> Told:
     tuned.remove()
     results = _first_act(stage, references, at_rest=lambda: deploy(tuned, tuning, references["engine"], POOR))
     act = _second_act(tuned, tuning, begun_at)
-    failures = (*_conclude(stage, results), *_conclude_tuning(tuned, tuning, act))
+    failures = (*_conclude(stage, results), *_conclude_tuning(tuned, tuning, act), *replayed(stage))
     _leave(ground, narrator)
     return Told(results, act, failures)
 
