@@ -61,7 +61,8 @@ class Platform:
 
     def recorded(self, pod: str) -> list[str]:
         """The ticks that a pod of the operator recorded; none where it never led."""
-        return self.cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "trimtab-recording", check=False).splitlines()
+        said = self.cluster.kubectl("-n", NAMESPACE, "exec", pod, "--", "trimtab-recording", check=False)
+        return [line for line in said.splitlines() if line.startswith("{")]
 
     def seconds_since_failover(self) -> float:
         """Time since `leader` first named another pod."""

@@ -28,7 +28,7 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
         bottleneck=bottleneck(snapshot, policy) if verdict.trusted else None,
         constraints=(*constraints(snapshot, policy, verdict, carried), *sibling_constraints(worse)),
         capacity=carried,
-        baseline=baseline(seen) if verdict.trusted else None,
+        baseline=baseline(seen) if verdict.trusted and policy.status.baseline is None else None,
         coverage_seconds=coverage_seconds(seen),
         worse_replicas=worse,
     )

@@ -10,8 +10,7 @@ from typing import TypeVar
 from trimtab_operator.analysis.statistics import Shares
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms
-from trimtab_operator.model.series import LARGEST
-from trimtab_operator.model.signals import Buckets, Distribution, Signal, SignalState
+from trimtab_operator.model.signals import LARGEST, Buckets, Distribution, Signal, SignalState
 
 Value = TypeVar("Value")
 

@@ -11,7 +11,7 @@ import math
 from trimtab_operator.model.analysis import Evidence
 from trimtab_operator.model.histogram import count, merge
 from trimtab_operator.model.series import mean, points_since
-from trimtab_operator.model.signals import Buckets, Distribution, Signal, SignalState
+from trimtab_operator.model.signals import LARGEST, Buckets, Distribution, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target, TargetProblem
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
@@ -19,7 +19,6 @@ from trimtab_operator.runtimes.select import RUNTIMES, queries_for
 from trimtab_operator.runtimes.table import Query
 
 RECENT_SECONDS = 300.0  # what a person means by "now" on a scorecard; short windows of few requests would flicker
-LARGEST = 1e15  # bytes, requests, watts: beyond that a sample is a mistake
 _USABLE = (SignalState.OK, SignalState.PARTIAL)
 
 QUERIES: dict[Signal, Query] = {

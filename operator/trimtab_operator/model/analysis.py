@@ -154,7 +154,7 @@ class Analysis:
     bottleneck: Bottleneck | None
     constraints: tuple[Constraint, ...]
     capacity: Capacity | None
-    baseline: Baseline | None
+    baseline: Baseline | None  # only while the policy has none
     coverage_seconds: float  # how much of the observation window holds data
     worse_replicas: tuple[WorseReplica, ...] = ()
 

@@ -10,7 +10,6 @@ from statistics import median
 
 from trimtab_operator.model.signals import Point, Series, SignalState
 
-LARGEST = 1e15  # a sample beyond that, or NaN, is a mistake and no point
 _at = attrgetter("at")
 GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
 
@@ -19,8 +18,7 @@ def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
     """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
     if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
         return ()
-    first = bisect_left(series.points, start, key=_at)
-    return tuple(point for point in series.points[first:] if abs(point.value) <= LARGEST)
+    return series.plausible[bisect_left(series.plausible, start, key=_at) :]
 
 
 def spacing_seconds(points: tuple[Point, ...]) -> float | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 Source = Literal["engine", "agent", "dcgm"]
 """Who exports a series: the serving engine, the node agent, or NVIDIA's exporter."""
 GpuSource = Literal["dcgm", "agent", "none"]
 """Which of them tells of a target's GPUs."""
+LARGEST = 1e15  # bytes, requests, watts: beyond that a sample is a mistake
 
 
 class Signal(StrEnum):
@@ -109,3 +111,8 @@ class Series:
     query: str
     points: tuple[Point, ...] = ()
     message: str = ""
+
+    @cached_property
+    def plausible(self) -> tuple[Point, ...]:
+        """The points that can be reckoned with: a sample beyond LARGEST, or NaN, is a mistake and no point."""
+        return tuple(point for point in self.points if abs(point.value) <= LARGEST)

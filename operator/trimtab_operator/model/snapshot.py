@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from trimtab_api.trial import OptimizationTrial
@@ -59,7 +60,7 @@ class Target:
     pods: tuple[Pod, ...]
     replicas_owners: tuple[ReplicasOwner, ...] = ()
 
-    @property
+    @cached_property
     def ready_pods(self) -> tuple[Pod, ...]:
         """Pods that serve now."""
         return tuple(pod for pod in self.pods if pod.ready and not pod.deleting)
