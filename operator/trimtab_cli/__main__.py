@@ -148,12 +148,31 @@ def rollback(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="JSON lines that the operator recorded.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path | None, typer.Argument(help="JSON lines that the operator recorded.", exists=True, dir_okay=False)
+    ] = None,
+    *,
+    policy: Annotated[Path | None, typer.Option(help="A policy's YAML, to be played on a simulated fleet.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Traffic for it: CSV (.gz) of t_s, in_tok, out_tok.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML page about it here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    times: Annotated[int, typer.Option(min=1, help="Each request of the trace so many times.")] = 1,
+    startup_seconds: Annotated[float, typer.Option(min=0.0, help="From a replica's order until it serves.")] = 120.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is random.")] = 0,
 ) -> None:
-    """Run recorded decisions again and print what differs. Exit 1: something differs; 2: not a recording."""
-    from trimtab_replay.__main__ import main as run  # noqa: PLC0415 - brings numpy, which the other commands spare
+    """Run recorded decisions again, or play a policy on recorded traffic.
 
-    raise typer.Exit(run(["--", str(file)]))
+    Exit 1: something differs, or an objective is missed; 2: a file cannot be used.
+    """
+    # These bring numpy, which the other commands spare.
+    from trimtab_replay.__main__ import main as run  # noqa: PLC0415
+    from trimtab_replay.simulate import Wish, simulate  # noqa: PLC0415
+
+    if file is not None and policy is None and trace is None:
+        raise typer.Exit(run(["--", str(file)]))
+    if file is not None or policy is None or trace is None:
+        raise typer.BadParameter("give either FILE, or --policy and --trace")
+    raise typer.Exit(simulate(Wish(policy, trace, report, json, times, startup_seconds, seed)))
 
 
 def connect(kubeconfig: str | None, context: str | None) -> Cluster:

@@ -50,11 +50,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Served:
-    """A request that was answered: when its first and its last token came."""
+    """A request that was answered: when its prompt was begun, and when its first and its last token came."""
 
     request: Request
+    begun: float
     first_token: float
     finished: float
+
+    @property
+    def queue_seconds(self) -> float:
+        """Time in the queue."""
+        return self.begun - self.request.arrived
+
+    @property
+    def latency_seconds(self) -> float:
+        """Time from its arrival to its last token."""
+        return self.finished - self.request.arrived
 
     @property
     def ttft_seconds(self) -> float:
@@ -68,6 +79,15 @@ class Served:
         return (self.finished - self.first_token) / after if after else 0.0
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """A prompt that is being read."""
+
+    request: Request
+    begun: float
+    until: float
+
+
 @dataclass(frozen=True, order=True)
 class _Due:
     """When a running sequence gives its first or its last token, in tokens of a sequence that was always there."""
@@ -75,6 +95,7 @@ class _Due:
     tokens: float
     number: int
     request: Request = field(compare=False)
+    begun: float = field(compare=False)
     first_token: float | None = field(default=None, compare=False)
 
 
@@ -86,7 +107,7 @@ class Replica:
         self.now = now
         self.busy_seconds = 0.0
         self._queue: deque[Request] = deque()
-        self._reading: tuple[float, Request] | None = None
+        self._reading: _Reading | None = None
         self._due: list[_Due] = []
         self._tokens = 0.0
         self._kv_tokens = 0
@@ -109,14 +130,18 @@ class Replica:
     def arrive(self, request: Request) -> list[Served]:
         """Take a request at its time; return what was answered before."""
         served = self.advance(request.arrived)
+        self.take(request)
+        return served
+
+    def take(self, request: Request) -> None:
+        """Take a request now; it may have waited elsewhere since it arrived."""
         self._queue.append(request)
         self._admit()
-        return served
 
     def next_change(self) -> float:
         """Return when the batch changes next, in seconds; infinity where nothing is left to do."""
         if self._reading is not None:
-            return self._reading[0]
+            return self._reading.until
         if self._due:
             return self.now + (self._due[0].tokens - self._tokens) * self.model.token_seconds(len(self._due))
         return math.inf
@@ -127,7 +152,7 @@ class Replica:
         while (change := self.next_change()) <= until:
             self._pass(change)
             if self._reading is not None:
-                self._join(self._reading[1], served)
+                self._join(self._reading, served)
             else:
                 self._reach(heapq.heappop(self._due), served)
             self._admit()
@@ -150,12 +175,12 @@ class Replica:
             return
         request = self._queue.popleft()
         self._kv_tokens += request.tokens
-        self._reading = self.now + request.prompt_tokens * self.model.prompt_token_seconds, request
+        self._reading = _Reading(request, self.now, self.now + request.prompt_tokens * self.model.prompt_token_seconds)
 
-    def _join(self, request: Request, served: list[Served]) -> None:
+    def _join(self, read: _Reading, served: list[Served]) -> None:
         """Let a sequence whose prompt is read take part in the steps from now on."""
         self._reading = None
-        due = _Due(self._tokens + self.model.first_token_steps, request.number, request)
+        due = _Due(self._tokens + self.model.first_token_steps, read.request.number, read.request, read.begun)
         if self.model.first_token_steps > 0.0:
             heapq.heappush(self._due, due)
         else:
@@ -166,7 +191,7 @@ class Replica:
         self._tokens, after = due.tokens, due.request.output_tokens - 1
         first = self.now + self.model.overhead_seconds if due.first_token is None else due.first_token
         if due.first_token is None and after > 0:
-            heapq.heappush(self._due, _Due(self._tokens + after, due.number, due.request, first))
+            heapq.heappush(self._due, _Due(self._tokens + after, due.number, due.request, due.begun, first))
             return
         self._kv_tokens -= due.request.tokens
-        served.append(Served(due.request, first, max(first, self.now + self.model.overhead_seconds)))
+        served.append(Served(due.request, due.begun, first, max(first, self.now + self.model.overhead_seconds)))

@@ -21,7 +21,8 @@ class ApiServer(Protocol):
 
 def examples() -> list[pytest.ParameterSet]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    found = []
+    files = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
+    found = [pytest.param(file.read_text(), id=str(file.relative_to(ROOT))) for file in files]
     for page in pages:
         for number, block in enumerate(FENCE.findall(page.read_text()), 1):
             kinds = {str(item.get("kind")) for item in yaml.safe_load_all(block) if isinstance(item, dict)}

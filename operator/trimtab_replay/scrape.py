@@ -1,0 +1,232 @@
+"""What Prometheus would show of a simulated fleet: counters and histograms with vLLM's buckets, seen by scrapes.
+
+Rates span four scrapes, as the operator reads them; a scrape may be lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab_operator.model.arrays import Floats
+from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, Signal, SignalState
+from trimtab_replay.batching import Served
+from trimtab_replay.fleet import Fleet
+
+WINDOW_SCRAPES = 4
+MOST_POINTS = 120
+_LONG = (
+    0.3,
+    0.5,
+    0.8,
+    1.0,
+    1.5,
+    2.0,
+    2.5,
+    5.0,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    40.0,
+    50.0,
+    60.0,
+    120.0,
+    240.0,
+    480.0,
+    math.inf,
+)
+_FIRST = (
+    0.001,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    7.5,
+    10.0,
+    20.0,
+    40.0,
+    math.inf,
+)
+_BETWEEN = (
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    7.5,
+    10.0,
+    20.0,
+    40.0,
+    math.inf,
+)
+BOUNDS = {
+    Signal.LATENCY_SECONDS: _LONG,
+    Signal.QUEUE_SECONDS: _LONG,
+    Signal.TIME_TO_FIRST_TOKEN_SECONDS: _FIRST,
+    Signal.INTER_TOKEN_LATENCY_SECONDS: _BETWEEN,
+}
+GAUGES = (Signal.QUEUE_REQUESTS, Signal.RUNNING_REQUESTS, Signal.KV_CACHE_USED_RATIO)
+RATES = (Signal.REQUESTS_PER_SECOND, Signal.ERRORS_PER_SECOND)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One scrape of one pod: what it counted so far, and how it stands."""
+
+    at: float
+    finished: int
+    counts: dict[Signal, Floats]
+    gauges: dict[Signal, float]
+
+
+class Scrapes:
+    """Counts what pods answer, and remembers what scrapes saw of it for as long as is asked for."""
+
+    def __init__(
+        self, interval_seconds: float, lookback_seconds: float, loss: float, dice: np.random.Generator
+    ) -> None:
+        self.interval_seconds = interval_seconds
+        self._lookback = lookback_seconds
+        self._loss = loss
+        self._dice = dice
+        self._finished: defaultdict[str, int] = defaultdict(int)
+        self._counts: defaultdict[str, dict[Signal, Floats]] = defaultdict(_no_counts)
+        self._samples: dict[str, deque[Sample]] = {}
+        self._points: defaultdict[Signal, deque[Point]] = defaultdict(deque)
+        steps = math.ceil(lookback_seconds / interval_seconds / MOST_POINTS)
+        self._point_scrapes = max(1, steps)
+        self._scraped = 0
+
+    def count(self, served: Iterable[tuple[str, Served]]) -> None:
+        """Count what pods answered."""
+        for pod, each in served:
+            self._finished[pod] += 1
+            counts = self._counts[pod]
+            for signal, seconds, weight in (
+                (Signal.LATENCY_SECONDS, each.latency_seconds, 1),
+                (Signal.QUEUE_SECONDS, each.queue_seconds, 1),
+                (Signal.TIME_TO_FIRST_TOKEN_SECONDS, each.ttft_seconds, 1),
+                (Signal.INTER_TOKEN_LATENCY_SECONDS, each.tpot_seconds, each.request.output_tokens - 1),
+            ):
+                counts[signal][np.searchsorted(BOUNDS[signal], seconds) :] += weight
+
+    def scrape(self, fleet: Fleet) -> None:
+        """Look at every pod that serves or drains, and keep a point of each series."""
+        for pod in fleet.pods:
+            if pod.ready_at is None or self._dice.random() < self._loss:
+                continue
+            gauges = dict(zip(GAUGES, (pod.replica.waiting, pod.replica.running, pod.replica.kv_ratio), strict=True))
+            counts = {signal: each.copy() for signal, each in self._counts[pod.name].items()}
+            seen = self._samples.setdefault(pod.name, deque())
+            seen.append(Sample(fleet.now, self._finished[pod.name], counts, gauges))
+            while seen[0].at < fleet.now - self._lookback - self.interval_seconds:
+                seen.popleft()
+        living = {pod.name for pod in fleet.pods}
+        self._samples = {name: seen for name, seen in self._samples.items() if name in living}
+        self._scraped += 1
+        if self._scraped % self._point_scrapes == 0:
+            self._note(fleet)
+
+    def readings(self, fleet: Fleet) -> dict[Signal, Reading]:
+        """Return rates and gauges by pod, as they stand now."""
+        rates = {name: rate for name in self._serving(fleet) if (rate := self._rate(name, fleet.now)) is not None}
+        found = {
+            Signal.REQUESTS_PER_SECOND: rates,
+            Signal.ERRORS_PER_SECOND: dict.fromkeys(rates, 0.0),
+            **{
+                signal: {name: self._samples[name][-1].gauges[signal] for name in self._serving(fleet)}
+                for signal in GAUGES
+            },
+        }
+        return {
+            signal: Reading(
+                signal, _state(by_pod), f"simulated({signal})", self._window, self._newest(by_pod), dict(by_pod)
+            )
+            for signal, by_pod in found.items()
+        }
+
+    def distributions(self, fleet: Fleet, seconds: float | None = None) -> dict[Signal, Distribution]:
+        """Return what histograms grew by within so many seconds, extrapolated to them as Prometheus does.
+
+        Where nothing is said it is the window of the rates.
+        """
+        span = self._window if seconds is None else seconds
+        both = {name: self._ends(name, fleet.now, span) for name in self._serving(fleet)}
+        found: dict[Signal, Distribution] = {}
+        for signal, bounds in BOUNDS.items():
+            by_pod = {name: Buckets(bounds, _growth(*ends, signal, span)) for name, ends in both.items() if ends}
+            newest = self._newest(by_pod)
+            found[signal] = Distribution(signal, _state(by_pod), f"simulated({signal})", span, newest, by_pod)
+        return found
+
+    def history(self) -> dict[Signal, Series]:
+        """Return the series of the whole fleet."""
+        return {
+            signal: Series(signal, SignalState.OK, f"simulated({signal})", tuple(points))
+            for signal, points in self._points.items()
+        }
+
+    @property
+    def _window(self) -> float:
+        return WINDOW_SCRAPES * self.interval_seconds
+
+    def _serving(self, fleet: Fleet) -> list[str]:
+        return [pod.name for pod in fleet.pods if pod.serves and pod.name in self._samples]
+
+    def _ends(self, name: str, now: float, seconds: float) -> tuple[Sample, Sample] | None:
+        within = [each for each in self._samples[name] if each.at >= now - seconds - 0.5 * self.interval_seconds]
+        return (within[0], within[-1]) if len(within) > 1 else None
+
+    def _rate(self, name: str, now: float) -> float | None:
+        ends = self._ends(name, now, self._window)
+        return None if ends is None else (ends[1].finished - ends[0].finished) / (ends[1].at - ends[0].at)
+
+    def _newest(self, by_pod: Iterable[str]) -> float | None:
+        return max((self._samples[name][-1].at for name in by_pod), default=None)
+
+    def _note(self, fleet: Fleet) -> None:
+        readings = self.readings(fleet)
+        for signal, reading in readings.items():
+            values = list(reading.by_pod.values())
+            if values:
+                total = float(np.mean(values)) if signal is Signal.KV_CACHE_USED_RATIO else float(sum(values))
+                self._points[signal].append(Point(fleet.now, total))
+        for points in self._points.values():
+            while points and points[0].at < fleet.now - self._lookback - self.interval_seconds:
+                points.popleft()
+
+
+def _growth(first: Sample, last: Sample, signal: Signal, seconds: float) -> tuple[float, ...]:
+    whole = seconds / (last.at - first.at)
+    return tuple((whole * (last.counts[signal] - first.counts[signal])).tolist())
+
+
+def _no_counts() -> dict[Signal, Floats]:
+    return {signal: np.zeros(len(bounds)) for signal, bounds in BOUNDS.items()}
+
+
+def _state(by_pod: object) -> SignalState:
+    return SignalState.OK if by_pod else SignalState.NO_DATA

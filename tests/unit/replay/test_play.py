@@ -1,0 +1,106 @@
+"""A policy on a simulated fleet: it scales with the load, by what scrapes show; equal seeds give equal runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes.builders import a_policy
+
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_operator.model.signals import Signal, SignalState
+from trimtab_replay.batching import Request, ServingModel
+from trimtab_replay.fleet import Fleet, FleetPlan
+from trimtab_replay.outcome import outcome
+from trimtab_replay.play import Play
+from trimtab_replay.scrape import Scrapes
+
+MODEL = ServingModel(0.01, 0.001, 1e-5, kv_tokens=20_000, max_sequences=32)
+PLAN = FleetPlan(MODEL, startup_seconds=45.0)
+
+
+def chat(**spec: Any) -> OptimizationPolicy:
+    return a_policy(
+        objectives={"timeToFirstToken": {"percentile": 95, "max": "2s"}, "latency": {"percentile": 95, "max": "30s"}},
+        scaling={"minReplicas": 1, "maxReplicas": 6, "stabilization": "2m"},
+        observation={"interval": "15s", "window": "5m"},
+        **spec,
+    )
+
+
+def steady(rate: float, seconds: float, start: float = 0.0) -> list[tuple[float, int, int]]:
+    return [(start + place / rate, 200, 100) for place in range(int(rate * seconds))]
+
+
+def numbered(*parts: list[tuple[float, int, int]]) -> list[Request]:
+    return [Request(number, *each) for number, each in enumerate(sorted(each for part in parts for each in part))]
+
+
+def test_more_load_brings_replicas_and_less_takes_them_away_after_the_stabilisation() -> None:
+    trace = numbered(steady(2.0, 600.0), steady(40.0, 600.0, 600.0), steady(2.0, 1200.0, 1200.0))
+    played = Play(chat(), PLAN).run(trace)
+    assert played.unserved == 0
+    assert len(played.served) == len(trace)
+    grown = [each for each in played.scalings if each.after > each.before]
+    shrunk = [each for each in played.scalings if each.after < each.before]
+    assert grown
+    assert 600.0 < grown[0].at < 900.0
+    assert grown[0].reason.startswith("Utilization")
+    assert shrunk
+    assert shrunk[0].at > 1200.0
+    assert max(asked for _, asked, _ in played.replicas) <= 6
+    assert played.replicas[-1][1] < max(asked for _, asked, _ in played.replicas)
+    assert played.gpu_hours > 2400.0 / 3600.0
+
+
+def test_the_same_seed_gives_the_same_run_also_where_scrapes_are_lost() -> None:
+    trace = numbered(steady(10.0, 400.0))
+    one, same = (Play(chat(), PLAN, seed=3, scrape_loss=0.2).run(trace) for _ in range(2))
+    assert one == same
+
+
+def test_what_is_not_answered_in_time_misses_the_objective() -> None:
+    trace = numbered(steady(60.0, 300.0))
+    policy = chat()
+    found = outcome(policy, trace, Play(policy, FleetPlan(MODEL, startup_seconds=45.0, nodes=1)).run(trace))
+    assert found.requests == len(trace)
+    assert {each.name for each in found.attained} == {"timeToFirstToken", "latency"}
+    assert not any(each.met for each in found.attained)
+    assert found.course.requests[0] == pytest.approx(60 * 60, abs=2)
+    assert found.course.percentiles["latency"][3] > 30.0
+
+
+def test_an_empty_trace_is_played_in_no_time() -> None:
+    policy = chat()
+    found = outcome(policy, [], Play(policy, PLAN).run([]))
+    assert (found.requests, found.unserved, found.gpu_hours) == (0, 0, 0.0)
+    assert all(each.met for each in found.attained)
+
+
+def test_scrapes_show_rates_gauges_and_growing_buckets_and_nothing_before_there_are_two() -> None:
+    fleet, scrapes = Fleet(PLAN, 1, 0.0), Scrapes(15.0, 600.0, 0.0, np.random.default_rng(0))
+    assert scrapes.readings(fleet)[Signal.REQUESTS_PER_SECOND].state is SignalState.NO_DATA
+    for number, at in enumerate(np.arange(0.0, 120.0, 0.5).tolist()):
+        if at and at % 15.0 == 0.0:
+            scrapes.count(fleet.advance(at))
+            scrapes.scrape(fleet)
+        scrapes.count(fleet.arrive(Request(number, at, 200, 20)))
+    readings, distributions = scrapes.readings(fleet), scrapes.distributions(fleet)
+    rate = readings[Signal.REQUESTS_PER_SECOND]
+    assert rate.by_pod["replica-1"] == pytest.approx(2.0, rel=0.1)
+    assert (rate.window_seconds, rate.at) == (60.0, 105.0)
+    latency = distributions[Signal.LATENCY_SECONDS].by_pod["replica-1"]
+    assert latency.cumulative[-1] == pytest.approx(120.0, rel=0.1)
+    assert latency.cumulative == tuple(sorted(latency.cumulative))
+    assert readings[Signal.KV_CACHE_USED_RATIO].by_pod["replica-1"] < 0.1
+    points = scrapes.history()[Signal.REQUESTS_PER_SECOND].points
+    assert [point.at for point in points] == [30.0, 45.0, 60.0, 75.0, 90.0, 105.0]
+
+
+def test_what_is_remembered_of_a_long_run_is_bounded() -> None:
+    fleet, scrapes = Fleet(PLAN, 1, 0.0), Scrapes(15.0, 3600.0, 0.0, np.random.default_rng(0))
+    for place in range(1, 1000):
+        scrapes.count(fleet.advance(15.0 * place))
+        scrapes.scrape(fleet)
+    assert len(scrapes.history()[Signal.QUEUE_REQUESTS].points) <= 122
