@@ -11,7 +11,7 @@ from trimtab_api.objectives import LatencyObjective
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_replay.batching import Request, Served
-from trimtab_replay.play import EPOCH, Played
+from trimtab_replay.run import EPOCH, Played
 
 COURSE_SECONDS = 60.0
 MEASURED = {

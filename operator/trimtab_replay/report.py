@@ -11,7 +11,7 @@ import jinja2
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_replay.outcome import Outcome
-from trimtab_replay.play import Played
+from trimtab_replay.run import Played
 
 WIDTH, HEIGHT = 900, 160
 Points = Sequence[tuple[float, float]]

@@ -16,9 +16,10 @@ from trimtab_api.policy_spec import Mode
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_replay.fleet import FleetPlan
 from trimtab_replay.outcome import Outcome, outcome
-from trimtab_replay.play import Play, Played
+from trimtab_replay.play import PolicyController, start_of
 from trimtab_replay.profiles import GPUS_OF_LLAMA_70B, LLAMA_70B_ON_TWO_H200
 from trimtab_replay.report import page
+from trimtab_replay.run import Played, Run
 from trimtab_replay.trace import TraceError, read_trace
 
 MISSED, UNUSABLE = 1, 2
@@ -45,13 +46,14 @@ def simulate(wish: Wish) -> int:
         print(error, file=sys.stderr)
         return UNUSABLE
     plan = FleetPlan(LLAMA_70B_ON_TWO_H200, wish.startup_seconds, GPUS_OF_LLAMA_70B)
-    played = Play(policy, plan, wish.seed).run(trace)
+    controller = PolicyController(policy)
+    played = Run(controller, start_of(policy, plan, wish.seed)).play(trace)
     found = outcome(policy, trace, played)
-    print("\n".join(_lines(found, played)))
+    print("\n".join(_lines(found, played, controller)))
     if wish.report is not None:
         wish.report.write_text(page(policy, found, played), encoding="utf-8")
     if wish.json is not None:
-        wish.json.write_text(json.dumps(document(found, played), indent=2) + "\n", encoding="utf-8")
+        wish.json.write_text(json.dumps(document(found, played, controller), indent=2) + "\n", encoding="utf-8")
     return 0 if all(each.met for each in found.attained) else MISSED
 
 
@@ -72,24 +74,24 @@ def read_policy(path: Path) -> OptimizationPolicy:
     return policy.model_copy(update={"spec": spec, "status": PolicyStatus(), "metadata": metadata})
 
 
-def document(found: Outcome, played: Played) -> dict[str, Any]:
+def document(found: Outcome, played: Played, controller: PolicyController) -> dict[str, Any]:
     """Return what a run came to, for JSON."""
     return {
         "requests": found.requests,
         "unserved": found.unserved,
         "gpu_hours": found.gpu_hours,
         "attainment": {each.name: each.found for each in found.attained},
-        "ticks": played.ticks,
-        "untrusted_ticks": played.untrusted_ticks,
+        "ticks": controller.ticks,
+        "untrusted_ticks": controller.untrusted_ticks,
         "scalings": [asdict(each) for each in played.scalings],
     }
 
 
-def _lines(found: Outcome, played: Played) -> list[str]:
+def _lines(found: Outcome, played: Played, controller: PolicyController) -> list[str]:
     most = max((wanted for _, wanted, _ in played.replicas), default=0)
     return [
         f"{found.requests} requests, {found.unserved} not answered",
-        f"{played.ticks} ticks, {played.untrusted_ticks} of them on metrics that could not be trusted",
+        f"{controller.ticks} ticks, {controller.untrusted_ticks} of them on metrics that could not be trusted",
         f"{found.gpu_hours:.2f} GPU-hours, at most {most} replicas, {found.scale_events} scale events",
         *(
             f"{each.name} within {each.limit_seconds:g} s: {each.found:.2%} of requests, {each.wanted:.0%} wanted: "

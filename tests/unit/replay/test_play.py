@@ -13,7 +13,8 @@ from trimtab_operator.model.signals import Signal, SignalState
 from trimtab_replay.batching import Request, ServingModel
 from trimtab_replay.fleet import Fleet, FleetPlan
 from trimtab_replay.outcome import outcome
-from trimtab_replay.play import Play
+from trimtab_replay.play import PolicyController, start_of
+from trimtab_replay.run import Played, Run
 from trimtab_replay.scrape import Scrapes
 
 MODEL = ServingModel(0.01, 0.001, 1e-5, kv_tokens=20_000, max_sequences=32)
@@ -29,6 +30,10 @@ def chat(**spec: Any) -> OptimizationPolicy:
     )
 
 
+def play(policy: OptimizationPolicy, trace: list[Request], plan: FleetPlan = PLAN, **start: Any) -> Played:
+    return Run(PolicyController(policy), start_of(policy, plan, **start)).play(trace)
+
+
 def steady(rate: float, seconds: float, start: float = 0.0) -> list[tuple[float, int, int]]:
     return [(start + place / rate, 200, 100) for place in range(int(rate * seconds))]
 
@@ -39,7 +44,7 @@ def numbered(*parts: list[tuple[float, int, int]]) -> list[Request]:
 
 def test_more_load_brings_replicas_and_less_takes_them_away_after_the_stabilisation() -> None:
     trace = numbered(steady(2.0, 600.0), steady(40.0, 600.0, 600.0), steady(2.0, 1200.0, 1200.0))
-    played = Play(chat(), PLAN).run(trace)
+    played = play(chat(), trace)
     assert played.unserved == 0
     assert len(played.served) == len(trace)
     grown = [each for each in played.scalings if each.after > each.before]
@@ -56,14 +61,14 @@ def test_more_load_brings_replicas_and_less_takes_them_away_after_the_stabilisat
 
 def test_the_same_seed_gives_the_same_run_also_where_scrapes_are_lost() -> None:
     trace = numbered(steady(10.0, 400.0))
-    one, same = (Play(chat(), PLAN, seed=3, scrape_loss=0.2).run(trace) for _ in range(2))
+    one, same = (play(chat(), trace, seed=3, scrape_loss=0.2) for _ in range(2))
     assert one == same
 
 
 def test_what_is_not_answered_in_time_misses_the_objective() -> None:
     trace = numbered(steady(60.0, 300.0))
     policy = chat()
-    found = outcome(policy, trace, Play(policy, FleetPlan(MODEL, startup_seconds=45.0, nodes=1)).run(trace))
+    found = outcome(policy, trace, play(policy, trace, FleetPlan(MODEL, startup_seconds=45.0, nodes=1)))
     assert found.requests == len(trace)
     assert {each.name for each in found.attained} == {"timeToFirstToken", "latency"}
     assert not any(each.met for each in found.attained)
@@ -73,7 +78,7 @@ def test_what_is_not_answered_in_time_misses_the_objective() -> None:
 
 def test_an_empty_trace_is_played_in_no_time() -> None:
     policy = chat()
-    found = outcome(policy, [], Play(policy, PLAN).run([]))
+    found = outcome(policy, [], play(policy, []))
     assert (found.requests, found.unserved, found.gpu_hours) == (0, 0, 0.0)
     assert all(each.met for each in found.attained)
 
