@@ -6,12 +6,13 @@ import fcntl
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from dev.cluster.errors import ClusterError
 from dev.cluster.paths import Paths
 
-_held: dict[str, TextIO] = {}
+MOST_HOLDER_BYTES = 4096
+_held: dict[Path, int] = {}
+"""Descriptors by path: open until the process ends, and given to no child."""
 
 
 def claim(paths: Paths) -> None:
@@ -20,18 +21,16 @@ def claim(paths: Paths) -> None:
     Raises ClusterError, which names the holder, where another process has it.
     """
     path = paths.state.with_name(paths.state.name + ".claim")
-    if str(path) in _held:
+    if path in _held:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = path.open("a+")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.seek(0)
-        holder = handle.read().strip()
-        handle.close()
+        holder = os.read(descriptor, MOST_HOLDER_BYTES).decode(errors="replace")
+        os.close(descriptor)
         raise ClusterError(f"the cluster is in use by {holder}: wait until that ends, or stop it") from None
-    handle.truncate(0)
-    handle.write(f"`{' '.join(sys.argv)}` in {Path.cwd()}, process {os.getpid()}")
-    handle.flush()
-    _held[str(path)] = handle
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"`{' '.join(sys.argv)}` in {Path.cwd()}, process {os.getpid()}".encode())
+    _held[path] = descriptor
