@@ -12,6 +12,8 @@ from trimtab_api.trial import OptimizationTrial, Verdict
 from trimtab_operator.model.search import Estimate
 
 LEAST_SD = 0.02
+MOST_SURPRISE = math.log(2.0)
+"""What is off by more than twofold says of a disturbed pod, or of another load, more than of the knob."""
 _MEASURED = (Verdict.IMPROVED, Verdict.REGRESSED, Verdict.INCONCLUSIVE)
 _SDS_OF_INTERVAL = 2.0 * 1.96
 _LEAST_FACTOR = 1e-3
@@ -28,13 +30,16 @@ class Lesson:
 
 
 def lessons_of(search: Iterable[OptimizationTrial]) -> tuple[Lesson, ...]:
-    """Return what trials measured of capacity, oldest first; those that ended without a measurement teach nothing."""
+    """Return what trials measured of capacity, oldest first.
+
+    Those that ended without a measurement teach nothing, nor those whose outcome nothing that was expected explains.
+    """
     measured = sorted((each for each in search if each.status.verdict in _MEASURED), key=_made_at)
     found = ((trial, _expected(trial), _seen(trial)) for trial in measured)
     return tuple(
         Lesson(trial.spec.stable, trial.spec.canary, expected, seen)
         for trial, expected, seen in found
-        if expected is not None and seen is not None
+        if expected is not None and seen is not None and abs(seen.log - expected) <= MOST_SURPRISE
     )
 
 

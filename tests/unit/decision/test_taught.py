@@ -127,6 +127,18 @@ def test_an_effect_without_bounds_is_one_that_says_little_and_never_breaks_arith
     assert 4.0 < found.seen.sd < 6.0
 
 
+@pytest.mark.parametrize(
+    ("effect", "taught"),
+    [("0.8", 1), ("2.0", 0), ("-0.2", 1), ("-0.8", 0)],
+    ids=["more", "far more", "less", "far less"],
+)
+def test_what_is_off_by_more_than_twofold_says_more_of_a_disturbed_pod_than_of_the_knob(
+    effect: str, taught: int
+) -> None:
+    trial = a_trial(predicted=PREDICTED, status=measured(effect, "-0.9", "3.0"))
+    assert len(lessons_of([trial])) == taught
+
+
 def test_lessons_come_in_the_order_of_their_trials() -> None:
     first, second = (
         a_trial(name, predicted=PREDICTED, status=measured(effect, "0", "1"), created=created)
