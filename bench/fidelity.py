@@ -22,7 +22,7 @@ import numpy as np
 from bench.engine.progress import say
 from trimtab_replay.batching import ServingModel
 from trimtab_replay.calibration import calibrate
-from trimtab_replay.closed_loop import Level, simulate
+from trimtab_replay.closed_loop import Level, run_closed_loop
 
 SURFACES = Path(__file__).parents[2] / "shared" / "data" / "surfaces"
 PATTERN = "inferencex*grids.csv"
@@ -97,7 +97,7 @@ def carried(model: ServingModel, asked: Level) -> float:
     low, high = 1.0, 4.0 * asked.clients
     for _ in range(BISECTIONS):
         middle = math.sqrt(low * high)
-        seen = simulate(model, round(middle), asked.prompt_tokens, asked.output_tokens).tpot_seconds
+        seen = run_closed_loop(model, round(middle), asked.prompt_tokens, asked.output_tokens).tpot_seconds
         low, high = (middle, high) if seen <= asked.tpot_seconds else (low, middle)
     return math.sqrt(low * high)
 
@@ -114,7 +114,7 @@ def judge(levels: Sequence[Level]) -> dict[str, list[tuple[float, float]]]:
     for level in levels:
         if level in (low, high):
             continue
-        seen = simulate(model, level.clients, level.prompt_tokens, level.output_tokens)
+        seen = run_closed_loop(model, level.clients, level.prompt_tokens, level.output_tokens)
         for measure, of in measures.items():
             straight = interpolated(low, high, level.clients, of)
             errors[measure].append((abs(of(seen) / of(level) - 1.0), abs(straight / of(level) - 1.0)))

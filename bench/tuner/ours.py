@@ -9,7 +9,7 @@ import numpy as np
 from bench.tuner.replay import Measured, Task
 from trimtab_operator.decision.tuner.suggest import suggest
 from trimtab_operator.model.arrays import Floats
-from trimtab_operator.model.search import Dimension, Estimate, Reading, SearchSpace
+from trimtab_operator.model.search import Dimension, Estimate, Observation, SearchSpace
 
 EXPECTED = {"concurrency": 0.6, "users": 0.6, "tp": -0.5}
 """What one doubling of a knob multiplies objective and limited values by, as a power of two."""
@@ -22,14 +22,14 @@ class Trimtab:
     def __init__(self, task: Task, _seed: int) -> None:
         self._task = task
         self._space = _space(task)
-        self._readings: list[Reading] = []
+        self._readings: list[Observation] = []
 
     def observe(self, measured: Measured) -> None:
         """Hear of a trial."""
         ratios = np.log(np.maximum(measured.limited / self._task.limits, _LEAST_RATIO)).tolist()
         limited = tuple(Estimate(*each) for each in zip(ratios, measured.noise[1:].tolist(), strict=True))
         goal = Estimate(math.log(measured.objective), float(measured.noise[0]))
-        self._readings.append(Reading(measured.configuration, goal, limited))
+        self._readings.append(Observation(measured.configuration, goal, limited))
 
     def suggest(self) -> int | None:
         """Return the next configuration."""

@@ -14,7 +14,7 @@ from trimtab_api.trial import TrialApproval
 from trimtab_cli.cluster import Cluster, ClusterError
 from trimtab_cli.documents import explanation_document, policies_document, policy_document
 from trimtab_cli.pages import explanation_page, policies_page, policy_page, trials_page
-from trimtab_cli.words import cannot_be_restored, cannot_be_said
+from trimtab_cli.refusals import cannot_be_restored, cannot_be_said
 
 PIPED_COLUMNS = 10_000
 

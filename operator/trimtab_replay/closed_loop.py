@@ -25,7 +25,7 @@ class Level:
     tpot_seconds: float
 
 
-def simulate(model: ServingModel, clients: int, prompt_tokens: int, output_tokens: int, seed: int = 0) -> Level:
+def run_closed_loop(model: ServingModel, clients: int, prompt_tokens: int, output_tokens: int, seed: int = 0) -> Level:
     """Run the loop until each client was answered about four times, the first rounds left out."""
     dice = np.random.default_rng(seed)
     served = _run(Replica(model), clients, (prompt_tokens, output_tokens), dice)[int(WARM_UP_ROUNDS * clients) :]

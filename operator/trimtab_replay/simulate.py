@@ -16,7 +16,7 @@ from trimtab_api.policy_spec import Mode
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_replay.fleet import FleetPlan
 from trimtab_replay.outcome import Outcome, outcome
-from trimtab_replay.play import PolicyController, start_of
+from trimtab_replay.policy_controller import PolicyController, start_of
 from trimtab_replay.profiles import GPUS_OF_LLAMA_70B, LLAMA_70B_ON_TWO_H200
 from trimtab_replay.report import page
 from trimtab_replay.run import Played, Run

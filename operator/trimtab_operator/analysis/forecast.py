@@ -4,6 +4,7 @@ The logarithm of demand is expected to change by what a regression over the last
 known now: how it changed on earlier days at that time of the day (those of the same weekday count more), and how far it
 stands from its fast and from its slow moving average. Nothing known gives no change: persistence. Where the regression
 did no better than that of late, its change counts less, down to nothing. Quantiles are those of its own errors.
+The regression is a ridge regression (Hoerl and Kennard, 1970) whose past fades exponentially.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Observation:
     """What one trial measured: the objective, and each limited value over its limit (0: just at it)."""
 
     configuration: int

@@ -10,7 +10,7 @@ import pytest
 
 from bench import fidelity
 from trimtab_replay.batching import ServingModel
-from trimtab_replay.closed_loop import Level, simulate
+from trimtab_replay.closed_loop import Level, run_closed_loop
 
 TRUE = ServingModel(0.008, 0.0002, 4e-6, first_token_steps=6.0, overhead_seconds=0.02)
 
@@ -30,7 +30,7 @@ def written(path: Path, levels: list[Level], **changed: str) -> None:
         writer.writerows(rows)
 
 
-LEVELS = [simulate(TRUE, clients, 1024, 256, seed=7) for clients in (4, 16, 64, 128, 256)]
+LEVELS = [run_closed_loop(TRUE, clients, 1024, 256, seed=7) for clients in (4, 16, 64, 128, 256)]
 
 
 def test_a_configuration_that_is_like_the_model_is_met_at_the_levels_that_were_not_used(

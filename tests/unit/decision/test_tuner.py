@@ -16,7 +16,7 @@ from trimtab_operator.decision.tuner.kernels import CONSTANT_SD, OFFSET_SDS, RES
 from trimtab_operator.decision.tuner.normal import expected_excess, normal_cdf
 from trimtab_operator.decision.tuner.suggest import LEAST_LIKELY, suggest
 from trimtab_operator.decision.tuner.surrogate import Belief, Surrogate
-from trimtab_operator.model.search import Dimension, Estimate, Reading, SearchSpace
+from trimtab_operator.model.search import Dimension, Estimate, Observation, SearchSpace
 
 SIZES, FORMATS = 6, 2
 QUIET = 0.01
@@ -37,8 +37,8 @@ def at(size: int, form: int = 0) -> int:
     return size * FORMATS + form
 
 
-def a_reading(place: int, goal: float, over: float = -1.0, noise: float = QUIET) -> Reading:
-    return Reading(place, Estimate(goal, QUIET), (Estimate(over, noise),))
+def a_reading(place: int, goal: float, over: float = -1.0, noise: float = QUIET) -> Observation:
+    return Observation(place, Estimate(goal, QUIET), (Estimate(over, noise),))
 
 
 def test_the_first_step_goes_where_more_is_expected_and_the_limit_is_likely_kept() -> None:

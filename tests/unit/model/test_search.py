@@ -9,7 +9,7 @@ from trimtab_operator.model.search import (
     MOST_CONFIGURATIONS,
     Dimension,
     Estimate,
-    Reading,
+    Observation,
     SearchSpace,
     UnfitSpaceError,
 )
@@ -51,5 +51,5 @@ def test_a_space_may_have_no_limits() -> None:
 
 @pytest.mark.parametrize(("over", "kept"), [((-0.1, 0.0), True), ((-0.1, 0.001), False), ((), True)])
 def test_a_reading_keeps_its_limits_where_no_value_is_above(over: tuple[float, ...], kept: bool) -> None:
-    reading = Reading(0, Estimate(1.0, 0.1), tuple(Estimate(each, 0.1) for each in over))
+    reading = Observation(0, Estimate(1.0, 0.1), tuple(Estimate(each, 0.1) for each in over))
     assert reading.kept is kept

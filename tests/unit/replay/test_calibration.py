@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from trimtab_replay.batching import ServingModel
 from trimtab_replay.calibration import calibrate
-from trimtab_replay.closed_loop import Level, simulate
+from trimtab_replay.closed_loop import Level, run_closed_loop
 
 TRUE = ServingModel(0.008, 0.0002, 4e-6, first_token_steps=6.0, overhead_seconds=0.02)
 
 
 def levels(model: ServingModel, *clients: int) -> list[Level]:
-    return [simulate(model, each, 1024, 256) for each in clients]
+    return [run_closed_loop(model, each, 1024, 256) for each in clients]
 
 
 def test_a_model_is_found_again_from_two_of_its_levels_and_meets_the_others() -> None:

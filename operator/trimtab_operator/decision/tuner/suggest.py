@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trimtab_operator.decision.tuner.normal import expected_excess, normal_cdf
 from trimtab_operator.decision.tuner.surrogate import Belief, Surrogate
 from trimtab_operator.model.arrays import Floats
-from trimtab_operator.model.search import Estimate, Reading, SearchSpace, Suggestion
+from trimtab_operator.model.search import Estimate, Observation, SearchSpace, Suggestion
 
 CAUTION = 3.0
 """By which power the probability of keeping the limits counts."""
@@ -39,7 +39,7 @@ class _Prospects:
     open: NDArray[np.bool_]
 
 
-def suggest(space: SearchSpace, readings: Sequence[Reading], least_gain: float = 0.0) -> Suggestion | None:
+def suggest(space: SearchSpace, readings: Sequence[Observation], least_gain: float = 0.0) -> Suggestion | None:
     """Return what is most worth a trial, None where nothing likely brings more than `least_gain`. Pure.
 
     The first reading is of the configuration that runs: it is what remains when nothing else is promoted.
@@ -55,7 +55,7 @@ def suggest(space: SearchSpace, readings: Sequence[Reading], least_gain: float =
     return None
 
 
-def _prospects(space: SearchSpace, readings: Sequence[Reading]) -> _Prospects:
+def _prospects(space: SearchSpace, readings: Sequence[Observation]) -> _Prospects:
     surrogate = Surrogate(space, tuple(each.configuration for each in readings))
     goal = surrogate.believe(space.goal, [each.goal for each in readings])
     likelihood = np.ones(len(space.levels))
@@ -70,7 +70,7 @@ def _told_apart(seen: Estimate) -> Estimate:
     return Estimate(max(seen.log, FAR_BELOW), seen.sd)
 
 
-def _open(readings: Sequence[Reading], likelihood: Floats) -> NDArray[np.bool_]:
+def _open(readings: Sequence[Observation], likelihood: Floats) -> NDArray[np.bool_]:
     """Return which may be tried: new ones, and those that were only by chance seen to break a limit."""
     found = np.ones(len(likelihood), dtype=np.bool_)
     for each in readings:
@@ -80,7 +80,7 @@ def _open(readings: Sequence[Reading], likelihood: Floats) -> NDArray[np.bool_]:
     return found
 
 
-def _promotable(prospects: _Prospects, readings: Sequence[Reading]) -> float:
+def _promotable(prospects: _Prospects, readings: Sequence[Observation]) -> float:
     """Return the logarithm of the objective that promoting the best so far is expected to bring.
 
     The best that was seen to keep the limits is promoted first; where it turns out to break them, the next; what runs

@@ -13,7 +13,7 @@ from trimtab_operator.model.signals import Signal, SignalState
 from trimtab_replay.batching import Request, ServingModel
 from trimtab_replay.fleet import Fleet, FleetPlan
 from trimtab_replay.outcome import outcome
-from trimtab_replay.play import PolicyController, start_of
+from trimtab_replay.policy_controller import PolicyController, start_of
 from trimtab_replay.run import Played, Run
 from trimtab_replay.scrape import Scrapes
 
