@@ -1,0 +1,1 @@
+"""`python -m bench.scaling`: autoscalers on the same simulated fleet, under the same traffic."""

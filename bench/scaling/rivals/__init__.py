@@ -1,0 +1,1 @@
+"""Other autoscalers, each as its sources say."""
