@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine.progress import say
-from trimtab_replay.batching import ServingModel
 from trimtab_replay.calibration import calibrate
 from trimtab_replay.closed_loop import Level, run_closed_loop
+from trimtab_replay.serving import ServingModel
 
 SURFACES = Path(__file__).parents[2] / "shared" / "data" / "surfaces"
 PATTERN = "inferencex*grids.csv"

@@ -164,14 +164,17 @@ def replay(
 
     Exit 1: something differs, or an objective is missed; 2: a file cannot be used.
     """
-    # These bring numpy, which the other commands spare.
-    from trimtab_replay.__main__ import main as run  # noqa: PLC0415
-    from trimtab_replay.simulate import Wish, simulate  # noqa: PLC0415
-
+    # What is imported here brings numpy, which the other commands spare.
     if file is not None and policy is None and trace is None:
+        from trimtab_replay.__main__ import main as run  # noqa: PLC0415
+
         raise typer.Exit(run(["--", str(file)]))
     if file is not None or policy is None or trace is None:
         raise typer.BadParameter("give either FILE, or --policy and --trace")
+    try:
+        from trimtab_replay.simulate import Wish, simulate  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise typer.BadParameter(f"{error.name} is missing: pip install 'trimtab[operator,replay]'") from error
     raise typer.Exit(simulate(Wish(policy, trace, report, json, times, startup_seconds, seed)))
 
 

@@ -1,4 +1,4 @@
-"""One replica that batches continuously, as an event model: time advances from one change of the batch to the next.
+"""Replicas that batch continuously, as an event model: time advances from one change of a batch to the next.
 
 A decoding step with n running sequences takes `step + n x sequence` seconds and gives each of them one token. A prompt
 is read alone, while the running sequences wait (Yu et al., Orca, OSDI 2022); then its sequence takes part in
@@ -6,192 +6,193 @@ is read alone, while the running sequences wait (Yu et al., Orca, OSDI 2022); th
 the prompts that are read in pieces beside it. `overhead` is what it takes besides, without the device. Between two
 changes every sequence advances alike, so one number, the tokens that a sequence which was always there would have, says
 where all of them stand.
+
+Everything is an array, a row for each pod and for each request, so that hours of a large fleet take seconds.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import deque
-from dataclasses import dataclass, field
+import numpy as np
+
+from trimtab_replay.batches import NONE, Batches, Ints, Pods
+from trimtab_replay.compiled import compiled
 
 
-@dataclass(frozen=True)
-class ServingModel:
-    """What passes take, in seconds, and what fits: sequences at once, and tokens in the KV cache."""
-
-    step_seconds: float
-    sequence_seconds: float
-    prompt_token_seconds: float
-    first_token_steps: float = 0.0
-    overhead_seconds: float = 0.0
-    max_sequences: int = 1024
-    kv_tokens: float = math.inf
-
-    def token_seconds(self, running: int) -> float:
-        """Return what one decoding step takes."""
-        return self.step_seconds + running * self.sequence_seconds
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request; times in seconds, lengths in tokens (at least one to generate)."""
-
-    number: int
-    arrived: float
-    prompt_tokens: int
-    output_tokens: int
-
-    @property
-    def tokens(self) -> int:
-        """What it takes of the KV cache when it ends."""
-        return self.prompt_tokens + self.output_tokens
+@compiled
+def play(batches: Batches, alive: Ints, serving: Ints, until: float) -> None:
+    """Let time pass: requests go, as they come, to the serving pod with the fewest, and wait while there is none."""
+    every, fleet, done = batches.requests, batches.pods, batches.progress
+    if len(serving):
+        while done.dispatched[0] < done.next_request[0]:
+            _dispatch(batches, serving, done.dispatched[0])
+            done.dispatched[0] += 1
+    while done.next_request[0] < len(every.arrived) and every.arrived[done.next_request[0]] <= until:
+        request = done.next_request[0]
+        done.next_request[0] += 1
+        if len(serving) == 0:
+            continue
+        for pod in serving:
+            if fleet.change[pod] <= every.arrived[request]:
+                advance(batches, pod, every.arrived[request])
+        _dispatch(batches, serving, request)
+        done.dispatched[0] += 1
+    for pod in alive:
+        advance(batches, pod, until)
 
 
-@dataclass(frozen=True)
-class Served:
-    """A request that was answered: when its prompt was begun, and when its first and its last token came."""
-
-    request: Request
-    begun: float
-    first_token: float
-    finished: float
-
-    @property
-    def queue_seconds(self) -> float:
-        """Time in the queue."""
-        return self.begun - self.request.arrived
-
-    @property
-    def latency_seconds(self) -> float:
-        """Time from its arrival to its last token."""
-        return self.finished - self.request.arrived
-
-    @property
-    def ttft_seconds(self) -> float:
-        """Time to first token."""
-        return self.first_token - self.request.arrived
-
-    @property
-    def tpot_seconds(self) -> float:
-        """Mean time of each token after the first; 0 where there is only one."""
-        after = self.request.output_tokens - 1
-        return (self.finished - self.first_token) / after if after else 0.0
+@compiled
+def _dispatch(batches: Batches, serving: Ints, request: int) -> None:
+    every, fleet = batches.requests, batches.pods
+    fewest, chosen = outstanding(fleet, serving[0]), serving[0]
+    for pod in serving[1:]:
+        found = outstanding(fleet, pod)
+        if found < fewest:
+            fewest, chosen = found, pod
+    _pass(batches, chosen, max(fleet.now[chosen], every.arrived[request]))
+    take(batches, chosen, request)
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """A prompt that is being read."""
-
-    request: Request
-    begun: float
-    until: float
+@compiled
+def outstanding(fleet: Pods, pod: int) -> int:
+    """Return the requests of a pod that wait, are read or decode."""
+    reading = 1 if fleet.reading[pod] != NONE else 0
+    return int(fleet.waiting[pod] + fleet.decoding[pod] + reading)
 
 
-@dataclass(frozen=True, order=True)
-class _Due:
-    """When a running sequence gives its first or its last token, in tokens of a sequence that was always there."""
+@compiled
+def take(batches: Batches, pod: int, request: int) -> None:
+    """Put a request into a pod's queue; it may have waited elsewhere since it arrived."""
+    every, fleet = batches.requests, batches.pods
+    every.pod[request] = pod
+    if fleet.waiting[pod]:
+        every.behind[fleet.queue_tail[pod]] = request
+    else:
+        fleet.queue_head[pod] = request
+    fleet.queue_tail[pod] = request
+    fleet.waiting[pod] += 1
+    _admit(batches, pod)
+    _foresee(batches, pod)
 
-    tokens: float
-    number: int
-    request: Request = field(compare=False)
-    begun: float = field(compare=False)
-    first_token: float | None = field(default=None, compare=False)
 
-
-class Replica:
-    """A queue, at most one prompt that is being read, and the sequences that decode."""
-
-    def __init__(self, model: ServingModel, now: float = 0.0) -> None:
-        self.model = model
-        self.now = now
-        self.busy_seconds = 0.0
-        self._queue: deque[Request] = deque()
-        self._reading: _Reading | None = None
-        self._due: list[_Due] = []
-        self._tokens = 0.0
-        self._kv_tokens = 0
-
-    @property
-    def waiting(self) -> int:
-        """Requests in the queue."""
-        return len(self._queue)
-
-    @property
-    def running(self) -> int:
-        """Requests that are read or decoded."""
-        return len(self._due) + (self._reading is not None)
-
-    @property
-    def kv_ratio(self) -> float:
-        """Share of the KV cache that is taken."""
-        return self._kv_tokens / self.model.kv_tokens
-
-    def arrive(self, request: Request) -> list[Served]:
-        """Take a request at its time; return what was answered before."""
-        served = self.advance(request.arrived)
-        self.take(request)
-        return served
-
-    def take(self, request: Request) -> None:
-        """Take a request now; it may have waited elsewhere since it arrived."""
-        self._queue.append(request)
-        self._admit()
-
-    def next_change(self) -> float:
-        """Return when the batch changes next, in seconds; infinity where nothing is left to do."""
-        if self._reading is not None:
-            return self._reading.until
-        if self._due:
-            return self.now + (self._due[0].tokens - self._tokens) * self.model.token_seconds(len(self._due))
-        return math.inf
-
-    def advance(self, until: float) -> list[Served]:
-        """Let time pass; return what was answered, in order."""
-        served: list[Served] = []
-        while (change := self.next_change()) <= until:
-            self._pass(change)
-            if self._reading is not None:
-                self._join(self._reading, served)
-            else:
-                self._reach(heapq.heappop(self._due), served)
-            self._admit()
-        self._pass(until)
-        return served
-
-    def _pass(self, until: float) -> None:
-        seconds = until - self.now
-        if self._reading is None and self._due:
-            self._tokens += seconds / self.model.token_seconds(len(self._due))
-        if self.running:
-            self.busy_seconds += seconds
-        self.now = until
-
-    def _admit(self) -> None:
-        """Begin to read the next prompt where there is room for it."""
-        if self._reading is not None or not self._queue or len(self._due) >= self.model.max_sequences:
-            return
-        if self._due and self._kv_tokens + self._queue[0].tokens > self.model.kv_tokens:
-            return
-        request = self._queue.popleft()
-        self._kv_tokens += request.tokens
-        self._reading = _Reading(request, self.now, self.now + request.prompt_tokens * self.model.prompt_token_seconds)
-
-    def _join(self, read: _Reading, served: list[Served]) -> None:
-        """Let a sequence whose prompt is read take part in the steps from now on."""
-        self._reading = None
-        due = _Due(self._tokens + self.model.first_token_steps, read.request.number, read.request, read.begun)
-        if self.model.first_token_steps > 0.0:
-            heapq.heappush(self._due, due)
+@compiled
+def advance(batches: Batches, pod: int, until: float) -> None:
+    """Let time pass in a pod; what ends is noted in `ended`."""
+    fleet = batches.pods
+    while fleet.change[pod] <= until:
+        _pass(batches, pod, fleet.change[pod])
+        if fleet.reading[pod] != NONE:
+            _join(batches, pod)
         else:
-            self._reach(due, served)
+            due, request = _pop(fleet, pod)
+            _reach(batches, pod, due, request)
+        _admit(batches, pod)
+        _foresee(batches, pod)
+    _pass(batches, pod, until)
 
-    def _reach(self, due: _Due, served: list[Served]) -> None:
-        """Let a sequence give its first token and go on, or its last and leave."""
-        self._tokens, after = due.tokens, due.request.output_tokens - 1
-        first = self.now + self.model.overhead_seconds if due.first_token is None else due.first_token
-        if due.first_token is None and after > 0:
-            heapq.heappush(self._due, _Due(self._tokens + after, due.number, due.request, due.begun, first))
+
+@compiled
+def _foresee(batches: Batches, pod: int) -> None:
+    model, fleet = batches.model, batches.pods
+    if fleet.reading[pod] != NONE:
+        fleet.change[pod] = fleet.read_at[pod]
+    elif fleet.decoding[pod]:
+        step = model.step_seconds + fleet.decoding[pod] * model.sequence_seconds
+        fleet.change[pod] = fleet.now[pod] + (fleet.due_tokens[pod, 0] - fleet.tokens[pod]) * step
+    else:
+        fleet.change[pod] = np.inf
+
+
+@compiled
+def _pass(batches: Batches, pod: int, until: float) -> None:
+    model, fleet = batches.model, batches.pods
+    if fleet.reading[pod] == NONE and fleet.decoding[pod]:
+        step = model.step_seconds + fleet.decoding[pod] * model.sequence_seconds
+        fleet.tokens[pod] += (until - fleet.now[pod]) / step
+    fleet.now[pod] = until
+
+
+@compiled
+def _admit(batches: Batches, pod: int) -> None:
+    """Begin to read the next prompt where there is room for it."""
+    model, every, fleet = batches.model, batches.requests, batches.pods
+    if fleet.reading[pod] != NONE or fleet.waiting[pod] == 0 or fleet.decoding[pod] >= model.max_sequences:
+        return
+    request = fleet.queue_head[pod]
+    tokens = every.prompt_tokens[request] + every.output_tokens[request]
+    if fleet.decoding[pod] and fleet.kv_tokens[pod] + tokens > model.kv_tokens:
+        return
+    fleet.queue_head[pod] = every.behind[request]
+    fleet.waiting[pod] -= 1
+    fleet.kv_tokens[pod] += tokens
+    fleet.reading[pod] = request
+    every.begun[request] = fleet.now[pod]
+    fleet.read_at[pod] = fleet.now[pod] + every.prompt_tokens[request] * model.prompt_token_seconds
+
+
+@compiled
+def _join(batches: Batches, pod: int) -> None:
+    """Let a sequence whose prompt is read take part in the steps from now on."""
+    model, fleet = batches.model, batches.pods
+    request = fleet.reading[pod]
+    fleet.reading[pod] = NONE
+    due = fleet.tokens[pod] + model.first_token_steps
+    if model.first_token_steps > 0.0:
+        _push(fleet, pod, due, request)
+    else:
+        _reach(batches, pod, due, request)
+
+
+@compiled
+def _reach(batches: Batches, pod: int, due: float, request: int) -> None:
+    """Let a sequence give its first token and go on, or its last and leave."""
+    model, every, fleet, done = batches.model, batches.requests, batches.pods, batches.progress
+    fleet.tokens[pod] = due
+    given = fleet.now[pod] + model.overhead_seconds
+    if np.isnan(every.first_token[request]):
+        every.first_token[request] = given
+        if every.output_tokens[request] > 1.0:
+            _push(fleet, pod, due + every.output_tokens[request] - 1.0, request)
             return
-        self._kv_tokens -= due.request.tokens
-        served.append(Served(due.request, due.begun, first, max(first, self.now + self.model.overhead_seconds)))
+    fleet.kv_tokens[pod] -= every.prompt_tokens[request] + every.output_tokens[request]
+    every.finished[request] = given
+    every.ended[done.ended[0]] = request
+    done.ended[0] += 1
+
+
+@compiled
+def _push(fleet: Pods, pod: int, tokens: float, request: int) -> None:
+    place = fleet.decoding[pod]
+    fleet.decoding[pod] += 1
+    while place:
+        above = (place - 1) // 2
+        if not _before(tokens, request, fleet.due_tokens[pod, above], fleet.due_request[pod, above]):
+            break
+        fleet.due_tokens[pod, place] = fleet.due_tokens[pod, above]
+        fleet.due_request[pod, place] = fleet.due_request[pod, above]
+        place = above
+    fleet.due_tokens[pod, place] = tokens
+    fleet.due_request[pod, place] = request
+
+
+@compiled
+def _pop(fleet: Pods, pod: int) -> tuple[float, int]:
+    due, first = fleet.due_tokens[pod], fleet.due_request[pod]
+    top = due[0], first[0]
+    fleet.decoding[pod] -= 1
+    size = fleet.decoding[pod]
+    tokens, request, place = due[size], first[size], 0
+    while 2 * place + 1 < size:
+        below = 2 * place + 1
+        if below + 1 < size and _before(due[below + 1], first[below + 1], due[below], first[below]):
+            below += 1
+        if not _before(due[below], first[below], tokens, request):
+            break
+        due[place], first[place] = due[below], first[below]
+        place = below
+    due[place], first[place] = tokens, request
+    return top
+
+
+@compiled
+def _before(tokens: float, request: int, other_tokens: float, other_request: int) -> bool:
+    return tokens < other_tokens or (tokens == other_tokens and request < other_request)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from trimtab_replay.batching import ServingModel
 from trimtab_replay.closed_loop import VARIATION, Level
+from trimtab_replay.serving import ServingModel
 
 PROMPT_SHARE = 0.5
 MOST_OF_SLOPE = 0.5  # prompts do not explain more of the growth of steps than that

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,10 @@ import numpy as np
 from trimtab_api.objectives import LatencyObjective
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_duration_seconds
-from trimtab_replay.batching import Request, Served
+from trimtab_operator.model.arrays import Floats
+from trimtab_replay.answers import Answers
 from trimtab_replay.run import EPOCH, Played
+from trimtab_replay.trace import Trace
 
 COURSE_SECONDS = 60.0
 MEASURED = {
@@ -59,7 +60,7 @@ class Outcome:
     scale_events: int
 
 
-def outcome(policy: OptimizationPolicy, trace: Sequence[Request], played: Played) -> Outcome:
+def outcome(policy: OptimizationPolicy, trace: Trace, played: Played) -> Outcome:
     """Summarize a run."""
     rules = _rules(policy)
     return Outcome(
@@ -67,7 +68,7 @@ def outcome(policy: OptimizationPolicy, trace: Sequence[Request], played: Played
         unserved=played.unserved,
         gpu_hours=played.gpu_hours,
         attained=tuple(_attained(name, rule, played, len(trace)) for name, rule in rules.items()),
-        course=_course(rules, trace, played.served),
+        course=_course(rules, trace, played.answers),
         scale_events=len(played.scalings),
     )
 
@@ -80,22 +81,25 @@ def _rules(policy: OptimizationPolicy) -> dict[str, LatencyObjective]:
 
 def _attained(name: str, rule: LatencyObjective, played: Played, total: int) -> Attained:
     limit = parse_duration_seconds(rule.max)
-    good = sum(getattr(each, MEASURED[name]) <= limit for each in played.served)
+    good = int((_measured(name, played.answers) <= limit).sum())
     return Attained(name, limit, rule.percentile / 100.0, good / total if total else 1.0)
 
 
-def _course(rules: dict[str, LatencyObjective], trace: Sequence[Request], served: Sequence[Served]) -> Course:
-    ended = np.array([each.finished - EPOCH for each in served])
-    arrived = np.array([each.arrived for each in trace])
-    last = max(float(arrived.max(initial=0.0)), float(ended.max(initial=0.0)))
+def _course(rules: dict[str, LatencyObjective], trace: Trace, answers: Answers) -> Course:
+    ended = answers.finished - EPOCH
+    last = max(trace.seconds, float(ended.max(initial=0.0)))
     edges = np.arange(0.0, last + COURSE_SECONDS, COURSE_SECONDS)
     places = np.digitize(ended, edges) - 1
     percentiles = {}
     for name, rule in rules.items():
-        values = np.array([getattr(each, MEASURED[name]) for each in served])
+        values = _measured(name, answers)
         by_minute = (values[places == place] for place in range(len(edges)))
         percentiles[name] = tuple(
             float(np.percentile(each, rule.percentile)) if len(each) else np.nan for each in by_minute
         )
-    requests = np.histogram(arrived, bins=[*edges.tolist(), float(edges[-1]) + COURSE_SECONDS])[0]
+    requests = np.histogram(trace.arrived, bins=[*edges.tolist(), float(edges[-1]) + COURSE_SECONDS])[0]
     return Course(tuple((edges / 60.0).tolist()), tuple(requests.tolist()), percentiles)
+
+
+def _measured(name: str, answers: Answers) -> Floats:
+    return np.asarray(getattr(answers, MEASURED[name]))

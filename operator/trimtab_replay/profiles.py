@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trimtab_replay.batching import ServingModel
 from trimtab_replay.calibration import calibrate
 from trimtab_replay.closed_loop import Level
+from trimtab_replay.serving import ServingModel
 
 # InferenceX, as collected in ai-dynamo/aiconfigurator (Apache-2.0): Llama 3.1 70B, fp8, vLLM, 2 x H200, 1024/1024.
 _LOW = Level(4, 1024, 1024, ttft_seconds=0.121293, tpot_seconds=0.013914)

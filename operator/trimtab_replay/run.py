@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from trimtab_replay.batching import Request, Served
+from trimtab_replay.answers import Answers
 from trimtab_replay.fleet import Fleet, FleetPlan
 from trimtab_replay.scrape import Scrapes
+from trimtab_replay.trace import Trace
 
 EPOCH = 1_800_000_000.0
 SCRAPE_SECONDS = 15.0
@@ -45,9 +45,9 @@ class Scaling:
 
 @dataclass
 class Played:
-    """What came of it. Times are seconds of the trace."""
+    """What came of it. Times are seconds of the trace; those of answers are seconds since the epoch."""
 
-    served: list[Served] = field(default_factory=list)
+    answers: Answers
     unserved: int = 0
     scalings: list[Scaling] = field(default_factory=list)
     replicas: list[tuple[float, int, int]] = field(default_factory=list)  # at, asked for, serving
@@ -68,44 +68,35 @@ class Start:
 class Run:
     """One run of one controller."""
 
-    def __init__(self, controller: Controller, start: Start) -> None:
+    def __init__(self, controller: Controller, start: Start, trace: Trace) -> None:
         self.controller = controller
-        self.fleet = Fleet(start.plan, start.replicas, EPOCH)
+        self.fleet = Fleet(start.plan, start.replicas, trace, EPOCH)
         dice = np.random.default_rng(start.seed)
         self.scrapes = Scrapes(SCRAPE_SECONDS, start.lookback_seconds, start.scrape_loss, dice)
-        self.played = Played()
+        self.played = Played(self.fleet.answers())
+        self._seconds = trace.seconds
         self._next_scrape = EPOCH + SCRAPE_SECONDS
         self._next_tick = EPOCH + SCRAPE_SECONDS
 
-    def play(self, trace: Sequence[Request]) -> Played:
+    def play(self) -> Played:
         """Play the trace, and go on until all is answered or as much time has passed again."""
-        for request in trace:
-            self._live(EPOCH + request.arrived)
-            self._count(
-                self.fleet.arrive(
-                    Request(request.number, EPOCH + request.arrived, request.prompt_tokens, request.output_tokens)
-                )
-            )
-        end = EPOCH + (trace[-1].arrived if trace else 0.0)
-        while self.fleet.unserved and self.fleet.now < end + (end - EPOCH):
+        self._live(EPOCH + self._seconds)
+        while self.fleet.unserved and self.fleet.now < EPOCH + 2.0 * self._seconds:
             self._live(self.fleet.now + SCRAPE_SECONDS)
+        self.played.answers = self.fleet.answers()
         self.played.unserved = self.fleet.unserved
         self.played.gpu_hours = self.fleet.gpu_seconds / 3600.0
         return self.played
 
     def _live(self, until: float) -> None:
         while (moment := min(self._next_scrape, self._next_tick)) <= until:
-            self._count(self.fleet.advance(moment))
+            self.fleet.advance(moment)
             if moment == self._next_scrape:
                 self.scrapes.scrape(self.fleet)
                 self._next_scrape += SCRAPE_SECONDS
             if moment == self._next_tick:
                 self._tick()
-        self._count(self.fleet.advance(until))
-
-    def _count(self, served: list[tuple[str, Served]]) -> None:
-        self.scrapes.count(served)
-        self.played.served += [each for _, each in served]
+        self.fleet.advance(until)
 
     def _tick(self) -> None:
         wanted = self.controller.tick(self.fleet, self.scrapes)

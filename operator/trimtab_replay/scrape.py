@@ -9,13 +9,14 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
 from trimtab_operator.model.arrays import Floats
 from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, Signal, SignalState
-from trimtab_replay.batching import Served
-from trimtab_replay.fleet import Fleet
+from trimtab_replay.answers import Answers
+from trimtab_replay.fleet import Fleet, SimulatedPod
 from trimtab_replay.vllm_buckets import BOUNDS
 
 WINDOW_SCRAPES = 4
@@ -28,7 +29,7 @@ class Sample:
     """One scrape of one pod: what it counted so far, and how it stands."""
 
     at: float
-    finished: int
+    finished: float
     counts: dict[Signal, Floats]
     gauges: dict[Signal, float]
 
@@ -43,36 +44,24 @@ class Scrapes:
         self._lookback = lookback_seconds
         self._loss = loss
         self._dice = dice
-        self._finished: defaultdict[str, int] = defaultdict(int)
-        self._counts: defaultdict[str, dict[Signal, Floats]] = defaultdict(_no_counts)
+        self._counted = 0
+        self._finished = np.zeros(0)
+        self._counts = {signal: np.zeros((0, len(bounds))) for signal, bounds in BOUNDS.items()}
         self._samples: dict[str, deque[Sample]] = {}
         self._points: defaultdict[Signal, deque[Point]] = defaultdict(deque)
         steps = math.ceil(lookback_seconds / interval_seconds / MOST_POINTS)
         self._point_scrapes = max(1, steps)
         self._scraped = 0
 
-    def count(self, served: Iterable[tuple[str, Served]]) -> None:
-        """Count what pods answered."""
-        for pod, each in served:
-            self._finished[pod] += 1
-            counts = self._counts[pod]
-            for signal, seconds, weight in (
-                (Signal.LATENCY_SECONDS, each.latency_seconds, 1),
-                (Signal.QUEUE_SECONDS, each.queue_seconds, 1),
-                (Signal.TIME_TO_FIRST_TOKEN_SECONDS, each.ttft_seconds, 1),
-                (Signal.INTER_TOKEN_LATENCY_SECONDS, each.tpot_seconds, each.request.output_tokens - 1),
-            ):
-                counts[signal][np.searchsorted(BOUNDS[signal], seconds) :] += weight
-
     def scrape(self, fleet: Fleet) -> None:
         """Look at every pod that serves or drains, and keep a point of each series."""
+        self._count(fleet)
         for pod in fleet.pods:
             if pod.ready_at is None or self._dice.random() < self._loss:
                 continue
-            gauges = dict(zip(GAUGES, (pod.replica.waiting, pod.replica.running, pod.replica.kv_ratio), strict=True))
-            counts = {signal: each.copy() for signal, each in self._counts[pod.name].items()}
+            counts = {signal: np.cumsum(each[pod.row]) for signal, each in self._counts.items()}
             seen = self._samples.setdefault(pod.name, deque())
-            seen.append(Sample(fleet.now, self._finished[pod.name], counts, gauges))
+            seen.append(Sample(fleet.now, float(self._finished[pod.row]), counts, _gauges(fleet, pod)))
             while seen[0].at < fleet.now - self._lookback - self.interval_seconds:
                 seen.popleft()
         living = {pod.name for pod in fleet.pods}
@@ -80,6 +69,17 @@ class Scrapes:
         self._scraped += 1
         if self._scraped % self._point_scrapes == 0:
             self._note(fleet)
+
+    def _count(self, fleet: Fleet) -> None:
+        """Count what was answered since the last scrape."""
+        rows = fleet.rows
+        self._finished = _longer(self._finished, rows)
+        found = fleet.answers(self._counted)
+        self._counted = fleet.ended
+        np.add.at(self._finished, found.pod, 1.0)
+        for signal, (seconds, weights) in _durations(found).items():
+            self._counts[signal] = _longer(self._counts[signal], rows)
+            np.add.at(self._counts[signal], (found.pod, np.searchsorted(BOUNDS[signal], seconds)), weights)
 
     def readings(self, fleet: Fleet) -> dict[Signal, Reading]:
         """Return rates and gauges by pod, as they stand now."""
@@ -128,8 +128,9 @@ class Scrapes:
         return [pod.name for pod in fleet.pods if pod.serves and pod.name in self._samples]
 
     def _ends(self, name: str, now: float, seconds: float) -> tuple[Sample, Sample] | None:
-        within = [each for each in self._samples[name] if each.at >= now - seconds - 0.5 * self.interval_seconds]
-        return (within[0], within[-1]) if len(within) > 1 else None
+        seen, start = self._samples[name], now - seconds - 0.5 * self.interval_seconds
+        within = list(takewhile(lambda each: each.at >= start, reversed(seen)))
+        return (within[-1], within[0]) if len(within) > 1 else None
 
     def _rate(self, name: str, now: float) -> float | None:
         ends = self._ends(name, now, self._window)
@@ -155,8 +156,27 @@ def _growth(first: Sample, last: Sample, signal: Signal, seconds: float) -> tupl
     return tuple((whole * (last.counts[signal] - first.counts[signal])).tolist())
 
 
-def _no_counts() -> dict[Signal, Floats]:
-    return {signal: np.zeros(len(bounds)) for signal, bounds in BOUNDS.items()}
+def _gauges(fleet: Fleet, pod: SimulatedPod) -> dict[Signal, float]:
+    return {
+        Signal.QUEUE_REQUESTS: float(fleet.waiting(pod)),
+        Signal.RUNNING_REQUESTS: float(fleet.running(pod)),
+        Signal.KV_CACHE_USED_RATIO: fleet.kv_ratio(pod),
+    }
+
+
+def _durations(found: Answers) -> dict[Signal, tuple[Floats, Floats]]:
+    """Return what each histogram observes, and how often."""
+    once = np.ones(len(found))
+    return {
+        Signal.LATENCY_SECONDS: (found.latency_seconds, once),
+        Signal.QUEUE_SECONDS: (found.queue_seconds, once),
+        Signal.TIME_TO_FIRST_TOKEN_SECONDS: (found.ttft_seconds, once),
+        Signal.INTER_TOKEN_LATENCY_SECONDS: (found.tpot_seconds, found.output_tokens - 1.0),
+    }
+
+
+def _longer(values: Floats, rows: int) -> Floats:
+    return np.concatenate([values, np.zeros((rows - len(values), *values.shape[1:]))])
 
 
 def _state(by_pod: object) -> SignalState:

@@ -47,7 +47,7 @@ def simulate(wish: Wish) -> int:
         return UNUSABLE
     plan = FleetPlan(LLAMA_70B_ON_TWO_H200, wish.startup_seconds, GPUS_OF_LLAMA_70B)
     controller = PolicyController(policy)
-    played = Run(controller, start_of(policy, plan, wish.seed)).play(trace)
+    played = Run(controller, start_of(policy, plan, wish.seed), trace).play()
     found = outcome(policy, trace, played)
     print("\n".join(_lines(found, played, controller)))
     if wish.report is not None:

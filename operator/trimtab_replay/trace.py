@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from trimtab_replay.batching import Request
+from trimtab_operator.model.arrays import Floats
 
 COLUMNS = ("t_s", "in_tok", "out_tok")
 MOST_REQUESTS = 5_000_000
@@ -19,7 +20,24 @@ class TraceError(ValueError):
     """A file is no trace; the message names the file, the line and what is needed."""
 
 
-def read_trace(path: Path, times: int = 1, seed: int = 0) -> list[Request]:
+@dataclass(frozen=True)
+class Trace:
+    """Requests in the order in which they came: seconds from the start, and lengths in tokens, as columns."""
+
+    arrived: Floats
+    prompt_tokens: Floats
+    output_tokens: Floats
+
+    def __len__(self) -> int:
+        return len(self.arrived)
+
+    @property
+    def seconds(self) -> float:
+        """When the last one came."""
+        return float(self.arrived[-1]) if len(self) else 0.0
+
+
+def read_trace(path: Path, times: int = 1, seed: int = 0) -> Trace:
     """Return the requests of a CSV file (also .gz) in order, each `times` over, moved by up to five seconds.
 
     Columns: t_s (seconds), in_tok, out_tok. Raises TraceError, OSError.
@@ -29,10 +47,10 @@ def read_trace(path: Path, times: int = 1, seed: int = 0) -> list[Request]:
         raise TraceError(f"{path} holds {len(rows)} requests; times {times} that is more than {MOST_REQUESTS}")
     moved = np.random.default_rng(seed).uniform(-JITTER_SECONDS, JITTER_SECONDS, (len(rows), times))
     moved[:, 0] = 0.0
-    every = sorted(
-        (max(0.0, at + each), *lengths) for (at, *lengths), moves in zip(rows, moved, strict=True) for each in moves
-    )
-    return [Request(number, *each) for number, each in enumerate(every)]
+    arrived, *lengths = np.array(rows, float).reshape(-1, 3).T
+    every = np.maximum(0.0, arrived[:, None] + moved).ravel()
+    order = np.argsort(every, kind="stable")
+    return Trace(every[order], *(np.repeat(each, times)[order] for each in lengths))
 
 
 def _rows(path: Path) -> list[tuple[float, int, int]]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_replay.batching import ServingModel
 from trimtab_replay.calibration import calibrate
 from trimtab_replay.closed_loop import Level, run_closed_loop
+from trimtab_replay.serving import ServingModel
 
 TRUE = ServingModel(0.008, 0.0002, 4e-6, first_token_steps=6.0, overhead_seconds=0.02)
 

@@ -10,12 +10,13 @@ from fakes.builders import a_policy
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.model.signals import Signal, SignalState
-from trimtab_replay.batching import Request, ServingModel
 from trimtab_replay.fleet import Fleet, FleetPlan
 from trimtab_replay.outcome import outcome
 from trimtab_replay.policy_controller import PolicyController, start_of
 from trimtab_replay.run import Played, Run
 from trimtab_replay.scrape import Scrapes
+from trimtab_replay.serving import ServingModel
+from trimtab_replay.trace import Trace
 
 MODEL = ServingModel(0.01, 0.001, 1e-5, kv_tokens=20_000, max_sequences=32)
 PLAN = FleetPlan(MODEL, startup_seconds=45.0)
@@ -30,23 +31,24 @@ def chat(**spec: Any) -> OptimizationPolicy:
     )
 
 
-def play(policy: OptimizationPolicy, trace: list[Request], plan: FleetPlan = PLAN, **start: Any) -> Played:
-    return Run(PolicyController(policy), start_of(policy, plan, **start)).play(trace)
+def play(policy: OptimizationPolicy, trace: Trace, plan: FleetPlan = PLAN, **start: Any) -> Played:
+    return Run(PolicyController(policy), start_of(policy, plan, **start), trace).play()
 
 
-def steady(rate: float, seconds: float, start: float = 0.0) -> list[tuple[float, int, int]]:
-    return [(start + place / rate, 200, 100) for place in range(int(rate * seconds))]
+def steady(rate: float, seconds: float, start: float = 0.0) -> list[float]:
+    return [start + place / rate for place in range(int(rate * seconds))]
 
 
-def numbered(*parts: list[tuple[float, int, int]]) -> list[Request]:
-    return [Request(number, *each) for number, each in enumerate(sorted(each for part in parts for each in part))]
+def requests(*parts: list[float], output: int = 100) -> Trace:
+    arrived = np.array(sorted(each for part in parts for each in part), float)
+    return Trace(arrived, np.full(len(arrived), 200.0), np.full(len(arrived), float(output)))
 
 
 def test_more_load_brings_replicas_and_less_takes_them_away_after_the_stabilisation() -> None:
-    trace = numbered(steady(2.0, 600.0), steady(40.0, 600.0, 600.0), steady(2.0, 1200.0, 1200.0))
+    trace = requests(steady(2.0, 600.0), steady(40.0, 600.0, 600.0), steady(2.0, 1200.0, 1200.0))
     played = play(chat(), trace)
     assert played.unserved == 0
-    assert len(played.served) == len(trace)
+    assert len(played.answers) == len(trace)
     grown = [each for each in played.scalings if each.after > each.before]
     shrunk = [each for each in played.scalings if each.after < each.before]
     assert grown
@@ -60,13 +62,14 @@ def test_more_load_brings_replicas_and_less_takes_them_away_after_the_stabilisat
 
 
 def test_the_same_seed_gives_the_same_run_also_where_scrapes_are_lost() -> None:
-    trace = numbered(steady(10.0, 400.0))
+    trace = requests(steady(10.0, 400.0))
     one, same = (play(chat(), trace, seed=3, scrape_loss=0.2) for _ in range(2))
-    assert one == same
+    assert (one.scalings, one.replicas, one.gpu_hours) == (same.scalings, same.replicas, same.gpu_hours)
+    assert one.answers.finished.tolist() == same.answers.finished.tolist()
 
 
 def test_what_is_not_answered_in_time_misses_the_objective() -> None:
-    trace = numbered(steady(60.0, 300.0))
+    trace = requests(steady(60.0, 300.0))
     policy = chat()
     found = outcome(policy, trace, play(policy, trace, FleetPlan(MODEL, startup_seconds=45.0, nodes=1)))
     assert found.requests == len(trace)
@@ -78,19 +81,18 @@ def test_what_is_not_answered_in_time_misses_the_objective() -> None:
 
 def test_an_empty_trace_is_played_in_no_time() -> None:
     policy = chat()
-    found = outcome(policy, [], play(policy, []))
+    found = outcome(policy, requests(), play(policy, requests()))
     assert (found.requests, found.unserved, found.gpu_hours) == (0, 0, 0.0)
     assert all(each.met for each in found.attained)
 
 
 def test_scrapes_show_rates_gauges_and_growing_buckets_and_nothing_before_there_are_two() -> None:
-    fleet, scrapes = Fleet(PLAN, 1, 0.0), Scrapes(15.0, 600.0, 0.0, np.random.default_rng(0))
+    trace = requests(np.arange(0.0, 120.0, 0.5).tolist(), output=20)
+    fleet, scrapes = Fleet(PLAN, 1, trace), Scrapes(15.0, 600.0, 0.0, np.random.default_rng(0))
     assert scrapes.readings(fleet)[Signal.REQUESTS_PER_SECOND].state is SignalState.NO_DATA
-    for number, at in enumerate(np.arange(0.0, 120.0, 0.5).tolist()):
-        if at and at % 15.0 == 0.0:
-            scrapes.count(fleet.advance(at))
-            scrapes.scrape(fleet)
-        scrapes.count(fleet.arrive(Request(number, at, 200, 20)))
+    for at in np.arange(15.0, 119.0, 15.0).tolist():
+        fleet.advance(at)
+        scrapes.scrape(fleet)
     readings, distributions = scrapes.readings(fleet), scrapes.distributions(fleet)
     rate = readings[Signal.REQUESTS_PER_SECOND]
     assert rate.by_pod["replica-1"] == pytest.approx(2.0, rel=0.1)
@@ -104,8 +106,8 @@ def test_scrapes_show_rates_gauges_and_growing_buckets_and_nothing_before_there_
 
 
 def test_what_is_remembered_of_a_long_run_is_bounded() -> None:
-    fleet, scrapes = Fleet(PLAN, 1, 0.0), Scrapes(15.0, 3600.0, 0.0, np.random.default_rng(0))
+    fleet, scrapes = Fleet(PLAN, 1, requests()), Scrapes(15.0, 3600.0, 0.0, np.random.default_rng(0))
     for place in range(1, 1000):
-        scrapes.count(fleet.advance(15.0 * place))
+        fleet.advance(15.0 * place)
         scrapes.scrape(fleet)
     assert len(scrapes.history()[Signal.QUEUE_REQUESTS].points) <= 122
