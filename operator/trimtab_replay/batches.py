@@ -52,6 +52,7 @@ class Pods(NamedTuple):
     decoding: Ints
     due_tokens: Floats
     due_request: Ints
+    outstanding: Ints  # requests that wait, are read or decode
     waiting: Ints
     queue_head: Ints
     queue_tail: Ints
@@ -107,6 +108,7 @@ def pods(count: int, max_sequences: int) -> Pods:
         decoding=np.zeros(count, np.int64),
         due_tokens=np.zeros(due),
         due_request=np.zeros(due, np.int64),
+        outstanding=np.zeros(count, np.int64),
         waiting=np.zeros(count, np.int64),
         queue_head=np.full(count, NONE),
         queue_tail=np.full(count, NONE),

@@ -21,42 +21,31 @@ from trimtab_replay.compiled import compiled
 @compiled
 def play(batches: Batches, alive: Ints, serving: Ints, until: float) -> None:
     """Let time pass: requests go, as they come, to the serving pod with the fewest, and wait while there is none."""
-    every, fleet, done = batches.requests, batches.pods, batches.progress
+    every, done = batches.requests, batches.progress
     if len(serving):
         while done.dispatched[0] < done.next_request[0]:
             _dispatch(batches, serving, done.dispatched[0])
-            done.dispatched[0] += 1
     while done.next_request[0] < len(every.arrived) and every.arrived[done.next_request[0]] <= until:
-        request = done.next_request[0]
         done.next_request[0] += 1
-        if len(serving) == 0:
-            continue
-        for pod in serving:
-            if fleet.change[pod] <= every.arrived[request]:
-                advance(batches, pod, every.arrived[request])
-        _dispatch(batches, serving, request)
-        done.dispatched[0] += 1
+        if len(serving):
+            _dispatch(batches, serving, done.dispatched[0])
     for pod in alive:
         advance(batches, pod, until)
 
 
 @compiled
 def _dispatch(batches: Batches, serving: Ints, request: int) -> None:
-    every, fleet = batches.requests, batches.pods
-    fewest, chosen = outstanding(fleet, serving[0]), serving[0]
-    for pod in serving[1:]:
-        found = outstanding(fleet, pod)
-        if found < fewest:
-            fewest, chosen = found, pod
-    _pass(batches, chosen, max(fleet.now[chosen], every.arrived[request]))
+    """Give the oldest request that waits to the pod with the fewest, or the first of them."""
+    fleet, at = batches.pods, batches.requests.arrived[request]
+    chosen = serving[0]
+    for pod in serving:
+        if fleet.change[pod] <= at:
+            advance(batches, pod, at)
+        if fleet.outstanding[pod] < fleet.outstanding[chosen]:
+            chosen = pod
+    _pass(batches, chosen, max(fleet.now[chosen], at))
     take(batches, chosen, request)
-
-
-@compiled
-def outstanding(fleet: Pods, pod: int) -> int:
-    """Return the requests of a pod that wait, are read or decode."""
-    reading = 1 if fleet.reading[pod] != NONE else 0
-    return int(fleet.waiting[pod] + fleet.decoding[pod] + reading)
+    batches.progress.dispatched[0] += 1
 
 
 @compiled
@@ -64,6 +53,7 @@ def take(batches: Batches, pod: int, request: int) -> None:
     """Put a request into a pod's queue; it may have waited elsewhere since it arrived."""
     every, fleet = batches.requests, batches.pods
     every.pod[request] = pod
+    fleet.outstanding[pod] += 1
     if fleet.waiting[pod]:
         every.behind[fleet.queue_tail[pod]] = request
     else:
@@ -155,6 +145,7 @@ def _reach(batches: Batches, pod: int, due: float, request: int) -> None:
             return
     fleet.kv_tokens[pod] -= every.prompt_tokens[request] + every.output_tokens[request]
     every.finished[request] = given
+    fleet.outstanding[pod] -= 1
     every.ended[done.ended[0]] = request
     done.ended[0] += 1
 

@@ -95,7 +95,7 @@ class Fleet:
 
     def running(self, pod: SimulatedPod) -> int:
         """Return the requests of a pod that are read or decoded."""
-        return int(self._batches.pods.decoding[pod.row] + (self._batches.pods.reading[pod.row] != batches.NONE))
+        return self.outstanding(pod) - self.waiting(pod)
 
     def kv_tokens(self, pod: SimulatedPod) -> float:
         """Return the tokens that a pod's KV cache holds."""
@@ -107,7 +107,7 @@ class Fleet:
 
     def outstanding(self, pod: SimulatedPod) -> int:
         """Return the requests of a pod that wait or run."""
-        return self.waiting(pod) + self.running(pod)
+        return int(self._batches.pods.outstanding[pod.row])
 
     def scale(self, replicas: int) -> None:
         """Ask for so many replicas: pods without a node go first, then those that start, then the youngest."""

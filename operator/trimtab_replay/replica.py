@@ -32,7 +32,7 @@ class Replica:
     @property
     def running(self) -> int:
         """Requests that are read or decoded."""
-        return batching.outstanding(self._batches.pods, ONLY) - self.waiting
+        return int(self._batches.pods.outstanding[ONLY]) - self.waiting
 
     @property
     def kv_ratio(self) -> float:
