@@ -89,6 +89,10 @@ class Fleet:
         """Return what was answered, from so many answers on; within one step of time they stand pod by pod."""
         return answers(self._batches.requests, self._batches.requests.ended[first : self.ended])
 
+    def prompt_tokens(self, first: int, last: int) -> float:
+        """Return the tokens of the prompts from one arrival up to another."""
+        return float(self._batches.requests.prompt_tokens[first:last].sum())
+
     def waiting(self, pod: SimulatedPod) -> int:
         """Return the requests in a pod's queue."""
         return int(self._batches.pods.waiting[pod.row])

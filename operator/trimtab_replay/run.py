@@ -56,13 +56,17 @@ class Played:
 
 @dataclass(frozen=True)
 class Start:
-    """How a run begins: the fleet's plan and its first replicas, how far back series reach, and what is random."""
+    """How a run begins: the fleet's plan and its first replicas, how far back series reach, and what is random.
+
+    GPU time counts from `counted_from_seconds` of the trace on.
+    """
 
     plan: FleetPlan
     replicas: int
     lookback_seconds: float
     seed: int = 0
     scrape_loss: float = 0.0
+    counted_from_seconds: float = 0.0
 
 
 class Run:
@@ -75,17 +79,20 @@ class Run:
         self.scrapes = Scrapes(SCRAPE_SECONDS, start.lookback_seconds, start.scrape_loss, dice)
         self.played = Played(self.fleet.answers())
         self._seconds = trace.seconds
+        self._counted_from = start.counted_from_seconds
         self._next_scrape = EPOCH + SCRAPE_SECONDS
         self._next_tick = EPOCH + SCRAPE_SECONDS
 
     def play(self) -> Played:
         """Play the trace, and go on until all is answered or as much time has passed again."""
+        self._live(EPOCH + self._counted_from)
+        before = self.fleet.gpu_seconds
         self._live(EPOCH + self._seconds)
         while self.fleet.unserved and self.fleet.now < EPOCH + 2.0 * self._seconds:
             self._live(self.fleet.now + SCRAPE_SECONDS)
         self.played.answers = self.fleet.answers()
         self.played.unserved = self.fleet.unserved
-        self.played.gpu_hours = self.fleet.gpu_seconds / 3600.0
+        self.played.gpu_hours = (self.fleet.gpu_seconds - before) / 3600.0
         return self.played
 
     def _live(self, until: float) -> None:
