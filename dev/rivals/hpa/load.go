@@ -29,9 +29,11 @@ func (l *Load) look(replicas int32) Look {
 	if l.settings.Metric == "External" {
 		return Look{TotalMilli: l.external(replicas)}
 	}
-	look := Look{FailedPods: l.few(12, 2), PendingPods: min(l.few(3, 3), int(replicas))}
-	look.MissingPods = min(l.few(3, 3), int(replicas)-look.PendingPods)
-	look.ValuesMilli = l.shares(int(replicas) - look.PendingPods - look.MissingPods)
+	// Pods come some time after they are asked for, and stay for a while after they are not.
+	pods := max(0, int(replicas)+pick(l.random, 0, 0, 0, -3, -1, 1, 3))
+	look := Look{FailedPods: l.few(12, 2), PendingPods: min(l.few(3, 3), pods)}
+	look.MissingPods = min(l.few(3, 3), pods-look.PendingPods)
+	look.ValuesMilli = l.shares(pods - look.PendingPods - look.MissingPods)
 	return look
 }
 
@@ -84,6 +86,10 @@ func (l *Load) shares(pods int) []int64 {
 		default:
 			values[number] = int64(l.totalMilli / float64(pods) * (.7 + .6*l.random.Float64()))
 		}
+	}
+	if atEdge && pods > 0 {
+		// The average is cut to whole thousandths: less than one more in all pods is not seen.
+		values[0] += l.random.Int64N(2)
 	}
 	return values
 }
