@@ -1,0 +1,134 @@
+"""Kubernetes HPA on a Pods metric: what it recommends, and at which pace it follows."""
+
+from __future__ import annotations
+
+import pytest
+from harness.rival_views import PROFILE, STARTING, WHOLE, pod, view
+
+from bench.scaling.rivals.hpa import Hpa, Settings, milli, replicas_of_pods
+from bench.scaling.rivals.hpa_behavior import Behavior, Pace, Policy, Rules, behavior_of
+from bench.scaling.rivals.offline import sequences_at_objective
+
+TARGET = 10_000
+"""Ten requests per pod, in thousandths."""
+
+
+@pytest.mark.parametrize(
+    ("current", "values", "pending", "missing", "expected"),
+    [
+        # Nothing is missing: ceil(mean / target x pods), but for a tenth around the target.
+        pytest.param(2, [20, 20], 0, 0, 4, id="twice the target: ceil(2 x 2)"),
+        pytest.param(3, [12, 12, 12], 0, 0, 4, id="1.2 x 3 = 3.6, rounded up"),
+        pytest.param(4, [2, 2, 2, 2], 0, 0, 1, id="0.2 x 4 = 0.8, rounded up"),
+        pytest.param(3, [0, 0, 0], 0, 0, 0, id="no load: none"),
+        pytest.param(3, [11, 11, 11], 0, 0, 3, id="1.1 is still within the tolerance"),
+        pytest.param(3, [12, 11, 11], 0, 0, 4, id="1.133 is not: ceil(3.4)"),
+        pytest.param(3, [9, 9, 9], 0, 0, 3, id="0.9 is within the tolerance"),
+        # Over the target, pods without a value count as idle.
+        pytest.param(4, [20, 20], 2, 0, 4, id="2 -> 40 / 4 / 10 = 1 with pending ones: hold"),
+        pytest.param(4, [20, 20], 0, 2, 4, id="the same with missing ones"),
+        pytest.param(4, [40, 40], 2, 0, 8, id="4 -> 80 / 4 / 10 = 2: ceil(2 x 4)"),
+        pytest.param(4, [30, 30], 1, 1, 6, id="3 -> 60 / 4 / 10 = 1.5: both kinds count"),
+        pytest.param(4, [14, 14], 2, 0, 4, id="1.4 -> 0.7: the direction would turn, hold"),
+        # Below the target, missing ones count as on target, and pending ones do not count.
+        pytest.param(4, [2, 2], 0, 2, 3, id="0.2 -> (2 + 2 + 10 + 10) / 4 / 10 = 0.6: ceil(2.4)"),
+        pytest.param(4, [2, 2], 2, 0, 1, id="0.2 of the two that run: ceil(0.4)"),
+        pytest.param(4, [8, 8, 8], 0, 1, 4, id="0.8 -> 0.85: ceil(3.4)"),
+        pytest.param(2, [5, 5, 5], 0, 1, 2, id="0.5 -> 0.625: ceil(2.5) is up while usage is low, hold"),
+        pytest.param(9, [30, 30], 1, 0, 9, id="3 -> 2: ceil(6) is down while usage is high, hold"),
+        pytest.param(2, [10, 10], 0, 1, 2, id="on target, whatever is missing"),
+    ],
+)  # fmt: skip
+def test_a_pods_metric_recommends(current: int, values: list[int], pending: int, missing: int, expected: int) -> None:
+    found = replicas_of_pods(current, [1000 * value for value in values], TARGET, 0.1, pending=pending, missing=missing)
+    assert found == expected
+
+
+def test_no_value_recommends_nothing() -> None:
+    assert replicas_of_pods(3, [], TARGET, 0.1, pending=1, missing=2) is None
+
+
+def test_the_mean_is_cut_to_thousandths() -> None:
+    # 11.0005 requests per pod of 10 would be over the tolerance; 11.000 is not.
+    assert replicas_of_pods(2, [11_000, 11_001], TARGET, 0.1, pending=0, missing=0) == 2
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.7 * 10, 7000), (0.1 + 0.2, 300), (0.0001, 1), (0.0, 0)])
+def test_quantities_are_rounded_up(value: float, expected: int) -> None:
+    assert milli(value) == expected
+
+
+def test_a_load_test_finds_what_runs_within_the_objective_per_token() -> None:
+    assert sequences_at_objective(PROFILE) == WHOLE
+
+
+def paced(steps: list[tuple[float, int]], behavior: Behavior, current: int) -> list[int]:
+    pace, followed = Pace(behavior), []
+    for now, recommended in steps:
+        current = pace.next(now, current, recommended)
+        followed.append(current)
+    return followed
+
+
+@pytest.mark.parametrize(
+    ("start", "steps", "expected"),
+    [
+        pytest.param(1, [(0, 50), (15, 50), (30, 50), (45, 50)], [5, 10, 20, 40], id="up by the larger of 4 and 100 %"),
+        pytest.param(8, [(0, 3), (285, 3), (300, 3)], [3, 3, 3], id="down at once where nothing higher was seen"),
+        pytest.param(8, [(0, 8), (15, 3), (299, 3), (300, 3)], [8, 8, 8, 3], id="down after the window of the highest"),
+        pytest.param(8, [(0, 7), (15, 3), (300, 3)], [7, 7, 3], id="down to the highest of the window"),
+        pytest.param(8, [(0, 8), (60, 12), (120, 9)], [8, 12, 12], id="the window does not bring back what was higher"),
+        pytest.param(8, [(0, 0)], [1], id="never below one"),
+        pytest.param(4, [(0, 8), (5, 20), (14, 20), (15, 20)], [8, 8, 8, 16], id="a period counts what came within it"),
+    ],
+)  # fmt: skip
+def test_the_defaults_pace(start: int, steps: list[tuple[float, int]], expected: list[int]) -> None:
+    assert paced(steps, behavior_of(0.0, 300.0), start) == expected
+
+
+def test_going_up_waits_for_the_lowest_of_its_window() -> None:
+    steps = [(0.0, 2), (15.0, 4), (30.0, 6), (45.0, 6), (60.0, 6)]
+    assert paced(steps, behavior_of(30.0, 300.0), 2) == [2, 2, 4, 6, 6]
+
+
+def test_what_went_within_a_period_may_come_back_within_it() -> None:
+    one_a_minute = (Policy("Pods", 1, 60.0),)
+    behavior = Behavior(up=Rules(0.0, one_a_minute), down=Rules(0.0, one_a_minute))
+    # 5 -> 4; the period began with 5, so up to 6 is allowed, and down to 4.
+    assert paced([(0.0, 1), (15.0, 1), (30.0, 9), (61.0, 9)], behavior, 5) == [4, 4, 6, 6]
+
+
+def test_of_several_policies_the_largest_change_counts() -> None:
+    slow = (Policy("Percent", 10, 60.0), Policy("Pods", 2, 60.0))
+    behavior = Behavior(up=Rules(0.0, slow), down=Rules(0.0, slow))
+    assert paced([(0.0, 100)], behavior, 40) == [44]
+    assert paced([(0.0, 100)], behavior, 10) == [12]
+    assert paced([(0.0, 1)], behavior, 40) == [36]
+    assert paced([(0.0, 1)], behavior, 10) == [8]
+
+
+def test_requests_that_wait_and_run_in_ready_pods_are_the_metric() -> None:
+    # 0.5 of 40 requests is the target; 30 in each of two pods is 1.5 of it: ceil(3).
+    hpa = Hpa(Settings(target_ratio=0.5), PROFILE)
+    assert hpa.wants(view(pod(25, 5), pod(20, 10))) == 3
+
+
+def test_the_kv_cache_may_be_the_metric() -> None:
+    hpa = Hpa(Settings(metric="kv_ratio", target_ratio=0.5), PROFILE)
+    assert hpa.wants(view(pod(kv_ratio=0.9), pod(kv_ratio=0.9))) == 4  # ceil(1.8 x 2)
+
+
+def test_a_starting_pod_damps_and_does_not_count_as_load() -> None:
+    hpa = Hpa(Settings(target_ratio=0.5), PROFILE)
+    assert hpa.wants(view(pod(40), STARTING)) == 2  # 2 -> 40 / 2 / 20 = 1
+
+
+def test_without_a_ready_pod_it_stays() -> None:
+    assert Hpa(Settings(), PROFILE).wants(view(STARTING, STARTING, wanted=2, gateway_waiting=500)) == 2
+
+
+def test_going_down_waits_through_its_window() -> None:
+    hpa = Hpa(Settings(target_ratio=0.5, down_stabilization_seconds=60.0), PROFILE)
+    busy, idle = [pod(20)] * 4, [pod(1)] * 4
+    wants = [hpa.wants(view(*busy, now=0.0))] + [hpa.wants(view(*idle, now=now)) for now in (15.0, 59.0, 60.0)]
+    assert wants == [4, 4, 4, 1]
