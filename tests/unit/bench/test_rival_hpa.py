@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from harness.rival_views import PROFILE, STARTING, WHOLE, pod, view
 
-from bench.scaling.rivals.hpa import Hpa, Settings, milli, replicas_of_pods
-from bench.scaling.rivals.hpa_behavior import Behavior, Pace, Policy, Rules, behavior_of
+from bench.scaling.rivals.hpa import Hpa, Settings
+from bench.scaling.rivals.hpa_behavior import Behavior, BehaviorPace, Bounds, Pace, PlainPace, Policy, Rules, pace_of
+from bench.scaling.rivals.hpa_metric import Tolerance, milli, replicas_of_pods
 from bench.scaling.rivals.offline import sequences_at_objective
 
 TARGET = 10_000
 """Ten requests per pod, in thousandths."""
+
+DEFAULT_RULES = Behavior(
+    up=Rules(0.0, (Policy("Percent", 100, 15.0), Policy("Pods", 4, 15.0))),
+    down=Rules(300.0, (Policy("Percent", 100, 15.0),)),
+)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +48,19 @@ TARGET = 10_000
     ],
 )  # fmt: skip
 def test_a_pods_metric_recommends(current: int, values: list[int], pending: int, missing: int, expected: int) -> None:
-    found = replicas_of_pods(current, [1000 * value for value in values], TARGET, 0.1, pending=pending, missing=missing)
+    found = replicas_of_pods(
+        current, [1000 * value for value in values], TARGET, Tolerance(), pending=pending, missing=missing
+    )
     assert found == expected
 
 
 def test_no_value_recommends_nothing() -> None:
-    assert replicas_of_pods(3, [], TARGET, 0.1, pending=1, missing=2) is None
+    assert replicas_of_pods(3, [], TARGET, Tolerance(), pending=1, missing=2) is None
 
 
 def test_the_mean_is_cut_to_thousandths() -> None:
     # 11.0005 requests per pod of 10 would be over the tolerance; 11.000 is not.
-    assert replicas_of_pods(2, [11_000, 11_001], TARGET, 0.1, pending=0, missing=0) == 2
+    assert replicas_of_pods(2, [11_000, 11_001], TARGET, Tolerance(), pending=0, missing=0) == 2
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.7 * 10, 7000), (0.1 + 0.2, 300), (0.0001, 1), (0.0, 0)])
@@ -62,8 +72,14 @@ def test_a_load_test_finds_what_runs_within_the_objective_per_token() -> None:
     assert sequences_at_objective(PROFILE) == WHOLE
 
 
-def paced(steps: list[tuple[float, int]], behavior: Behavior, current: int) -> list[int]:
-    pace, followed = Pace(behavior), []
+def test_each_direction_has_its_own_tolerance() -> None:
+    tolerance = Tolerance(down_ratio=0.5, up_ratio=0.0)
+    assert replicas_of_pods(4, [5_000] * 4, TARGET, tolerance, pending=0, missing=0) == 4
+    assert replicas_of_pods(4, [10_001] * 4, TARGET, tolerance, pending=0, missing=0) == 5
+
+
+def paced(pace: Pace, current: int, *steps: tuple[float, int | None]) -> list[int]:
+    followed = []
     for now, recommended in steps:
         current = pace.next(now, current, recommended)
         followed.append(current)
@@ -73,38 +89,71 @@ def paced(steps: list[tuple[float, int]], behavior: Behavior, current: int) -> l
 @pytest.mark.parametrize(
     ("start", "steps", "expected"),
     [
-        pytest.param(1, [(0, 50), (15, 50), (30, 50), (45, 50)], [5, 10, 20, 40], id="up by the larger of 4 and 100 %"),
-        pytest.param(8, [(0, 3), (285, 3), (300, 3)], [3, 3, 3], id="down at once where nothing higher was seen"),
-        pytest.param(8, [(0, 8), (15, 3), (299, 3), (300, 3)], [8, 8, 8, 3], id="down after the window of the highest"),
-        pytest.param(8, [(0, 7), (15, 3), (300, 3)], [7, 7, 3], id="down to the highest of the window"),
-        pytest.param(8, [(0, 8), (60, 12), (120, 9)], [8, 12, 12], id="the window does not bring back what was higher"),
-        pytest.param(8, [(0, 0)], [1], id="never below one"),
+        # Within 15 s up to twice or by 4, whichever is more; down at once to the highest of 300 s.
+        pytest.param(1, [(0, 50), (15, 50), (30, 50), (45, 50)], [5, 10, 20, 40], id="by 4, then twice"),
         pytest.param(4, [(0, 8), (5, 20), (14, 20), (15, 20)], [8, 8, 8, 16], id="a period counts what came within it"),
+        pytest.param(8, [(0, 3), (299, 3), (300, 3)], [8, 8, 3], id="the first count is a recommendation, too"),
+        pytest.param(8, [(0, 7), (15, 3), (300, 3), (315, 3)], [8, 8, 3, 3], id="a window has one end: 7 is as old"),
+        pytest.param(8, [(0, 8), (60, 6), (300, 3)], [8, 8, 6], id="down to the highest of the window"),
+        pytest.param(8, [(0, 8), (60, 12), (120, 9)], [8, 12, 12], id="the window does not bring back what was higher"),
+        pytest.param(8, [(0, 0), (300, 0)], [8, 1], id="never below one"),
+        pytest.param(8, [(0, None), (300, None)], [8, 8], id="no recommendation, no change"),
     ],
 )  # fmt: skip
-def test_the_defaults_pace(start: int, steps: list[tuple[float, int]], expected: list[int]) -> None:
-    assert paced(steps, behavior_of(0.0, 300.0), start) == expected
+def test_the_default_rules_pace(start: int, steps: list[tuple[float, int]], expected: list[int]) -> None:
+    assert paced(pace_of(0.0, 300.0), start, *steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "steps", "expected"),
+    [
+        pytest.param(1, [(0, 50), (15, 50), (30, 50)], [4, 8, 16], id="to 4, then twice, at each look"),
+        pytest.param(8, [(0, 3), (300, 3), (300.5, 3)], [8, 8, 3], id="the end of the window still counts"),
+        pytest.param(2, [(0, 9), (15, 3)], [4, 8], id="goes on to the highest of the window"),
+        pytest.param(8, [(0, 0), (301, 0)], [8, 1], id="never below one"),
+    ],
+)
+def test_without_a_behavior_it_paces(start: int, steps: list[tuple[float, int]], expected: list[int]) -> None:
+    assert paced(pace_of(None, 300.0), start, *steps) == expected
 
 
 def test_going_up_waits_for_the_lowest_of_its_window() -> None:
-    steps = [(0.0, 2), (15.0, 4), (30.0, 6), (45.0, 6), (60.0, 6)]
-    assert paced(steps, behavior_of(30.0, 300.0), 2) == [2, 2, 4, 6, 6]
+    steps = [(0.0, 4), (15.0, 4), (30.0, 6), (45.0, 6)]
+    assert paced(pace_of(30.0, 300.0), 2, *steps) == [2, 2, 4, 6]
 
 
 def test_what_went_within_a_period_may_come_back_within_it() -> None:
     one_a_minute = (Policy("Pods", 1, 60.0),)
-    behavior = Behavior(up=Rules(0.0, one_a_minute), down=Rules(0.0, one_a_minute))
+    pace = BehaviorPace(Behavior(up=Rules(0.0, one_a_minute), down=Rules(0.0, one_a_minute)))
     # 5 -> 4; the period began with 5, so up to 6 is allowed, and down to 4.
-    assert paced([(0.0, 1), (15.0, 1), (30.0, 9), (61.0, 9)], behavior, 5) == [4, 4, 6, 6]
+    assert paced(pace, 5, (0.0, 1), (15.0, 1), (30.0, 9), (45.0, 9), (60.0, 9)) == [4, 4, 6, 6, 6]
 
 
-def test_of_several_policies_the_largest_change_counts() -> None:
-    slow = (Policy("Percent", 10, 60.0), Policy("Pods", 2, 60.0))
-    behavior = Behavior(up=Rules(0.0, slow), down=Rules(0.0, slow))
-    assert paced([(0.0, 100)], behavior, 40) == [44]
-    assert paced([(0.0, 100)], behavior, 10) == [12]
-    assert paced([(0.0, 1)], behavior, 40) == [36]
-    assert paced([(0.0, 1)], behavior, 10) == [8]
+@pytest.mark.parametrize(
+    ("select", "current", "recommended", "expected"),
+    [
+        # 10 per cent or 2 pods a minute.
+        ("Max", 40, 100, 44), ("Max", 10, 100, 12), ("Max", 40, 1, 36), ("Max", 10, 1, 8),
+        ("Min", 40, 100, 42), ("Min", 10, 100, 11), ("Min", 40, 1, 38), ("Min", 10, 1, 9),
+        ("Disabled", 40, 100, 40), ("Disabled", 40, 1, 40),
+    ],
+)  # fmt: skip
+def test_of_several_policies_one_counts(
+    select: Literal["Max", "Min", "Disabled"], current: int, recommended: int, expected: int
+) -> None:
+    rules = Rules(0.0, (Policy("Percent", 10, 60.0), Policy("Pods", 2, 60.0)), select)
+    assert paced(BehaviorPace(Behavior(rules, rules)), current, (0.0, recommended)) == [expected]
+
+
+@pytest.mark.parametrize("pace", [PlainPace(300.0, Bounds(2, 5)), BehaviorPace(DEFAULT_RULES, Bounds(2, 5))])
+def test_bounds_hold_at_once_and_whatever_is_recommended(pace: Pace) -> None:
+    assert paced(pace, 1, (0.0, None), (15.0, 9), (30.0, 9), (900.0, 0))[-2:] == [5, 2]
+    assert pace.next(900.0, 1, 9) == 2
+    assert pace.next(915.0, 9, 9) == 5
+
+
+def test_what_was_turned_off_stays_off() -> None:
+    assert pace_of(0.0, 300.0).next(0.0, 0, 5) == 0
 
 
 def test_requests_that_wait_and_run_in_ready_pods_are_the_metric() -> None:
@@ -123,12 +172,19 @@ def test_a_starting_pod_damps_and_does_not_count_as_load() -> None:
     assert hpa.wants(view(pod(40), STARTING)) == 2  # 2 -> 40 / 2 / 20 = 1
 
 
+def test_a_starting_pod_is_on_target_while_load_is_low() -> None:
+    hpa = Hpa(Settings(target_ratio=0.5, down_stabilization_seconds=0.0), PROFILE)
+    hpa.wants(view(pod(), STARTING, STARTING))
+    # 0 -> (0 + 20 + 20) / 3 / 20 = 0.67: ceil(2)
+    assert hpa.wants(view(pod(), STARTING, STARTING, now=15.0)) == 2
+
+
 def test_without_a_ready_pod_it_stays() -> None:
     assert Hpa(Settings(), PROFILE).wants(view(STARTING, STARTING, wanted=2, gateway_waiting=500)) == 2
 
 
 def test_going_down_waits_through_its_window() -> None:
-    hpa = Hpa(Settings(target_ratio=0.5, down_stabilization_seconds=60.0), PROFILE)
+    hpa = Hpa(Settings(target_ratio=0.5, up_stabilization_seconds=0.0, down_stabilization_seconds=60.0), PROFILE)
     busy, idle = [pod(20)] * 4, [pod(1)] * 4
     wants = [hpa.wants(view(*busy, now=0.0))] + [hpa.wants(view(*idle, now=now)) for now in (15.0, 59.0, 60.0)]
     assert wants == [4, 4, 4, 1]

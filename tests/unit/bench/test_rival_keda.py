@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from harness.rival_views import PROFILE, STARTING, pod, traffic, view
 
-from bench.scaling.rivals.hpa import replicas_of_total
+from bench.scaling.rivals.hpa_metric import Tolerance, replicas_of_total
 from bench.scaling.rivals.keda import Keda, Settings
 
 
@@ -26,13 +26,13 @@ from bench.scaling.rivals.keda import Keda, Settings
     ],
 )
 def test_an_external_metric_recommends(pods: int, total: int, expected: int) -> None:
-    assert replicas_of_total(pods, 1000 * total, 10_000, 0.1) == expected
+    assert replicas_of_total(pods, 1000 * total, 10_000, Tolerance()) == expected
 
 
 def test_requests_at_the_gateway_and_in_pods_are_the_total() -> None:
-    # 50 + 30 + 20 requests, 20 a replica: 5.
+    # 30 + 30 + 20 requests, 20 a replica: 4.
     keda = Keda(Settings(threshold_ratio=0.5), PROFILE)
-    assert keda.wants(view(pod(25, 5), pod(20), gateway_waiting=50)) == 5
+    assert keda.wants(view(pod(25, 5), pod(20), gateway_waiting=30)) == 4
 
 
 def test_starting_pods_count_as_replicas() -> None:
@@ -49,7 +49,7 @@ def test_it_sees_a_queue_before_any_pod_is_ready() -> None:
 def test_arrivals_may_be_the_total() -> None:
     # A replica carries 2 requests per second of 500 + 500 tokens; 1 is the threshold.
     keda = Keda(Settings(query="arrivals", threshold_ratio=0.5), PROFILE)
-    assert keda.wants(view(pod(), seen=traffic(arrived_rps=4.5, finished_rps=1.0))) == 5
+    assert keda.wants(view(pod(), pod(), pod(), seen=traffic(arrived_rps=4.5, finished_rps=1.0))) == 5
 
 
 def test_arrivals_of_an_unknown_size_change_nothing() -> None:
@@ -57,9 +57,14 @@ def test_arrivals_of_an_unknown_size_change_nothing() -> None:
     assert keda.wants(view(pod(), pod(), seen=traffic(arrived_rps=50.0))) == 2
 
 
-def test_up_at_most_four_or_twice_and_down_after_the_window() -> None:
+def test_up_at_most_to_four_or_twice_and_down_after_the_window() -> None:
     keda = Keda(Settings(threshold_ratio=0.5, down_stabilization_seconds=60.0), PROFILE)
-    assert keda.wants(view(pod(), now=0.0, gateway_waiting=1000)) == 5
-    assert keda.wants(view(*[pod()] * 5, now=15.0)) == 5
-    assert keda.wants(view(*[pod()] * 5, now=59.0)) == 5
-    assert keda.wants(view(*[pod()] * 5, now=60.0)) == 1
+    assert keda.wants(view(pod(), now=0.0, gateway_waiting=160)) == 4
+    assert keda.wants(view(*[pod()] * 4, now=15.0, gateway_waiting=160)) == 8
+    assert keda.wants(view(*[pod()] * 8, now=75.0)) == 8
+    assert keda.wants(view(*[pod()] * 8, now=76.0)) == 1
+
+
+def test_with_a_behavior_it_goes_up_by_four() -> None:
+    keda = Keda(Settings(threshold_ratio=0.5, up_stabilization_seconds=0.0), PROFILE)
+    assert keda.wants(view(pod(), gateway_waiting=1000)) == 5
