@@ -29,6 +29,7 @@ class Settings:
     max_up_rate: float = 1000.0
     max_down_rate: float = 2.0
     down_delay_seconds: float = 0.0
+    activation_pods: int = 0
 
 
 SPACE: Mapping[str, tuple[object, ...]] = {
@@ -47,36 +48,36 @@ class Kpa:
     scraped = False
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
+        self._settings = settings
         self._stable = Window[float](settings.stable_seconds)
         self._panic = Window[float](settings.stable_seconds * settings.panic_window_ratio)
-        target = settings.target_utilization_ratio * settings.concurrency_ratio * sequences_at_objective(profile)
-        self._decider = Decider(settings, target)
+        concurrency = settings.concurrency_ratio * sequences_at_objective(profile)
+        self._target = settings.target_utilization_ratio * concurrency
+        self._decider: Decider | None = None
 
     def wants(self, view: FleetView) -> int:
         """Return at least one."""
+        ready = len(view.ready)
+        if self._decider is None:
+            self._decider = Decider(self._settings, self._target, view.now, ready)
         concurrency = float(view.gateway_waiting + sum(pod.concurrency for pod in view.ready))
         self._stable.record(view.now, concurrency)
         self._panic.record(view.now, concurrency)
-        stable, panic = self._stable.mean(view.now), self._panic.mean(view.now)
-        return max(1, self._decider.decide(view.now, len(view.ready), stable, panic))
+        return max(1, self._decider.decide(view.now, ready, self._stable.mean(view.now), self._panic.mean(view.now)))
 
 
 class Decider:
     """The decision from both means. It starts in panic where more than one pod serves: its metrics have no past yet."""
 
-    def __init__(self, settings: Settings, target: float) -> None:
+    def __init__(self, settings: Settings, target: float, now: float, ready: int) -> None:
         self._settings = settings
         self._target = target
-        self._started = False
-        self._panics_since: float | None = None
-        self._most_in_panic = 0
+        self._panics_since = now if ready > 1 else None
+        self._most_in_panic = ready
         self._delayed = Window[int](settings.down_delay_seconds)
 
     def decide(self, now: float, ready: int, stable_concurrency: float, panic_concurrency: float) -> int:
         """Return the pods to ask for; 0 where nothing comes and the rate of going down allows it."""
-        if not self._started and ready > 1:
-            self._panics_since, self._most_in_panic = now, ready
-        self._started = True
         pods = max(1, ready)
         self._panic_or_calm(now, math.ceil(panic_concurrency / self._target) / pods)
         wanted = self._bounded(pods, stable_concurrency)
@@ -94,6 +95,9 @@ class Decider:
             self._panics_since, self._most_in_panic = None, 0
 
     def _bounded(self, pods: int, concurrency: float) -> int:
+        """Return the pods for a concurrency, as far from the present ones as the rates allow; not few to begin with."""
+        needed = math.ceil(concurrency / self._target)
         most = math.ceil(self._settings.max_up_rate * pods)
         least = math.floor(pods / self._settings.max_down_rate)
-        return min(max(math.ceil(concurrency / self._target), least), most)
+        bounded = min(max(needed, least), most)
+        return max(bounded, self._settings.activation_pods) if needed else bounded

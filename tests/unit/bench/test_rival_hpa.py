@@ -45,6 +45,7 @@ DEFAULT_RULES = Behavior(
         pytest.param(2, [5, 5, 5], 0, 1, 2, id="0.5 -> 0.625: ceil(2.5) is up while usage is low, hold"),
         pytest.param(9, [30, 30], 1, 0, 9, id="3 -> 2: ceil(6) is down while usage is high, hold"),
         pytest.param(3, [10, 10], 0, 1, 3, id="on target, whatever is missing"),
+        pytest.param(3, [10, 10], 1, 0, 3, id="on target, whatever is pending"),
     ],
 )  # fmt: skip
 def test_a_pods_metric_recommends(current: int, values: list[int], pending: int, missing: int, expected: int) -> None:

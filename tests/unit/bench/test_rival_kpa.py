@@ -26,7 +26,7 @@ from bench.scaling.rivals.kpa import Decider, Kpa, Settings
     ],
 )
 def test_the_first_decision(ready: int, stable: float, panic: float, expected: int) -> None:
-    assert Decider(Settings(), 10.0).decide(0.0, ready, stable, panic) == expected
+    assert Decider(Settings(), 10.0, 0.0, ready).decide(0.0, ready, stable, panic) == expected
 
 
 Step = tuple[float, int, float, float]
@@ -55,19 +55,19 @@ Step = tuple[float, int, float, float]
     ],
 )
 def test_panic_holds_and_ends(steps: list[Step], expected: list[int]) -> None:
-    decider = Decider(Settings(), 10.0)
+    decider = Decider(Settings(), 10.0, 0.0, steps[0][1])
     assert [decider.decide(*step) for step in steps] == expected
 
 
 def test_going_down_is_delayed_by_the_highest_of_the_window() -> None:
-    decider = Decider(Settings(down_delay_seconds=30.0), 10.0)
+    decider = Decider(Settings(down_delay_seconds=30.0), 10.0, 0.0, 1)
     decided = [decider.decide(now, 1, load, load) for now, load in ((0.0, 15.0), (2.0, 5.0), (29.0, 5.0))]
     assert decided == [2, 2, 2]
-    assert Decider(Settings(down_delay_seconds=30.0), 10.0).decide(0.0, 1, 5.0, 5.0) == 1
+    assert Decider(Settings(down_delay_seconds=30.0), 10.0, 0.0, 1).decide(0.0, 1, 5.0, 5.0) == 1
 
 
 def test_the_delay_ends() -> None:
-    decider = Decider(Settings(down_delay_seconds=30.0), 10.0)
+    decider = Decider(Settings(down_delay_seconds=30.0), 10.0, 0.0, 1)
     loads = {0.0: 15.0, 29.0: 5.0, 62.0: 5.0}
     assert [decider.decide(now, 1, load, load) for now, load in loads.items()] == [2, 2, 1]
 

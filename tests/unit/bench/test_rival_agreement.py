@@ -1,0 +1,128 @@
+"""Our rivals decide as their own code decided (`tests/data/rivals`, made by `dev/rivals`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.scaling.rivals import kpa
+from bench.scaling.rivals.hpa_behavior import Behavior, BehaviorPace, Bounds, Pace, PlainPace, Policy, Rules
+from bench.scaling.rivals.hpa_metric import Tolerance, replicas_of_pods, replicas_of_total
+from bench.scaling.rivals.windows import Window
+
+DATA = Path(__file__).parents[2] / "data" / "rivals"
+LEAST_DECISIONS = 200
+
+Vector = dict[str, Any]
+
+
+def vectors_of(file: str) -> list[Vector]:
+    vectors: list[Vector] = json.loads((DATA / file).read_text())["vectors"]
+    return vectors
+
+
+def differing(decided: list[int | None], vector: Vector, field: str) -> list[str]:
+    """Name each decision that is not the rival's."""
+    return [
+        f"{vector['name']}[{place}]: {ours}, not {theirs}"
+        for place, (ours, theirs) in enumerate(zip(decided, vector[field], strict=True))
+        if ours != theirs
+    ]
+
+
+def tolerance_of(settings: Vector) -> Tolerance:
+    def ratio(direction: str) -> float:
+        own = (settings[direction] or {}).get("tolerance_ratio")
+        return float(settings["controller_tolerance_ratio"] if own is None else own)
+
+    return Tolerance(down_ratio=ratio("scale_down"), up_ratio=ratio("scale_up"))
+
+
+def pace_of(settings: Vector) -> Pace:
+    bounds = Bounds(settings["min_replicas"], settings["max_replicas"])
+    window_seconds = settings["downscale_stabilization_seconds"]
+    if settings["scale_up"] is None:
+        return PlainPace(window_seconds, bounds)
+
+    def rules(given: Vector) -> Rules:
+        own = given["stabilization_seconds"]
+        policies = tuple(Policy(each["type"], each["value"], each["period_seconds"]) for each in given["policies"])
+        return Rules(window_seconds if own is None else own, policies, given["select_policy"])
+
+    return BehaviorPace(Behavior(rules(settings["scale_up"]), rules(settings["scale_down"])), bounds)
+
+
+def recommended(vector: Vector, tick: int) -> int | None:
+    settings, tolerance = vector["settings"], tolerance_of(vector["settings"])
+    if settings["metric"] == "Pods":
+        return replicas_of_pods(
+            vector["current_replicas"][tick], vector["values_milli"][tick], settings["target_milli"], tolerance,
+            pending=vector["pending_pods"][tick], missing=vector["missing_pods"][tick],
+        )  # fmt: skip
+    total = vector["total_milli"][tick]
+    if total is None:
+        return None
+    return replicas_of_total(vector["status_replicas"][tick], total, settings["target_milli"], tolerance)
+
+
+def test_hpa_and_keda_decide_as_the_controller_of_kubernetes() -> None:
+    wrong, decisions = [], 0
+    for vector in vectors_of("hpa.json"):
+        pace = pace_of(vector["settings"])
+        decided: list[int | None] = [
+            pace.next(now, current, recommended(vector, tick))
+            for tick, (now, current) in enumerate(zip(vector["at_seconds"], vector["current_replicas"], strict=True))
+        ]
+        decisions += len(decided)
+        wrong += differing(decided, vector, "desired_replicas")
+    assert wrong == []
+    assert decisions >= LEAST_DECISIONS
+
+
+def kpa_settings(given: Vector) -> kpa.Settings:
+    return kpa.Settings(
+        stable_seconds=given["stable_window_seconds"],
+        panic_threshold_ratio=given["panic_threshold_ratio"],
+        max_up_rate=given["max_scale_up_ratio"],
+        max_down_rate=given["max_scale_down_ratio"],
+        down_delay_seconds=given["scale_down_delay_seconds"],
+        activation_pods=given["activation_scale"],
+    )
+
+
+def test_kpa_decides_as_knatives_own_autoscaler() -> None:
+    wrong, decisions = [], 0
+    for vector in vectors_of("kpa.json"):
+        given = vector["settings"]
+        decider = kpa.Decider(kpa_settings(given), given["target_concurrency"], 0.0, vector["ready_pods_at_start"])
+        looks = zip(vector["ready_pods"], vector["stable_concurrency"], vector["panic_concurrency"], strict=True)
+        decided = [
+            None if stable is None else decider.decide(2.0 * (tick + 1), ready, stable, panic)
+            for tick, (ready, stable, panic) in enumerate(looks)
+        ]
+        decisions += len(decided)
+        wrong += differing(decided, vector, "desired_pods")
+    assert wrong == []
+    assert decisions >= LEAST_DECISIONS
+
+
+def test_the_means_of_kpa_are_knatives() -> None:
+    compared = 0
+    for vector in vectors_of("kpa.json"):
+        given, samples = vector["settings"], vector["samples_concurrency"]
+        if None in samples:
+            continue  # a gateway always answers; what Knative does with silence is not rebuilt
+        stable, panic = Window[float](given["stable_window_seconds"]), Window[float](given["panic_window_seconds"])
+        for second, sample in enumerate(samples, start=1):
+            stable.record(second, sample)
+            panic.record(second, sample)
+            if second % 2 == 0:
+                means = (stable.mean(second), panic.mean(second))
+                tick = second // 2 - 1
+                theirs = (vector["stable_concurrency"][tick], vector["panic_concurrency"][tick])
+                assert means == pytest.approx(theirs, abs=2e-6), vector["name"]
+                compared += 1
+    assert compared >= LEAST_DECISIONS
