@@ -74,15 +74,19 @@ class Throughput:
         """The least replicas, for the fast loop."""
 
     def observe(self, view: FleetView) -> None:
-        """Take the last interval, unless nothing was answered in it, and predict the next."""
+        """Take the last interval, unless nothing was answered in it, and predict the next.
+
+        Where one replica does not meet the objectives of such requests even alone, the least stays.
+        """
         seconds = self._settings.throughput_seconds
         traffic = view.traffic(seconds)
         if not traffic.finished_rps:
             return
         observed = (traffic.finished_rps * seconds, traffic.prompt_tokens, traffic.output_tokens)
         requests, prompt, output = (predict(value) for predict, value in zip(self._predictors, observed, strict=True))
-        if prompt > 0 and output > 0:
-            carried_rps = self._profile.carries_rps(prompt, output) * self._settings.objective_ratio
+        carried_rps = self._profile.carries_rps(prompt, output) if min(prompt, output) > 0 else 0.0
+        if carried_rps > 0:
+            carried_rps *= self._settings.objective_ratio
             self.least = least_replicas(requests / seconds, carried_rps, len(view.ready))
 
 

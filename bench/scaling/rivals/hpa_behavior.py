@@ -12,8 +12,6 @@ from typing import Literal
 
 from bench.scaling.rivals.windows import Window
 
-DEFAULT_DOWN_SECONDS = 300.0
-
 
 @dataclass(frozen=True)
 class Policy:
@@ -69,10 +67,10 @@ class Pace(ABC):
         if not self._began:
             self._recommended.record(now, current)
             self._began = True
-        within = self._bounds.clamp(current) if current else 0
-        if within != current or not current or recommended is None:
-            return within
-        return self._allowed(now, current, recommended)
+        if not current:
+            return 0
+        within = self._bounds.clamp(current)
+        return within if within != current or recommended is None else self._allowed(now, current, recommended)
 
     @abstractmethod
     def _allowed(self, now: float, current: int, recommended: int) -> int: ...
@@ -81,7 +79,7 @@ class Pace(ABC):
 class PlainPace(Pace):
     """Without a `behavior`: up to twice or four, and to the highest recommendation of late."""
 
-    def __init__(self, down_seconds: float = DEFAULT_DOWN_SECONDS, bounds: Bounds = Bounds()) -> None:
+    def __init__(self, down_seconds: float, bounds: Bounds = Bounds()) -> None:
         super().__init__(bounds, down_seconds)
         self._down_seconds = down_seconds
 

@@ -52,7 +52,8 @@ def replicas_of_pods(
 
 def replicas_of_total(pods: int, total: int, target: int, tolerance: Tolerance) -> int:
     """Return what an External metric with an AverageValue recommends: total and target in thousandths."""
-    return pods if tolerance.covers(total / (target * pods)) else math.ceil(total / target)
+    near = pods > 0 and tolerance.covers(total / (target * pods))
+    return pods if near else math.ceil(total / target)
 
 
 def milli(value: float) -> int:

@@ -51,12 +51,13 @@ class Keda:
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         self._settings = settings
-        self._profile = profile
+        self._sequences = sequences_at_objective(profile)
+        self._carries_rps = profile.carries_rps
         self._tolerance = Tolerance(settings.tolerance_ratio, settings.tolerance_ratio)
         self._pace = pace_of(settings.up_stabilization_seconds, settings.down_stabilization_seconds)
 
     def wants(self, view: FleetView) -> int:
-        """Return what is asked for now where a rate has no answers yet to know what one replica carries."""
+        """Return what is asked for now where the query has no answer: nobody knows what one replica carries."""
         measured = self._requests(view) if self._settings.query == "requests" else self._arrivals(view)
         found = None if measured is None else self._recommended(len(view.pods), *measured)
         return self._pace.next(view.now, view.wanted, found)
@@ -66,11 +67,11 @@ class Keda:
         return replicas_of_total(pods, milli(total), threshold, self._tolerance)
 
     def _requests(self, view: FleetView) -> tuple[float, float]:
-        total = view.gateway_waiting + sum(pod.concurrency for pod in view.ready)
-        return float(total), float(sequences_at_objective(self._profile))
+        return view.gateway_waiting + sum(pod.concurrency for pod in view.ready), self._sequences
 
     def _arrivals(self, view: FleetView) -> tuple[float, float] | None:
         traffic = view.traffic(RATE_SECONDS)
         if not traffic.finished_rps:
             return None
-        return traffic.arrived_rps, self._profile.carries_rps(traffic.prompt_tokens, traffic.output_tokens)
+        carried = self._carries_rps(traffic.prompt_tokens, traffic.output_tokens)
+        return (traffic.arrived_rps, carried) if carried > 0 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from harness.rival_views import PROFILE, STARTING, pod, traffic, view
 
@@ -89,6 +91,25 @@ def test_an_interval_without_answers_is_left_out() -> None:
     planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0)))
     planner.wants(view(*[pod()] * 4, now=360.0))
     assert planner.wants(view(*[pod()] * 4, now=365.0)) == 4
+
+
+@pytest.mark.parametrize("carried_rps", [0.0, -1.0])
+def test_requests_that_no_replica_serves_well_leave_the_least(carried_rps: float) -> None:
+    hopeless = dataclasses.replace(PROFILE, carries_rps=lambda _prompt_tokens, _output_tokens: carried_rps)
+    planner = Dynamo(CONSTANT, hopeless)
+    planner.wants(view(pod(), now=0.0))
+    planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0)))
+    assert planner.wants(view(pod(), now=185.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "seen", [traffic(finished_rps=7.0, prompt_tokens=0.0), traffic(finished_rps=7.0, output_tokens=0.0)]
+)
+def test_requests_without_tokens_leave_the_least(seen: Traffic) -> None:
+    planner = Dynamo(CONSTANT, PROFILE)
+    planner.wants(view(pod(), now=0.0))
+    planner.wants(view(pod(), now=180.0, seen=seen))
+    assert planner.wants(view(pod(), now=185.0)) == 1
 
 
 def test_while_a_pod_starts_it_only_looks() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from harness.rival_views import PROFILE, STARTING, pod, traffic, view
 
@@ -22,6 +24,7 @@ from bench.scaling.rivals.keda import Keda, Settings
         pytest.param(4, 30, 3, id="30 / 40 needs 3"),
         pytest.param(4, 0, 0, id="no load needs none"),
         pytest.param(20, 190, 20, id="19 would do, within the tolerance"),
+        pytest.param(0, 15, 2, id="no pod has no average"),
         pytest.param(20, 179, 18, id="179 / 200 is beyond the tolerance"),
     ],
 )
@@ -55,6 +58,12 @@ def test_arrivals_may_be_the_total() -> None:
 def test_arrivals_of_an_unknown_size_change_nothing() -> None:
     keda = Keda(Settings(query="arrivals"), PROFILE)
     assert keda.wants(view(pod(), pod(), seen=traffic(arrived_rps=50.0))) == 2
+
+
+def test_requests_that_no_replica_serves_well_change_nothing() -> None:
+    hopeless = dataclasses.replace(PROFILE, carries_rps=lambda _prompt_tokens, _output_tokens: 0.0)
+    keda = Keda(Settings(query="arrivals"), hopeless)
+    assert keda.wants(view(pod(), pod(), seen=traffic(arrived_rps=50.0, finished_rps=1.0))) == 2
 
 
 def test_up_at_most_to_four_or_twice_and_down_after_the_window() -> None:
