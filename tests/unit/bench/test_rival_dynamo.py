@@ -102,11 +102,10 @@ def test_requests_that_no_replica_serves_well_leave_the_least(carried_rps: float
     assert planner.wants(view(pod(), now=185.0)) == 1
 
 
-@pytest.mark.parametrize(
-    "seen", [traffic(finished_rps=7.0, prompt_tokens=0.0), traffic(finished_rps=7.0, output_tokens=0.0)]
-)
-def test_requests_without_tokens_leave_the_least(seen: Traffic) -> None:
+@pytest.mark.parametrize(("prompt_tokens", "output_tokens"), [(0.0, 500.0), (500.0, 0.0)])
+def test_requests_without_tokens_leave_the_least(prompt_tokens: float, output_tokens: float) -> None:
     planner = Dynamo(CONSTANT, PROFILE)
+    seen = traffic(finished_rps=7.0, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
     planner.wants(view(pod(), now=0.0))
     planner.wants(view(pod(), now=180.0, seen=seen))
     assert planner.wants(view(pod(), now=185.0)) == 1
