@@ -43,7 +43,7 @@ def replicas_of_pods(
         return current if tolerance.covers(ratio) else math.ceil(ratio * len(values))
     counted = [*values, *assumed]
     corrected = _ratio(counted, target)
-    if tolerance.covers(corrected) or (ratio < 1.0 < corrected) or (corrected < 1.0 < ratio):
+    if tolerance.covers(corrected) or corrected < 1.0 < ratio:
         return current
     recommended = math.ceil(corrected * len(counted))
     turned = recommended > current if corrected < 1.0 else recommended < current

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from bench.kalman import LocalTrend
 from bench.scaling.rivals import kpa
+from bench.scaling.rivals.dynamo_load import Estimates, Limits, growth_of, replicas_of_load
+from bench.scaling.rivals.dynamo_throughput import Predictor, TrafficPredictor, least_replicas
 from bench.scaling.rivals.hpa_behavior import Behavior, BehaviorPace, Bounds, Pace, PlainPace, Policy, Rules
 from bench.scaling.rivals.hpa_metric import Tolerance, replicas_of_pods, replicas_of_total
 from bench.scaling.rivals.windows import Window
@@ -19,8 +22,8 @@ LEAST_DECISIONS = 200
 Vector = dict[str, Any]
 
 
-def vectors_of(file: str) -> list[Vector]:
-    vectors: list[Vector] = json.loads((DATA / file).read_text())["vectors"]
+def vectors_of(file: str, kind: str = "vectors") -> list[Vector]:
+    vectors: list[Vector] = json.loads((DATA / file).read_text())[kind]
     return vectors
 
 
@@ -126,3 +129,61 @@ def test_the_means_of_kpa_are_knatives() -> None:
                 assert means == pytest.approx(theirs, abs=2e-6), vector["name"]
                 compared += 1
     assert compared >= LEAST_DECISIONS
+
+
+def predictor_of(settings: Vector) -> Predictor:
+    return Predictor(
+        settings["predictor"],
+        logarithmic=settings["logarithmic"],
+        trend=LocalTrend(settings["level_variance"], settings["trend_variance"], settings["observation_variance"]),
+        least_points=settings["least_points"],
+    )
+
+
+def test_dynamo_expects_the_traffic_that_its_own_predictors_expect() -> None:
+    compared = 0
+    for vector in vectors_of("dynamo.json", "predictions"):
+        traffic = TrafficPredictor(*(predictor_of(vector["settings"]) for _ in range(3)))
+        kinds = ("requests", "prompt_tokens", "output_tokens")
+        ours = [traffic.next(*seen) for seen in zip(*(vector[kind] for kind in kinds), strict=True)]
+        theirs = list(zip(*(vector[f"expected_{kind}"] for kind in kinds), strict=True))
+        assert ours == [pytest.approx(each, rel=1e-9) for each in theirs], vector["name"]
+        compared += len(ours)
+    assert compared >= LEAST_DECISIONS
+
+
+def of_fast_loop(vector: Vector, tick: int, least: int) -> int | None:
+    given, limits = vector["workload"], vector["limits"]
+    ready, starting, engines = vector["ready"][tick], vector["starting"][tick], vector["engines"][tick]
+    if not engines or len(engines) != ready or (vector["expected"][tick] != ready and not starting):
+        return None
+    workers = []
+    for seconds, (_, kv_tokens, _, prompt_tokens, _, preempted_tokens) in zip(
+        vector["estimates_seconds"][tick], engines, strict=True
+    ):
+        ttft, alone, fewer_ttft, tpot, fewer_tpot = seconds
+        kept_tokens = int((kv_tokens + prompt_tokens + preempted_tokens) * growth_of(ready))
+        workers.append(Estimates(ttft, tpot, alone, fewer_ttft, fewer_tpot, kept_tokens))
+    held_to = Limits(
+        given["ttft_seconds"], given["itl_seconds"], limits["max_kv_tokens"], limits["down_sensitivity_ratio"]
+    )
+    return replicas_of_load(workers, starting, held_to, max(least, limits["min_replicas"]))
+
+
+def test_both_loops_of_dynamo_decide_as_its_own_planner() -> None:
+    wrong, decisions = [], 0
+    for vector in vectors_of("dynamo.json"):
+        limits, least = vector["limits"], 1
+        floors, decided = list[int | None](), list[int | None]()
+        for tick, (ready, demand) in enumerate(zip(vector["ready"], vector["demand"], strict=True)):
+            if demand is not None:
+                least = least_replicas(
+                    demand[0], vector["engine_rps"][tick] or 0.0, ready,
+                    least=limits["min_replicas"], most_change=limits["max_change_replicas"],
+                )  # fmt: skip
+            floors.append(least)
+            decided.append(of_fast_loop(vector, tick, least))
+        decisions += len(decided)
+        wrong += differing(floors, vector, "least_replicas") + differing(decided, vector, "desired_replicas")
+    assert wrong == []
+    assert decisions >= LEAST_DECISIONS

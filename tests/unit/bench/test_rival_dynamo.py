@@ -9,9 +9,13 @@ from harness.rival_views import PROFILE, STARTING, pod, traffic, view
 
 from bench.kalman import LocalTrend
 from bench.scaling.rival import PodView
-from bench.scaling.rivals.dynamo import Dynamo, Load, Settings, least_replicas
+from bench.scaling.rivals.dynamo import Dynamo, Settings
+from bench.scaling.rivals.dynamo_load import Estimates, Limits, growth_of, replicas_of_load
+from bench.scaling.rivals.dynamo_throughput import Predictor, least_replicas
 
-PROMPT_TOKENS = 500.0
+CONSTANT = Settings(predictor="constant")
+FEW = traffic(finished_rps=1.0)
+"""Prompts and answers of 500 tokens."""
 
 
 @pytest.mark.parametrize(
@@ -40,96 +44,127 @@ PROMPT_TOKENS = 500.0
     ],
 )  # fmt: skip
 def test_the_fast_loop(workers: list[PodView], expected: int) -> None:
-    assert Load(Settings(), PROFILE).replicas(tuple(workers), PROMPT_TOKENS) == expected
+    assert Dynamo(CONSTANT, PROFILE).wants(view(*workers, seen=FEW)) == expected
 
 
-def test_where_nothing_fits_even_alone_none_goes() -> None:
-    # A prompt of 12 000 tokens takes 1.2 s of 1: all are late.
-    assert Load(Settings(), PROFILE).replicas((pod(), pod()), 12_000.0) == 3
-    # One of 9 850 takes 0.995 s where none runs, and 1.015 s where 20 do.
-    assert Load(Settings(), PROFILE).replicas((pod(10), pod(0)), 9_850.0) == 2
+IDLE = Estimates(0.1, 0.01, 0.1, 0.1, 0.01, 0.0)
+LATE = dataclasses.replace(IDLE, ttft_seconds=1.1, fewer_ttft_seconds=2.2)
+SLOW = dataclasses.replace(IDLE, tpot_seconds=0.06, fewer_tpot_seconds=0.07)
+BUSY = dataclasses.replace(IDLE, fewer_tpot_seconds=0.041)
+LIMITS = Limits(ttft_seconds=1.0, tpot_seconds=0.05, kv_tokens=1000.0, down_ratio=0.8)
 
 
-def test_tighter_objectives_act_earlier() -> None:
-    assert Load(Settings(objective_ratio=0.5), PROFILE).replicas((pod(15),), PROMPT_TOKENS) == 2
+@pytest.mark.parametrize(
+    ("workers", "starting", "least", "expected"),
+    [
+        pytest.param([IDLE] * 3, 0, 1, 2, id="all could take more: one fewer"),
+        pytest.param([IDLE] * 3, 0, 3, None, id="the slow loop needs them"),
+        pytest.param([IDLE] * 3, 0, 5, 5, id="the slow loop needs more"),
+        pytest.param([IDLE], 0, 1, None, id="the last one stays"),
+        pytest.param([IDLE, BUSY], 0, 1, None, id="one of them could not"),
+        pytest.param([LATE, IDLE], 0, 1, None, id="one is late"),
+        pytest.param([LATE, LATE], 0, 1, 3, id="all are late: one more"),
+        pytest.param([LATE, LATE], 0, 8, 8, id="or what the slow loop needs"),
+        pytest.param([SLOW], 0, 1, 2, id="all are slow: one more"),
+        pytest.param([LATE, SLOW], 0, 1, None, id="one is late and one is slow: not all of either"),
+        pytest.param([LATE], 2, 1, None, id="nothing is added while two start"),
+        pytest.param([IDLE], 2, 1, 1, id="those that start are called off"),
+        pytest.param([IDLE, IDLE], 1, 1, 1, id="and one more where it can go"),
+        pytest.param([IDLE, IDLE], 1, 2, 2, id="as far as the slow loop allows"),
+        pytest.param([IDLE, IDLE], 1, 3, None, id="they are needed"),
+        pytest.param([IDLE, BUSY], 1, 1, None, id="they may be needed"),
+    ],
+)
+def test_the_fast_loop_decides(workers: list[Estimates], starting: int, least: int, expected: int | None) -> None:
+    assert replicas_of_load(workers, starting, LIMITS, least) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        # 0.8 of (1 - 0.1) is 0.72 of queue: 0.82 in all. 0.8 of 0.05 is 0.04.
+        ({"fewer_ttft_seconds": 0.81}, True), ({"fewer_ttft_seconds": 0.83}, False),
+        ({"alone_seconds": 1.0, "fewer_ttft_seconds": 1.0}, False),
+        ({"fewer_tpot_seconds": 0.039}, True), ({"fewer_tpot_seconds": 0.05 * 0.8}, False),
+        ({"fewer_kv_tokens": 999.0}, True), ({"fewer_kv_tokens": 1000.0}, False),
+    ],
+)  # fmt: skip
+def test_a_worker_takes_its_share_of_another(changed: dict[str, float], expected: bool) -> None:
+    worker = dataclasses.replace(IDLE, **changed)
+    assert (worker.reads_on(LIMITS) and worker.writes_on(LIMITS)) is expected
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(1, 1.0), (2, 2.0), (5, 1.25)])
+def test_the_load_of_one_is_shared_by_the_rest(workers: int, expected: float) -> None:
+    assert growth_of(workers) == expected
 
 
 @pytest.mark.parametrize(
     ("demand_rps", "carried_rps", "ready", "expected"),
     [
         # ceil(demand / carried), at most eight away from what is ready.
-        (4.0, 2.0, 2, 2),
-        (4.1, 2.0, 2, 3),
-        (0.0, 2.0, 2, 1),
-        (-3.0, 2.0, 2, 1),
-        (100.0, 2.0, 2, 10),
-        (2.0, 2.0, 20, 12),
-        (2.0, 2.0, 5, 1),
-        (36.0, 2.0, 10, 18),
-        (38.0, 2.0, 10, 18),
-        (4.0, 2.0, 10, 2),
+        (4.0, 2.0, 2, 2), (4.1, 2.0, 2, 3), (0.0, 2.0, 2, 1), (100.0, 2.0, 2, 10), (2.0, 2.0, 20, 12),
+        (2.0, 2.0, 5, 1), (36.0, 2.0, 10, 18), (38.0, 2.0, 10, 18), (4.0, 2.0, 10, 2), (50.0, 0.0, 6, 6),
     ],
-)
+)  # fmt: skip
 def test_the_slow_loop_needs(demand_rps: float, carried_rps: float, ready: int, expected: int) -> None:
     assert least_replicas(demand_rps, carried_rps, ready) == expected
-
-
-CONSTANT = Settings(predictor="constant")
 
 
 def test_the_slow_loop_sets_the_least_for_the_fast_one() -> None:
     planner = Dynamo(CONSTANT, PROFILE)
     busy = traffic(finished_rps=7.0)
-    wants = [planner.wants(view(pod(), seen=busy, now=now)) for now in (0.0, 175.0, 180.0, 185.0)]
-    # 7 / 2 requests per second at 180 s; the fast loop follows at its next look.
-    assert wants == [1, 1, 1, 4]
+    # 7 / 2 requests per second, from the end of the first interval on.
+    assert [planner.wants(view(pod(), seen=busy, now=now)) for now in (0.0, 175.0, 180.0)] == [1, 1, 4]
+    idle = [planner.wants(view(*[pod()] * 4, seen=traffic(), now=now)) for now in (185.0, 355.0, 360.0)]
+    assert idle == [4, 4, 3]
 
 
-def test_an_interval_without_answers_is_left_out() -> None:
+def test_while_workers_start_it_adds_none_and_may_call_them_off() -> None:
     planner = Dynamo(CONSTANT, PROFILE)
-    planner.wants(view(pod(), now=0.0))
-    planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0)))
-    planner.wants(view(*[pod()] * 4, now=360.0))
-    assert planner.wants(view(*[pod()] * 4, now=365.0)) == 4
+    assert planner.wants(view(pod(60, 50), STARTING, seen=FEW)) == 2
+    assert planner.wants(view(pod(), STARTING, seen=FEW, now=5.0)) == 1
 
 
-@pytest.mark.parametrize("carried_rps", [0.0, -1.0])
-def test_requests_that_no_replica_serves_well_leave_the_least(carried_rps: float) -> None:
-    hopeless = dataclasses.replace(PROFILE, carries_rps=lambda _prompt_tokens, _output_tokens: carried_rps)
-    planner = Dynamo(CONSTANT, hopeless)
+def test_while_workers_go_or_none_is_ready_it_only_looks() -> None:
+    planner = Dynamo(CONSTANT, PROFILE)
+    assert planner.wants(view(pod(60, 50), pod(60, 50), wanted=1, seen=FEW)) == 1
+    assert planner.wants(view(STARTING, wanted=3, now=5.0)) == 3
+
+
+def test_tighter_objectives_act_earlier_in_both_loops() -> None:
+    tight = Settings(predictor="constant", objective_ratio=0.5)
+    assert Dynamo(tight, PROFILE).wants(view(pod(15), seen=FEW)) == 2  # 0.026 s of 0.025
+    assert Dynamo(tight, PROFILE).wants(view(pod(14), seen=FEW)) == 1
+    planner = Dynamo(tight, PROFILE)
     planner.wants(view(pod(), now=0.0))
-    planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0)))
-    assert planner.wants(view(pod(), now=185.0)) == 1
+    assert planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0))) == 7
 
 
 @pytest.mark.parametrize(("prompt_tokens", "output_tokens"), [(0.0, 500.0), (500.0, 0.0)])
-def test_requests_without_tokens_leave_the_least(prompt_tokens: float, output_tokens: float) -> None:
+def test_requests_without_tokens_keep_what_is_ready(prompt_tokens: float, output_tokens: float) -> None:
     planner = Dynamo(CONSTANT, PROFILE)
     seen = traffic(finished_rps=7.0, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
-    planner.wants(view(pod(), now=0.0))
-    planner.wants(view(pod(), now=180.0, seen=seen))
-    assert planner.wants(view(pod(), now=185.0)) == 1
+    planner.wants(view(pod(), pod(), now=0.0, seen=traffic()))
+    assert planner.wants(view(pod(), pod(), now=180.0, seen=seen)) == 2
 
 
-def test_while_a_pod_starts_it_only_looks() -> None:
-    planner = Dynamo(CONSTANT, PROFILE)
-    assert planner.wants(view(pod(60, 50), STARTING, now=0.0)) == 2
-    assert planner.wants(view(pod(60, 50), now=5.0)) == 2
+def test_the_filter_predicts_a_rise_once_it_knows_five_intervals() -> None:
+    predictor = Predictor("kalman", logarithmic=False)
+    rise = [predictor.next(100.0 + 10.0 * place) for place in range(30)]
+    assert rise[:4] == [100.0, 110.0, 120.0, 130.0]
+    assert rise[-1] == pytest.approx(400.0, abs=1.0)
 
 
-def test_objectives_that_are_tighter_need_more_replicas() -> None:
-    planner = Dynamo(Settings(predictor="constant", objective_ratio=0.5), PROFILE)
-    planner.wants(view(pod(), now=0.0))
-    planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0)))
-    assert planner.wants(view(pod(), now=185.0)) == 7
+def test_a_fall_ends_at_zero() -> None:
+    predictor = Predictor("kalman", logarithmic=False)
+    assert [predictor.next(value) for value in (100.0, 70.0, 40.0, 10.0, 0.0, 0.0)][-1] == 0.0
 
 
-def test_the_filter_predicts_a_rise() -> None:
-    planner = Dynamo(Settings(throughput_seconds=60.0), PROFILE)
-    for minute in range(30):
-        planner.wants(view(pod(), now=60.0 * minute, seen=traffic(finished_rps=2.0 + 0.1 * minute)))
-    # 4.9 was the last, 5 comes next: above 2 x 2.
-    assert planner.wants(view(pod(), now=1745.0)) == 3
+def test_logarithms_predict_growth_by_a_factor() -> None:
+    predictor = Predictor("kalman", logarithmic=True, trend=LocalTrend(1.0, 0.1, 1e-6))
+    grown = [predictor.next(100.0 * 2.0**place) for place in range(12)]
+    assert grown[-1] == pytest.approx(100.0 * 2.0**12, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ def test_the_means_are_over_their_windows() -> None:
     kpa = Kpa(Settings(), PROFILE)
     for step in range(30):
         kpa.wants(view(pod(28), now=2.0 * step))
-    # The short window has 28, 28 and 84 (mean 46.7): ceil(1.67) = 2 of 1 pod panics.
-    assert kpa.wants(view(pod(84), now=60.0)) == 2
+    # The long window has 29 of 28 and one of 300 (mean 37): 2. The short one 28, 28 and 300 (mean 118.7): ceil(4.24).
+    assert kpa.wants(view(pod(300), now=60.0)) == 5
 
 
 def test_an_idle_fleet_keeps_one() -> None:
