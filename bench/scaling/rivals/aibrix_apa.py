@@ -12,9 +12,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.scaling.rival import FleetView, PodView, Profile
-from bench.scaling.rivals.hpa import Metric
-from bench.scaling.rivals.offline import sequences_at_objective
+from bench.scaling.rival import FleetView, Profile
+from bench.scaling.rivals.pod_metric import PodMetric, full_value, value_of
 from bench.scaling.rivals.windows import Window
 
 BUCKET_SECONDS = 1.0
@@ -27,7 +26,7 @@ class Settings:
     `target_ratio` is of the KV cache, or of the requests that run in one replica within the objective per token.
     """
 
-    metric: Metric = "kv_ratio"
+    metric: PodMetric = "kv_ratio"
     target_ratio: float = 0.5
     window_seconds: float = 180.0
     tolerance_ratio: float = 0.1
@@ -54,15 +53,14 @@ class AibrixApa:
     def __init__(self, settings: Settings, profile: Profile, *, mended: bool) -> None:
         self._settings = settings
         self._mended = mended
-        whole = 1 if settings.metric == "kv_ratio" else sequences_at_objective(profile)
-        self._target = settings.target_ratio * whole
+        self._target = settings.target_ratio * full_value(settings.metric, profile)
         # A bucket that is exactly as old as the window still counts there.
         self._usage = Window[float](settings.window_seconds + BUCKET_SECONDS)
         self._recommended = Window[int](settings.down_cooldown_seconds)
 
     def wants(self, view: FleetView) -> int:
         """Return what is asked for now where no pod answers with the metric."""
-        values = [self._value(pod) for pod in view.ready]
+        values = [value_of(pod, self._settings.metric) for pod in view.ready]
         if not values:
             return view.wanted
         self._usage.record(view.now, sum(values) / len(values))
@@ -70,9 +68,6 @@ class AibrixApa:
         if self._mended:
             ratio = of_all_pods(ratio, len(values), view.wanted)
         return self._stabilized(view.now, view.wanted, recommended(view.wanted, ratio, self._settings))
-
-    def _value(self, pod: PodView) -> float:
-        return pod.kv_ratio if self._settings.metric == "kv_ratio" else float(pod.concurrency)
 
     def _stabilized(self, now: float, current: int, replicas: int) -> int:
         self._recommended.record(now, replicas)

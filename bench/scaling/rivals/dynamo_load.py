@@ -33,12 +33,12 @@ class Estimates:
     fewer_tpot_seconds: float
     fewer_kv_tokens: float
 
-    def reads_on(self, limits: Limits) -> bool:
+    def keeps_ttft(self, limits: Limits) -> bool:
         """Return whether the queue would stay within a share of what its own prompt leaves of the objective."""
         left_seconds = limits.ttft_seconds - self.alone_seconds
         return self.fewer_ttft_seconds - self.alone_seconds < left_seconds * limits.down_ratio
 
-    def writes_on(self, limits: Limits) -> bool:
+    def keeps_tpot(self, limits: Limits) -> bool:
         """Return whether all would fit into the cache, and tokens would come within a share of the objective."""
         fits = self.fewer_kv_tokens < limits.kv_tokens
         return fits and self.fewer_tpot_seconds < limits.tpot_seconds * limits.down_ratio
@@ -59,7 +59,7 @@ def replicas_of_load(workers: Sequence[Estimates], starting: int, limits: Limits
     late = all(each.ttft_seconds > limits.ttft_seconds for each in workers)
     slow = all(each.tpot_seconds > limits.tpot_seconds for each in workers)
     removable = ready > 1 or starting > 0
-    spare = removable and all(each.reads_on(limits) and each.writes_on(limits) for each in workers)
+    spare = removable and all(each.keeps_ttft(limits) and each.keeps_tpot(limits) for each in workers)
     if starting:
         fewer = max(ready - 1, least)
         return fewer if spare and not late and not slow and fewer <= ready else None

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from bench.scaling.rival import FleetView, PodView, Profile
+from bench.scaling.rival import FleetView, Profile
 from bench.scaling.rivals.hpa_behavior import pace_of
 from bench.scaling.rivals.hpa_metric import Tolerance, milli, replicas_of_pods
-from bench.scaling.rivals.offline import sequences_at_objective
-
-Metric = Literal["requests", "kv_ratio"]
+from bench.scaling.rivals.pod_metric import PodMetric, full_value, value_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Settings:
     Without `up_stabilization_seconds` the HPA has no `behavior`.
     """
 
-    metric: Metric = "requests"
+    metric: PodMetric = "requests"
     target_ratio: float = 0.7
     tolerance_ratio: float = 0.1
     up_stabilization_seconds: float | None = None
@@ -46,17 +43,13 @@ class Hpa:
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         self._settings = settings
-        whole = 1 if settings.metric == "kv_ratio" else sequences_at_objective(profile)
-        self._target = milli(settings.target_ratio * whole)
+        self._target = milli(settings.target_ratio * full_value(settings.metric, profile))
         self._tolerance = Tolerance(settings.tolerance_ratio, settings.tolerance_ratio)
         self._pace = pace_of(settings.up_stabilization_seconds, settings.down_stabilization_seconds)
 
     def wants(self, view: FleetView) -> int:
         """Return the replicas. A pod that is not ready loads its model and exports nothing: its metric is missing."""
-        values = [milli(self._value(pod)) for pod in view.ready]
+        values = [milli(value_of(pod, self._settings.metric)) for pod in view.ready]
         missing = len(view.pods) - len(values)
         found = replicas_of_pods(view.wanted, values, self._target, self._tolerance, pending=0, missing=missing)
         return self._pace.next(view.now, view.wanted, found)
-
-    def _value(self, pod: PodView) -> float:
-        return pod.kv_ratio if self._settings.metric == "kv_ratio" else float(pod.concurrency)

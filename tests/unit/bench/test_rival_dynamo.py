@@ -91,7 +91,7 @@ def test_the_fast_loop_decides(workers: list[Estimates], starting: int, least: i
 )  # fmt: skip
 def test_a_worker_takes_its_share_of_another(changed: dict[str, float], expected: bool) -> None:
     worker = dataclasses.replace(IDLE, **changed)
-    assert (worker.reads_on(LIMITS) and worker.writes_on(LIMITS)) is expected
+    assert (worker.keeps_ttft(LIMITS) and worker.keeps_tpot(LIMITS)) is expected
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 1.0), (2, 2.0), (5, 1.25)])

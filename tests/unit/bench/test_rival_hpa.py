@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import pytest
@@ -69,8 +70,14 @@ def test_quantities_are_rounded_up(value: float, expected: int) -> None:
     assert milli(value) == expected
 
 
-def test_a_load_test_finds_what_runs_within_the_objective_per_token() -> None:
-    assert sequences_at_objective(PROFILE) == WHOLE
+@pytest.mark.parametrize(
+    ("tpot_seconds", "expected"),
+    # A token takes 0.01 + 0.001 seconds per sequence; at most 256 run.
+    [(0.05, WHOLE), (0.0499, 39), (0.266, 256), (1.0, 256), (0.011, 1), (0.001, 1)],
+)
+def test_a_load_test_finds_what_runs_within_the_objective_per_token(tpot_seconds: float, expected: int) -> None:
+    objectives = dataclasses.replace(PROFILE.objectives, tpot_seconds=tpot_seconds)
+    assert sequences_at_objective(dataclasses.replace(PROFILE, objectives=objectives)) == expected
 
 
 def test_each_direction_has_its_own_tolerance() -> None:
