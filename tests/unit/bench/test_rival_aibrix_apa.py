@@ -20,6 +20,8 @@ from bench.scaling.rivals.aibrix_apa import AibrixApa, Settings, of_all_pods, re
         pytest.param(1, 1.2, 2, id="ceil(1.2)"),
         pytest.param(4, 0.9, 4, id="a tenth below is tolerated"),
         pytest.param(4, 0.89, 4, id="ceil(3.56) is all of them"),
+        pytest.param(10, 0.9, 10, id="a tenth below is tolerated, though 9 would do"),
+        pytest.param(20, 0.95, 20, id="so is less, though 19 would do"),
         pytest.param(10, 0.75, 8, id="ceil(7.5)"),
         pytest.param(10, 0.1, 5, id="at least half"),
         pytest.param(5, 0.0, 2, id="half of five, rounded down"),
@@ -44,9 +46,9 @@ QUICK = Settings(window_seconds=0.0)
 
 
 def test_as_published_it_goes_down_to_the_lowest_of_its_window() -> None:
-    # ceil(4 x 0.6) = 3; stays; ceil(3 x 2) = 6. There ceil(6 x 0.8) = 5 would do, but 3 was asked for of late.
-    course = [(0.0, 0.3), (10.0, 0.5), (20.0, 1.0), (30.0, 0.4)]
-    assert wanted(AibrixApa(QUICK, PROFILE, mended=False), 4, *course) == [3, 3, 6, 3]
+    # ceil(4 x 0.6) = 3; stays; ceil(3 x 2) = 6; stays. There ceil(6 x 0.8) = 5 would do, but 3 was asked for of late.
+    course = [(0.0, 0.3), (10.0, 0.5), (20.0, 1.0), (30.0, 0.5), (40.0, 0.4)]
+    assert wanted(AibrixApa(QUICK, PROFILE, mended=False), 4, *course) == [3, 3, 6, 6, 3]
 
 
 def test_mended_it_goes_down_to_the_highest_of_its_window() -> None:
@@ -94,6 +96,7 @@ def test_mended_they_count_as_idle() -> None:
     [
         (2.0, 2, 4, 1.0),  # 2 x 2 / 4
         (3.0, 2, 4, 1.5),  # 3 x 2 / 4
+        (1.05, 2, 4, 1.0),  # 0.525 would, too
         (1.5, 2, 4, 1.0),  # 0.75 would turn the direction
         (0.5, 2, 4, 0.75),  # (0.5 x 2 + 2) / 4
         (0.5, 4, 4, 0.5),
