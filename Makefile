@@ -34,7 +34,7 @@ lock: ## renew the hash locks from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra operator --extra agent -c requirements/dev.txt -o requirements/control.txt
 	@$(COMPILE) pyproject.toml --extra engine -c requirements/dev.txt -o requirements/engine.txt
 	@$(COMPILE) pyproject.toml --extra demo --no-deps -c requirements/dev.txt -o requirements/demo.txt
-	@for rival in mosec litserve bentoml ray infinity onnx; do \
+	@for rival in mosec litserve bentoml ray infinity onnx dynamo; do \
 	    $(COMPILE) --excludes requirements/rivals/excluded.in requirements/rivals/$$rival.in \
 	        -o requirements/rivals/$$rival.txt; \
 	done

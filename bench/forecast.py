@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine.progress import say
+from bench.kalman import LocalTrend
 from trimtab_operator.analysis.forecast import DAY_SECONDS, MOST_ERRORS, forecast
 from trimtab_operator.model.arrays import Floats
 
@@ -90,16 +91,11 @@ def holt_winters(values: Floats, day: int) -> Floats:
 
 
 def kalman(values: Floats, _day: int) -> Floats:
-    """A local linear trend with Dynamo's default noises (level 1, trend .1, observation 10)."""
-    state, covariance = np.array([values[0], 0.0]), 10.0 * np.eye(2)
-    moves, noise = np.array([[1.0, 1.0], [0.0, 1.0]]), np.diag([1.0, 0.1])
+    """A local linear trend with Dynamo's default noises."""
+    trend = LocalTrend()
     expected = np.empty(len(values))
-    for place, value in enumerate(values):
-        state, covariance = moves @ state, moves @ covariance @ moves.T + noise
-        gain = covariance[:, 0] / (covariance[0, 0] + 10.0)
-        state = state + gain * (value - state[0])
-        covariance = covariance - np.outer(gain, covariance[0])
-        expected[place] = state.sum()
+    for place, value in enumerate(values.tolist()):
+        expected[place] = trend.observe(value)
     return np.asarray(np.maximum(expected, _LEAST))
 
 

@@ -1,0 +1,1 @@
+"""Programs that make decision vectors with the own code of other autoscalers; the Makefile here runs them."""
