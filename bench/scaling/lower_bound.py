@@ -55,7 +55,9 @@ def lower_bound(trace: Trace, model: ServingModel, objectives: Objectives, start
     needed = np.sort(work)[: math.ceil(objectives.share * len(work))].sum()
     classes = _classes(trace, work, _latest_seconds(trace, objectives))
     bins = max(first + span for first, span, _ in classes)
-    served = [(number, place) for number, (first, span, _) in enumerate(classes) for place in range(first, first + span)]
+    served = [
+        (number, place) for number, (first, span, _) in enumerate(classes) for place in range(first, first + span)
+    ]
     count = len(served)
     # Variables: served work by class and bin, replicas by bin, replicas that begin to serve by bin (but the first).
     columns = np.arange(count)
@@ -70,7 +72,9 @@ def lower_bound(trace: Trace, model: ServingModel, objectives: Objectives, start
     grown = (row + later - 1, count + later, np.ones(bins - 1))
     since = (row + later - 1, count + later - 1, np.full(bins - 1, -1.0))
     begun = (row + later - 1, count + bins + later - 1, np.full(bins - 1, -1.0))
-    rows, places_, values = (np.concatenate(each) for each in zip(total, by_class, by_bin, room, grown, since, begun, strict=True))
+    rows, places_, values = (
+        np.concatenate(each) for each in zip(total, by_class, by_bin, room, grown, since, begun, strict=True)
+    )
     limits = np.concatenate([[-needed], [amount for _, _, amount in classes], np.zeros(bins), np.zeros(bins - 1)])
     cost = np.concatenate([np.zeros(count), np.full(bins, BIN_SECONDS), np.full(bins - 1, startup_seconds)])
     matrix = coo_array((values, (rows, places_)), shape=(len(limits), len(cost))).tocsr()

@@ -38,7 +38,9 @@ class RivalController:
         live = {pod.name: _view(fleet, pod) for pod in fleet.pods if pod.draining_since is None}
         if fleet.now - self._scraped_at >= SCRAPE_SECONDS:
             self._scraped, self._scraped_at = live, fleet.now
-        shown = tuple(self._scraped.get(name, pod) for name, pod in live.items()) if self._rival.scraped else live.values()
+        shown = (
+            tuple(self._scraped.get(name, pod) for name, pod in live.items()) if self._rival.scraped else live.values()
+        )
         first, last = fleet.arrived - fleet.gateway_waiting, fleet.arrived
         view = FleetView(
             now=fleet.now,

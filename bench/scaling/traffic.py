@@ -29,8 +29,8 @@ class UnfitTraceError(Exception):
 class Family:
     """Traffic of one origin. `windows` are seconds from its start; `startups_seconds` those it is played with.
 
-    A copy of a request lies within `jitter_seconds` of it: larger traffic has more clients, not larger bursts. ServeGen's
-    requests were thinned a thousandfold, which made each burst of a client as much longer.
+    A copy of a request lies within `jitter_seconds` of it: larger traffic has more clients, not larger bursts.
+    ServeGen's requests were thinned a thousandfold, which made each burst of a client as much longer.
     """
 
     name: str

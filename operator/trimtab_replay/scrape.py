@@ -21,16 +21,23 @@ from trimtab_replay.vllm_buckets import BOUNDS
 
 WINDOW_SCRAPES = 4
 MOST_POINTS = 120
+MEANS = {
+    Signal.LATENCY_SECONDS: Signal.LATENCY_MEAN_SECONDS,
+    Signal.TIME_TO_FIRST_TOKEN_SECONDS: Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS,
+    Signal.INTER_TOKEN_LATENCY_SECONDS: Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS,
+}
+AVERAGED = {Signal.KV_CACHE_USED_RATIO, *MEANS.values()}
 GAUGES = (Signal.QUEUE_REQUESTS, Signal.RUNNING_REQUESTS, Signal.KV_CACHE_USED_RATIO)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One scrape of one pod: what it counted so far, and how it stands."""
+    """One scrape of one pod: what it counted so far (`totals`: the sums of histograms, seconds), and how it stands."""
 
     at: float
     finished: float
     counts: dict[Signal, Floats]
+    totals: dict[Signal, float]
     gauges: dict[Signal, float]
 
 
@@ -47,6 +54,7 @@ class Scrapes:
         self._counted = 0
         self._finished = np.zeros(0)
         self._counts = {signal: np.zeros((0, len(bounds))) for signal, bounds in BOUNDS.items()}
+        self._totals = {signal: np.zeros(0) for signal in BOUNDS}
         self._samples: dict[str, deque[Sample]] = {}
         self._points: defaultdict[Signal, deque[Point]] = defaultdict(deque)
         steps = math.ceil(lookback_seconds / interval_seconds / MOST_POINTS)
@@ -60,8 +68,9 @@ class Scrapes:
             if pod.ready_at is None or self._dice.random() < self._loss:
                 continue
             counts = {signal: np.cumsum(each[pod.row]) for signal, each in self._counts.items()}
+            totals = {signal: float(each[pod.row]) for signal, each in self._totals.items()}
             seen = self._samples.setdefault(pod.name, deque())
-            seen.append(Sample(fleet.now, float(self._finished[pod.row]), counts, _gauges(fleet, pod)))
+            seen.append(Sample(fleet.now, float(self._finished[pod.row]), counts, totals, _gauges(fleet, pod)))
             while seen[0].at < fleet.now - self._lookback - self.interval_seconds:
                 seen.popleft()
         living = {pod.name for pod in fleet.pods}
@@ -80,6 +89,8 @@ class Scrapes:
         for signal, (seconds, weights) in _durations(found).items():
             self._counts[signal] = _longer(self._counts[signal], rows)
             np.add.at(self._counts[signal], (found.pod, np.searchsorted(BOUNDS[signal], seconds)), weights)
+            self._totals[signal] = _longer(self._totals[signal], rows)
+            np.add.at(self._totals[signal], found.pod, seconds * weights)
 
     def readings(self, fleet: Fleet) -> dict[Signal, Reading]:
         """Return rates and gauges by pod, as they stand now."""
@@ -91,12 +102,25 @@ class Scrapes:
                 signal: {name: self._samples[name][-1].gauges[signal] for name in self._serving(fleet)}
                 for signal in GAUGES
             },
+            **self._means(fleet),
         }
         return {
             signal: Reading(
                 signal, _state(by_pod), f"simulated({signal})", self._window, self._newest(by_pod), dict(by_pod)
             )
             for signal, by_pod in found.items()
+        }
+
+    def _means(self, fleet: Fleet) -> dict[Signal, dict[str, float]]:
+        """Return what histograms observed in the mean, of the pods that observed something."""
+        both = {name: ends for name in self._serving(fleet) if (ends := self._ends(name, fleet.now, self._window))}
+        return {
+            mean: {
+                name: (last.totals[signal] - first.totals[signal]) / observed
+                for name, (first, last) in both.items()
+                if (observed := last.counts[signal][-1] - first.counts[signal][-1]) > 0.0
+            }
+            for signal, mean in MEANS.items()
         }
 
     def distributions(self, fleet: Fleet, seconds: float | None = None) -> dict[Signal, Distribution]:
@@ -144,8 +168,8 @@ class Scrapes:
         for signal, reading in readings.items():
             values = list(reading.by_pod.values())
             if values:
-                total = float(np.mean(values)) if signal is Signal.KV_CACHE_USED_RATIO else float(sum(values))
-                self._points[signal].append(Point(fleet.now, total))
+                total = float(np.mean(values)) if signal in AVERAGED else float(sum(values))
+                self._points[signal].append(Point(fleet.now, total, len(values)))
         for points in self._points.values():
             while points and points[0].at < fleet.now - self._lookback - self.interval_seconds:
                 points.popleft()

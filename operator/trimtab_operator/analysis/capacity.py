@@ -1,5 +1,7 @@
 """What the load is, how full the replicas are, and what one of them carries.
 
+* Of a runtime that batches continuously the load is known in replicas (analysis/occupancy): utilization is its share of
+  those that serve. Of all others:
 * utilization = the fullest of the devices (busy share of the worker, GPU utilization, and CPU used over its limit where
   the pods have no GPU) or of what the runtime's table names instead; means over the seasoned serving pods, at most 1.
 * demand = offered requests per second (refused ones too) + backlog / 10 s. While no device is 0.8 busy the backlog is
@@ -10,15 +12,18 @@
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
-from trimtab_operator.analysis import load, lookback, pods
+from trimtab_operator.analysis import headroom, load, lookback, pods
+from trimtab_operator.analysis.attainment import latency_rules
+from trimtab_operator.analysis.occupancy import MEAN_SECONDS, Occupancy, occupancy
 from trimtab_operator.model import series
-from trimtab_operator.model.analysis import Capacity, Evidence
+from trimtab_operator.model.analysis import Capacity, Evidence, Load
 from trimtab_operator.model.signals import Signal
-from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.model.snapshot import Snapshot, Target, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 
 DRAIN_SECONDS = 10.0
@@ -30,7 +35,9 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
     """Measure load and use; None where not even the use of the pods is known."""
     if isinstance(snapshot.target, TargetProblem):
         return None
-    used = fullness(snapshot)
+    found = occupancy(snapshot, policy)
+    load_now = None if found is None else _load(snapshot, policy, snapshot.target, found)
+    used = fullness(snapshot) if load_now is None else _occupied(snapshot, load_now)
     if not used:
         return None
     binding = max(used, key=lambda signal: used[signal])
@@ -49,8 +56,29 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
         utilization_ratio=utilization,
         binding=binding,
         evidence=(*facts, *_backlog_evidence(snapshot)),
-        utilization_peak_ratio=_utilization_peak(snapshot, policy, used),
+        utilization_peak_ratio=None if load_now else _utilization_peak(snapshot, policy, used),
         memory_pressure_ratio=_memory_pressure(snapshot, policy),
+        load=load_now,
+    )
+
+
+def _occupied(snapshot: Snapshot, load_now: Load) -> dict[Signal, float]:
+    return {Signal.RUNNING_REQUESTS: min(1.0, load_now.replicas / max(1, len(pods.serving(snapshot))))}
+
+
+def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found: Occupancy) -> Load:
+    """Return the load with its peak, and the headroom that the past asks for at the lead time of this target."""
+    held = lookback.stabilization_seconds(policy)
+    allowed = min(1.0 - rule.percentile / 100.0 for _, rule in latency_rules(policy))
+    lead_seconds = headroom.start_seconds(target) + MEAN_SECONDS / 2.0
+    start = snapshot.now - held
+    covered = series.covers(snapshot.history.get(Signal.RUNNING_REQUESTS), start, snapshot.now)
+    steps = math.ceil(held / found.step_seconds)
+    return Load(
+        replicas=found.load_replicas,
+        peak_replicas=max(found.past_replicas[-steps:]) if covered else None,
+        headroom=headroom.headroom(found.past_replicas, round(lead_seconds / found.step_seconds), steps, allowed),
+        full_sequences=found.full,
     )
 
 

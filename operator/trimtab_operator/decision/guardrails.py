@@ -66,6 +66,8 @@ def unschedulable(proposal: Proposal, tick: Tick) -> Proposal:
 def in_flight(proposal: Proposal, tick: Tick) -> Proposal:
     """Credit replicas that are on their way, and those whose effect is not yet in the measurements.
 
+    A load that is known in replicas does not hang on how many serve it: what is needed beyond them is asked for.
+
     A pod that lost its readiness under load is no reason to wait, unless half of the replicas are such: then something
     is broken that more replicas do not mend.
     """
@@ -74,6 +76,10 @@ def in_flight(proposal: Proposal, tick: Tick) -> Proposal:
     ready = tick.target.ready_pods
     broken = [pod for pod in tick.target.pods if not pod.ready and not pod.deleting and not _new(pod, tick.now)]
     missing = proposal.current - len(ready)
+    carried = tick.analysis.capacity
+    absolute = carried is not None and carried.load is not None and proposal.reason == "Utilization"
+    if absolute and len(broken) <= BROKEN_SHARE * proposal.current:
+        return proposal
     if missing > len(broken) or len(broken) > BROKEN_SHARE * proposal.current:
         return proposal.held("InFlight", f"{missing} of {proposal.current} replicas are not ready")
     settling = [pod for pod in ready if _new(pod, tick.now) and tick.now - _since(pod) < tick.readings_seconds]

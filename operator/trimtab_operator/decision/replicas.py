@@ -3,8 +3,9 @@
 need = the larger of
   ready x utilization / 0.8           (the fullest device would be 0.8 busy), and
   demand / (capacity of one x 0.8)    (a saturated device shows 1 whatever the load; demand does not saturate).
-One replica more where a latency guard is violated while the queue is the bottleneck, and one more, once, where GPU
-memory is over its limit (memory that does not fall with load must not drive the target to its maximum).
+Where the load is known in replicas (runtimes that batch continuously): need = load x headroom, of which the past says
+how much it must be. One replica more where a latency guard is violated while the queue is the bottleneck, and one more,
+once, where GPU memory is over its limit (memory that does not fall with load must not drive the target to its maximum).
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def propose(tick: Tick) -> Proposal:
 
 def need(carried: Capacity, ready: int) -> float:
     """Return the replicas, as a fraction, at which the fullest device is 0.8 busy and the demand is met."""
+    if carried.load is not None:
+        return carried.load.replicas * carried.load.headroom
     by_use = ready * carried.utilization_ratio / TARGET_UTILIZATION
     if carried.demand_rps is None or carried.per_replica_rps is None:
         return by_use
@@ -53,6 +56,9 @@ def need(carried: Capacity, ready: int) -> float:
 
 def needed_at_peak(carried: Capacity, ready: int, utilization: float) -> int | None:
     """Return the fewest replicas that hold the stabilisation time's peak below a utilization; None if not known."""
+    if carried.load is not None:
+        peak = carried.load.peak_replicas
+        return None if peak is None else _whole(peak * carried.load.headroom)
     if carried.utilization_peak_ratio is None:
         return None
     wanted = ready * carried.utilization_peak_ratio / utilization
@@ -68,6 +74,12 @@ def _whole(wanted: float) -> int:
 
 
 def _explain(carried: Capacity, wanted: float) -> str:
+    if carried.load is not None:
+        load = carried.load
+        return (
+            f"the load fills {load.replicas:.2f} replicas of {load.full_sequences:.0f} sequences each, "
+            f"and {load.headroom:g} times that is to be ready: {wanted:.2f} replicas are needed"
+        )
     text = f"{carried.binding} is at {carried.utilization_ratio:.2f} of its limit"
     if carried.demand_rps is not None:
         text += f", demand {carried.demand_rps:.3g} requests/s"

@@ -90,12 +90,27 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Load in replicas that it would just fill with the objectives just met, for runtimes that batch continuously.
+
+    `peak_replicas` is the largest of the stabilisation time, None unless data covers all of it. `headroom` is how many
+    times the load to keep ready, `full_sequences` what one replica carries.
+    """
+
+    replicas: float
+    peak_replicas: float | None
+    headroom: float
+    full_sequences: float
+
+
+@dataclass(frozen=True)
 class Capacity:
     """Load and what one replica carries, in requests per second; `utilization_ratio` 1 means the scarcest is full.
 
     Demand counts every request that was offered, and the backlog that must be drained; None where the runtime does not
     count requests. Peaks are the largest values within the stabilisation time, None unless data covers all of it.
-    `memory_pressure_ratio` is GPU memory in use over the objective's limit, None without such an objective.
+    `memory_pressure_ratio` is GPU memory in use over the objective's limit, None without such an objective. `load` is
+    None where the use of a replica is linear in its load.
     """
 
     demand_rps: float | None
@@ -106,6 +121,7 @@ class Capacity:
     evidence: tuple[Evidence, ...]
     utilization_peak_ratio: float | None = None
     memory_pressure_ratio: float | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True)

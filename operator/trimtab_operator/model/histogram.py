@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import NormalDist
 from typing import Literal
 
 from trimtab_operator.model.signals import Buckets
@@ -29,15 +30,23 @@ def merge(parts: Iterable[Buckets]) -> Buckets | None:
 
     None where there is nothing to add or no finite bound is shared.
     """
-    tables = [dict(zip(part.bounds_seconds, part.cumulative, strict=True)) for part in parts]
-    if not tables:
+    every = tuple(parts)
+    if not every:
         return None
-    shared = sorted(set(tables[0]).intersection(*tables[1:]))
+    shared = sorted(set(every[0].bounds_seconds).intersection(*(part.bounds_seconds for part in every[1:])))
     if len(shared) < 2 or not math.isinf(shared[-1]):
         return None
-    sums = map(math.fsum, zip(*([table[bound] for bound in shared] for table in tables), strict=True))
+    sums = map(math.fsum, zip(*(_at(shared, part) for part in every), strict=True))
     # Rates of single buckets may cross by rounding; a cumulative count never falls.
     return Buckets(bounds_seconds=tuple(shared), cumulative=tuple(accumulate(sums, max, initial=0.0))[1:])
+
+
+def _at(bounds: list[float], part: Buckets) -> tuple[float, ...]:
+    """Return the cumulative counts at these of its bounds, which are nearly always all of them."""
+    if len(bounds) == len(part.bounds_seconds):
+        return part.cumulative
+    table = dict(zip(part.bounds_seconds, part.cumulative, strict=True))
+    return tuple(table[bound] for bound in bounds)
 
 
 def count(buckets: Buckets) -> float:
@@ -79,3 +88,39 @@ def percentile(buckets: Buckets, percent: float) -> Percentile:
     inside = cumulative[index] - cumulative[index - 1]
     seconds = lower + (upper - lower) * (rank - cumulative[index - 1]) / inside
     return Percentile(seconds=seconds, half_width_ratio=(upper - lower) / 2.0 / seconds)
+
+
+def percentile_by_mean(buckets: Buckets, percent: float, mean_seconds: float) -> float | None:
+    """Find a percentile of a histogram whose buckets are coarse, with the help of its exact mean; None where it cannot.
+
+    Of the log-normal distributions with this mean, the one that has the share over a bound that was counted, at the
+    bound above the mean whose share is nearest to the percentile's; the result stays inside the percentile's bucket.
+    A share of nothing is taken as half a request. ln(bound / mean) = z s - s^2 / 2, with the bound's normal score z.
+    """
+    total, wanted = count(buckets), 1.0 - percent / 100.0
+    shares = [
+        (bound, max(1.0 - cumulative / total, 0.5 / total))
+        for bound, cumulative in zip(buckets.bounds_seconds, buckets.cumulative, strict=True)
+        if mean_seconds < bound < math.inf
+    ]
+    spreads = [(abs(math.log(share / wanted)), _spread(bound / mean_seconds, share)) for bound, share in shares]
+    known = [(distance, spread) for distance, spread in spreads if spread is not None]
+    if not known:
+        return None
+    spread = min(known)[1]
+    seconds = mean_seconds * math.exp(_score(wanted) * spread - spread**2 / 2.0)
+    index = next(i for i, value in enumerate(buckets.cumulative) if value >= (1.0 - wanted) * total)
+    lowest = buckets.bounds_seconds[index - 1] if index else 0.0
+    return min(max(seconds, lowest), buckets.bounds_seconds[index])
+
+
+def _spread(ratio: float, share: float) -> float | None:
+    """Return the sd of the logarithm of a log-normal variable that exceeds `ratio` times its mean with the share."""
+    score = _score(share)
+    root = score**2 - 2.0 * math.log(ratio)
+    return score - math.sqrt(root) if score > 0.0 and root >= 0.0 else None
+
+
+def _score(share: float) -> float:
+    """Return the normal score that is exceeded with a probability between 0 and 1."""
+    return NormalDist().inv_cdf(1.0 - share)

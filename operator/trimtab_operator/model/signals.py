@@ -25,6 +25,9 @@ class Signal(StrEnum):
     SERVICE_SECONDS = "service_seconds"  # histogram, request without its time in the queue (one model pass)
     TIME_TO_FIRST_TOKEN_SECONDS = "time_to_first_token_seconds"  # noqa: S105 - a metric, not a secret; histogram
     INTER_TOKEN_LATENCY_SECONDS = "inter_token_latency_seconds"  # noqa: S105 - the same; histogram
+    LATENCY_MEAN_SECONDS = "latency_mean_seconds"
+    TIME_TO_FIRST_TOKEN_MEAN_SECONDS = "time_to_first_token_mean_seconds"  # noqa: S105 - a metric, not a secret
+    INTER_TOKEN_LATENCY_MEAN_SECONDS = "inter_token_latency_mean_seconds"  # noqa: S105 - the same
     QUEUE_REQUESTS = "queue_requests"
     RUNNING_REQUESTS = "running_requests"
     BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
@@ -96,10 +99,14 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Point:
-    """One instant of a series: unix seconds and the signal's value over the whole target."""
+    """One instant of a series: unix seconds, and the signal's value over the `pods` of the target that had one.
+
+    0 pods: their number is not known.
+    """
 
     at: float
     value: float
+    pods: int = 0
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:
     for place, at in enumerate(grid.times):
         present = [values[place] for values in columns if not math.isnan(values[place])]
         if present:
-            points.append(Point(float(at), query.over_pods(present)))
+            points.append(Point(float(at), query.over_pods(present), len(present)))
     state = grid.state if points or grid.state is SignalState.ERROR else SignalState.NO_DATA
     return Series(query.signal, state, text, tuple(points), grid.message)
 

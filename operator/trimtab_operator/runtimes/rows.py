@@ -53,6 +53,13 @@ def durations(signal: Signal, metric: str, promql: str | None = None) -> Query:
     )
 
 
+def mean_seconds(signal: Signal, metric: str) -> Query:
+    """Return the row of the mean that a histogram of seconds observed; there is none where it observed nothing."""
+    total, count = f"{metric}_sum", f"{metric}_count"
+    promql = f"{per_second(total)} / ({per_second(count)} > 0)"
+    return Query(signal, promql, kind="ratio", unit="s", how="mean", needs=(total, count))
+
+
 def share(signal: Signal, part: str, whole: str, needs: tuple[str, ...]) -> Query:
     """Return the row of a share of two rates; there is none while the whole is 0."""
     return Query(signal, f"{part} / ({whole} > 0)", kind="ratio", unit="ratio", how="mean", needs=needs)

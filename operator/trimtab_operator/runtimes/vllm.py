@@ -1,10 +1,10 @@
 """vLLM, V1 metrics (0.10.2 to 0.33.0 were read). Names are chosen by presence: distributions backport.
 
-Three traps. A decode loop keeps a GPU active at one request as at a hundred: how full a replica is, its KV cache tells,
-and a queue, which forms only where no more sequences fit. Its own end-to-end histogram starts at 0.3 s: a pod with more
-than half of its requests below that is read from the HTTP histogram where it exists, else its percentile is refused by
-the analysis. Its engine counters do not know of 5xx answers: those come from the HTTP counters, where only POST /v1/…
-counts (probes would dilute the ratio).
+Three traps. A decode loop keeps a GPU active at one request as at a hundred: how full a replica is, the sequences that
+run tell (analysis/occupancy), or, before their times are known, its KV cache and a queue, which forms only where no
+more sequences fit. Its own end-to-end histogram starts at 0.3 s: a pod with more than half of its requests below that
+is read from the HTTP histogram where it exists, else its percentile is refused by the analysis. Its engine counters do
+not know of 5xx answers: those come from the HTTP counters, where only POST /v1/… counts, as probes dilute the ratio.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trimtab_operator.runtimes.rows import (
     durations,
     freshness,
     histogram,
+    mean_seconds,
     per_second,
     request_count,
     request_rate,
@@ -71,6 +72,9 @@ VLLM = Runtime(
             _BETWEEN_TOKENS,
             f"{histogram(_BETWEEN_TOKENS)} or {histogram('vllm:time_per_output_token_seconds')}",
         ),
+        mean_seconds(Signal.LATENCY_MEAN_SECONDS, _E2E),
+        mean_seconds(Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS, "vllm:time_to_first_token_seconds"),
+        mean_seconds(Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS, _BETWEEN_TOKENS),
         request_count(Signal.QUEUE_REQUESTS, "vllm:num_requests_waiting"),
         request_count(Signal.RUNNING_REQUESTS, "vllm:num_requests_running"),
         share(Signal.CACHE_HIT_RATIO, per_second(_HITS), per_second(_LOOKUPS), needs=(_HITS, _LOOKUPS)),
