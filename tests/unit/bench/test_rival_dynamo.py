@@ -36,6 +36,7 @@ FEW = traffic(finished_rps=1.0)
         pytest.param([pod(15), pod(15)], 2, id="0.01 + 0.001 x 31 = 0.041 s of 0.04"),
         pytest.param([pod(14), pod(15)], 2, id="each of them must be able"),
         pytest.param([pod(5, 6), pod(5, 6)], 1, id="12 x 500: 0.6 s of queue, of (1 - 0.07) x 0.8 = 0.744"),
+        pytest.param([pod(10, 6), pod(10, 6)], 2, id="0.01 + 0.001 x 33 = 0.043 s of 0.04, once those run that wait"),
         pytest.param([pod(2, 8), pod(2, 8)], 2, id="16 x 500 = 0.8 s of queue, of (1 - 0.064) x 0.8 = 0.749"),
         pytest.param([pod(5, kv_tokens=49_999.0)] * 2, 1, id="99 998 tokens fit"),
         pytest.param([pod(5, kv_tokens=50_000.0)] * 2, 2, id="100 000 tokens do not"),
@@ -141,10 +142,28 @@ def test_tighter_objectives_act_earlier_in_both_loops() -> None:
     assert planner.wants(view(pod(), now=180.0, seen=traffic(finished_rps=7.0))) == 7
 
 
+def test_an_objective_is_tightened_by_its_ratio() -> None:
+    patient = dataclasses.replace(PROFILE, objectives=dataclasses.replace(PROFILE.objectives, ttft_seconds=2.0))
+    half = Settings(predictor="constant", objective_ratio=0.5)
+    assert Dynamo(half, patient).wants(view(pod(10, 18), seen=FEW)) == 1  # 0.97 s of 1
+    assert Dynamo(half, patient).wants(view(pod(10, 19), seen=FEW)) == 2  # 1.02 s
+
+
+def test_a_prompt_waits_for_the_steps_of_all_that_run_with_one_worker_fewer() -> None:
+    # Nothing but steps takes time: 30 x 0.03 = 0.9 s with one worker fewer, none of it in a queue.
+    steps = dataclasses.replace(
+        PROFILE,
+        objectives=dataclasses.replace(PROFILE.objectives, tpot_seconds=10.0),
+        ttft_of_tokens=lambda _tokens: 0.0,
+        tpot_of_running=lambda running: 0.03 * running,
+    )
+    assert Dynamo(CONSTANT, steps).wants(view(pod(15), pod(15), seen=FEW)) == 1
+
+
 @pytest.mark.parametrize(("prompt_tokens", "output_tokens"), [(0.0, 500.0), (500.0, 0.0)])
 def test_requests_without_tokens_keep_what_is_ready(prompt_tokens: float, output_tokens: float) -> None:
     planner = Dynamo(CONSTANT, PROFILE)
-    seen = traffic(finished_rps=7.0, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+    seen = traffic(finished_rps=30.0, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
     planner.wants(view(pod(), pod(), now=0.0, seen=traffic()))
     assert planner.wants(view(pod(), pod(), now=180.0, seen=seen)) == 2
 

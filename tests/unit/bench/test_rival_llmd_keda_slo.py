@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from harness.rival_views import PROFILE, STARTING, pod, traffic, view
 
@@ -49,6 +51,13 @@ AT_ONCE = Settings(up_stabilization_seconds=0.0)
 )  # fmt: skip
 def test_the_worse_of_both_latencies_counts(seen: Traffic, expected: int) -> None:
     assert LlmdKedaSlo(AT_ONCE, PROFILE).wants(view(*[pod()] * 4, seen=seen)) == expected
+
+
+@pytest.mark.parametrize(("ttft_seconds", "expected"), [(2.2, 8), (1.1, 4)])
+def test_a_latency_counts_beside_its_own_objective(ttft_seconds: float, expected: int) -> None:
+    patient = dataclasses.replace(PROFILE, objectives=dataclasses.replace(PROFILE.objectives, ttft_seconds=2.0))
+    seen = traffic(ttft_seconds=[ttft_seconds])
+    assert LlmdKedaSlo(AT_ONCE, patient).wants(view(*[pod()] * 4, seen=seen)) == expected
 
 
 def test_one_spike_is_bounded_and_smoothed() -> None:

@@ -30,7 +30,7 @@ def holding(tokens: float, waiting: int = 0) -> PodView:
         pytest.param(fleet(holding(68_000)), 1, id="68 000 / 0.85 is just the supply"),
         pytest.param(fleet(holding(68_100)), 2, id="118 tokens more need another"),
         pytest.param(fleet(holding(80_000), gateway_waiting=100), 3, id="+ 100 x 1 000 = 180 000: 131 765 more"),
-        pytest.param(fleet(holding(60_000, 4), holding(80_000)), 3, id="+ 4 x 500 = 142 000: 7 059 more"),
+        pytest.param(fleet(holding(55_000, 4), holding(80_000)), 3, id="+ 4 x 500 = 137 000: 1 176 more"),
         pytest.param(
             fleet(holding(80_000), gateway_waiting=100, gateway_prompt_tokens=150_000.0),
             5,
@@ -81,16 +81,24 @@ def test_the_median_replica_counts() -> None:
     assert analyzer.replicas(fleet(holding(20_000), holding(20_000), holding(20_000, WAITING))) == 2
 
 
+def test_a_queue_before_an_empty_cache_shows_nothing() -> None:
+    # 100 x 500 / 1 000 = 50 sequences of 750 are a full batch; (62 500 / 0.85 - 37 500) / 37 500 = 0.96.
+    analyzer = Analyzer(Settings(batched_tokens=100), PROFILE)
+    assert analyzer.replicas(fleet(holding(0, WAITING), gateway_waiting=60)) == 2
+
+
 @pytest.mark.parametrize(
-    ("output_tokens", "expected"),
+    ("prompt_tokens", "output_tokens", "expected"),
     [
-        (500.0, 192_000),  # 256 sequences of 750
-        (10.0, 81_116),  # 8 192 x 10 / 510 = 160.6 sequences of 505
-        (0.0, 0),
+        (500.0, 500.0, 192_000),  # 256 sequences of 750
+        (500.0, 10.0, 81_116),  # 8 192 x 10 / 510 = 160.6 sequences of 505
+        (500.0, 0.0, 0),
+        (0.0, 0.0, 0),
     ],
 )
-def test_a_full_batch_holds(output_tokens: float, expected: int) -> None:
-    assert batch_tokens(8192, 256, traffic(output_tokens=output_tokens)) == expected
+def test_a_full_batch_holds(prompt_tokens: float, output_tokens: float, expected: int) -> None:
+    seen = traffic(prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+    assert batch_tokens(8192, 256, seen) == expected
 
 
 @pytest.mark.parametrize(
