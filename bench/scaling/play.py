@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,16 @@ class Outcome:
         return self.attainment >= OBJECTIVES.share and self.worst_hour >= HOURLY_SHARE
 
 
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return the outcome of several windows of one trace."""
+    return Outcome(
+        sum(each.gpu_hours for each in outcomes),
+        tuple(count for each in outcomes for count in each.good),
+        tuple(count for each in outcomes for count in each.requests),
+        sum(each.events for each in outcomes),
+    )
+
+
 def play(stage: Stage, controller: Controller) -> Outcome:
     """Play it."""
     opening = opening_replicas(stage)
@@ -87,14 +97,3 @@ def outcome(trace: Trace, played: Played) -> Outcome:
     good = np.histogram(answers.arrived[kept] - EPOCH, edges)[0]
     every = np.histogram(trace.arrived, edges)[0]
     return Outcome(played.gpu_hours, tuple(good.tolist()), tuple(every.tolist()), len(played.scalings))
-
-
-def best_constant(stage: Stage, of: Callable[[int], Controller]) -> int:
-    """Return the fewest replicas that, held from the beginning, reach the objectives."""
-    low, high = 0, 4
-    while not play(stage, of(high)).reached:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if play(stage, of(middle)).reached else (middle, high)
-    return high

@@ -19,6 +19,7 @@ from trimtab_operator.model.arrays import Floats
 from trimtab_replay.trace import Trace
 
 HOUR = 3600.0
+TRACES = Path(__file__).parents[3] / "shared" / "data" / "traces"
 
 
 class UnfitTraceError(Exception):

@@ -1,0 +1,82 @@
+"""What is played: each family of traffic at three sizes, with each start-up time, from several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bench.scaling.lower_bound import lower_bound
+from bench.scaling.play import Stage, with_lead_in
+from bench.scaling.profiles import OBJECTIVES, ONE_H200, TWO_H200
+from bench.scaling.traffic import FAMILIES, Family, scaled, windows
+from trimtab_replay.fleet import FleetPlan
+from trimtab_replay.serving import ServingModel
+from trimtab_replay.trace import Trace
+
+SIZES = {4: 5, 16: 5, 64: 1}
+"""Mean replicas of the lower bound, and how many seeds: the largest fleet hardly differs from one to the next."""
+LONG_PROMPTS = "mooncake"
+BY_NAME = {family.name: family for family in FAMILIES}
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One family at one size, start-up and seed."""
+
+    family: str
+    startup_seconds: float
+    mean_replicas: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One window of a case: its stage, and the least GPU-hours."""
+
+    stage: Stage
+    bound_gpu_hours: float
+
+
+def cases() -> Iterator[Case]:
+    """Return all cases."""
+    for family in FAMILIES:
+        for startup in family.startups_seconds:
+            for mean, seeds in SIZES.items():
+                yield from (Case(family.name, startup, mean, seed) for seed in range(seeds))
+
+
+@lru_cache(maxsize=4)
+def parts(folder: Path, case: Case) -> tuple[Part, ...]:
+    """Return the windows of a case. Raises UnfitTraceError."""
+    family = BY_NAME[case.family]
+    model, gpus = hardware(case.family)
+    recorded = _windows(folder, family)
+    factor = case.mean_replicas / _mean_replicas(recorded, model, case.startup_seconds)
+    found = []
+    for window in recorded:
+        trace = scaled(window, factor, family.jitter_seconds, case.seed)
+        bound = lower_bound(trace, model, OBJECTIVES, case.startup_seconds)
+        plan = FleetPlan(model, case.startup_seconds, gpus, nodes=_nodes(case))
+        found.append(Part(Stage(with_lead_in(trace), plan, case.seed), bound.replica_seconds * gpus / 3600.0))
+    return tuple(found)
+
+
+def hardware(family: str) -> tuple[ServingModel, int]:
+    """Return the replica that serves a family, and its GPUs: prompts of 12 000 tokens do not fit into one."""
+    return (TWO_H200, 2) if family == LONG_PROMPTS else (ONE_H200, 1)
+
+
+def _nodes(case: Case) -> int:
+    return 8 * case.mean_replicas
+
+
+@lru_cache(maxsize=len(FAMILIES))
+def _windows(folder: Path, family: Family) -> tuple[Trace, ...]:
+    return tuple(windows(folder, family))
+
+
+def _mean_replicas(recorded: tuple[Trace, ...], model: ServingModel, startup_seconds: float) -> float:
+    bounds = [lower_bound(window, model, OBJECTIVES, startup_seconds).replica_seconds for window in recorded]
+    return sum(bounds) / sum(window.seconds for window in recorded)
