@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis import attainment, load, pods
-from trimtab_operator.analysis.attainment import Seen, apdex, missing, percentile_noise
+from trimtab_operator.analysis.attainment import Seen, missing
+from trimtab_operator.analysis.durations import apdex, percentile_noise
 from trimtab_operator.analysis.judgement import counting_noise
 from trimtab_operator.model import histogram
 from trimtab_operator.model.signals import Signal
