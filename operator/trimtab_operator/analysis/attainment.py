@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from trimtab_api.objectives import GUARDS, LatencyObjective, ObjectiveName, Objectives, SatisfactionObjective
 from trimtab_api.policy import OptimizationPolicy
@@ -47,6 +48,16 @@ class Seen:
     policy: OptimizationPolicy
     distributions: Mapping[Signal, Distribution]
     capacity: Capacity | None
+
+    @cached_property
+    def recent_requests(self) -> float | None:
+        """Requests behind a recent mean; None where they were not counted. Most rows of the scorecard ask for it."""
+        rate = pods.recent(self.snapshot, Signal.REQUESTS_PER_SECOND)
+        if rate is None:
+            return None
+        reading = self.snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
+        has_series = bool(self.snapshot.history.get(Signal.REQUESTS_PER_SECOND))
+        return max(0.0, rate) * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
 
     def before(self, name: ObjectiveName) -> Attainment | None:
         """Return how this objective stood in status, None if it was not measured."""

@@ -66,7 +66,8 @@ class Past:
     def trends(self) -> dict[Quantity, Trends]:
         """The trend of each quantity over each time, or why there is none; reckoned once."""
         found: dict[Quantity, Trends] = {quantity: {} for quantity in Quantity}
-        for span, table in self.steps.items():
+        for span in TrendSpan:
+            table = self.steps.get(span, {})
             known = {signal: np.array(steps, dtype=np.float64) for signal, steps in table.items()}
             made = {quantity: row for quantity, rule in _RULES.items() if (row := rule(known)) is not None}
             for quantity in Quantity:

@@ -76,15 +76,28 @@ def test_of_two_trends_the_one_that_leads_there_first_is_told() -> None:
     assert found.at == pytest.approx(NOW + 1800.0, abs=1.0)
 
 
-def test_a_trend_whose_interval_is_too_wide_is_no_warning_until_one_stands() -> None:
-    noise = np.random.default_rng(2).normal(0.0, 0.02, STEPS[HOUR])
-    ramp = a_ramp(0.84, 0.12)
+@pytest.mark.parametrize(
+    ("objectives", "signal", "value", "sign"), [(AT_MOST, MEMORY, 0.84, 1.0), (AT_LEAST, HITS, 0.86, -1.0)]
+)
+def test_a_trend_whose_interval_is_too_wide_is_no_warning_until_one_stands(
+    objectives: dict[str, Any], signal: Signal, value: float, sign: float
+) -> None:
+    noise = sign * np.random.default_rng(2).normal(0.0, 0.02, STEPS[HOUR])
+    ramp = a_ramp(value, sign * 0.12)
     assert callable(ramp)
-    past = only(HOUR, a_past({MEMORY: lambda span: tuple(np.add(ramp(span), noise[: STEPS[span]]).tolist())}))
-    slope = past.trends[Quantity.GPU_MEMORY][HOUR]
-    assert isinstance(slope, Slope)
-    assert slope.low < (0.90 - slope.level) < slope.per_hour
-    assert result(past, AT_MOST, 0.84).miss is None
+    past = only(HOUR, a_past({signal: lambda span: tuple(np.add(ramp(span), noise[: STEPS[span]]).tolist())}))
+    assert result(past, objectives, value).miss is None
+    assert result(past, objectives, value, standing=True).miss is not None
+    calm = only(HOUR, a_past({signal: ramp}))
+    assert result(calm, objectives, value).miss is not None
+
+
+def test_the_warning_of_another_objective_is_not_mixed_up() -> None:
+    past = only(HOUR, a_past({MEMORY: a_ramp(0.84, 0.045)}))  # there in 80 min: near enough for one that stands
+    other = {"name": "cacheHitRatio", "limit": "?", "met": "Met", "willMissAt": "2027-01-15T09:00:00Z"}
+    snapshot = a_snapshot(readings={MEMORY: a_reading(MEMORY, dict.fromkeys(PODS, 0.84))}, past=past)
+    (found,) = analyze(snapshot, a_policy(objectives=AT_MOST, status={"objectives": [other]})).objectives
+    assert found.miss is None
     assert result(past, AT_MOST, 0.84, standing=True).miss is not None
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from fakes.prometheus import FakePrometheus
 from fakes.stands import attached_pods
 
 from trimtab_api.findings import TrendSpan
-from trimtab_operator.model.past import Past
+from trimtab_operator.model.past import Past, Quantity
 from trimtab_operator.model.signals import Signal, SignalState
+from trimtab_operator.model.slope import NoSlope
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.labels import PLAIN
@@ -81,7 +80,7 @@ async def test_it_is_asked_twice_for_each_signal_and_then_only_for_what_is_new(p
 
 async def test_a_restarted_operator_sees_the_past_that_the_living_one_saw(prometheus: FakePrometheus) -> None:
     living = Room(prometheus)
-    for now in range(int(NOW), int(NOW) + 9000, 700):
+    for now in range(int(NOW), int(NOW) + 3000, 70):
         seen = await living.read(now)
         assert seen == await Room(prometheus).read(now)
 
@@ -108,35 +107,34 @@ async def test_gaps_stay_gaps_and_a_day_needs_half_of_its_steps(prometheus: Fake
     assert None in past.steps[HOUR][Signal.CACHE_HIT_RATIO]
 
 
-async def test_the_first_failure_ends_the_round_and_is_not_repeated_for_a_minute(prometheus: FakePrometheus) -> None:
+async def test_the_first_failure_ends_the_round_for_every_target_until_five_minutes_later(
+    prometheus: FakePrometheus,
+) -> None:
     room = Room(prometheus)
-    prometheus.down = True
-    past = await room.read()
-    assert (past.message, past.steps[HOUR]) == ("Prometheus did not answer: connection refused", {})
+    await room.read(target="known")
     asked = len(prometheus.ranges)
-    assert asked == 2
+    prometheus.down = True
+    past = await room.read(NOW + 300.0)
+    assert (past.message, past.steps) == ("Prometheus did not answer: connection refused", {})
     prometheus.down = False
-    assert await room.read(NOW + 55.0) is past
-    assert len(prometheus.ranges) == asked
-    assert (await room.read(NOW + 60.0)).message == ""
+    assert await room.read(NOW + 599.0) == past
+    assert await room.read(NOW + 599.0, target="other") == past
+    assert len(prometheus.ranges) == asked + 1
+    assert (await room.read(NOW + 600.0)).message == ""
 
 
-async def test_ticks_of_several_slots_that_wait_for_a_slow_answer_do_not_double_its_points() -> None:
-    go = asyncio.Event()
-
-    class Slow(FakePrometheus):
+async def test_a_week_that_is_too_much_for_prometheus_leaves_no_half_of_a_past() -> None:
+    class Young(FakePrometheus):
         async def over_range(self, query: str, start: int, end: int, step_seconds: int) -> Answer:
-            await go.wait()
+            self.down = end - start > 86_400
             return await super().over_range(query, start, end, step_seconds)
 
-    prometheus = Slow(lambda: [("prod", pod) for pod in PODS], values={Signal.CACHE_HIT_RATIO: 0.5})
-    room = Room(prometheus)
-    reads = [asyncio.ensure_future(room.read(now)) for now in (NOW, NOW + 5.0, NOW + 10.0)]
-    await asyncio.sleep(0)
-    go.set()
-    pasts = await asyncio.gather(*reads)
-    assert {past.steps[HOUR][Signal.CACHE_HIT_RATIO] for past in pasts} == {(0.5,) * 12}
-    assert len(prometheus.ranges) == 2 * len(QUERIES)
+    prometheus = Young(lambda: [("prod", pod) for pod in PODS], values={Signal.REQUESTS_PER_SECOND: 1.0})
+    past = await Room(prometheus).read()
+    assert (past.steps, past.percentiles) == ({}, PERCENTILES)
+    assert len(prometheus.ranges) == 2
+    reasons = {each.reason for each in past.trends[Quantity.THROUGHPUT].values() if isinstance(each, NoSlope)}
+    assert reasons == {"Prometheus did not answer: connection refused"}
 
 
 async def test_the_least_recently_read_target_is_forgotten(
