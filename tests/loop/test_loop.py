@@ -287,6 +287,7 @@ async def test_a_limit_that_a_trend_leads_to_is_told_before_it_is_missed(stage: 
     assert "errorRatio is 0.0" in message
     assert "as seen over 1h: it will miss its limit of 0.1 at about 2023-11-15" in message
     (objective,) = stage.status()["objectives"]
+    assert "trimtab_policy_objective_miss_timestamp_seconds{" in stage.world.telemetry.exposition().decode()
     assert objective["willMissAt"].startswith("2023-11-15T00:1")  # 2 h after 22:13:20, when the share was 0.02
     row = next(row for row in stage.status()["scorecard"] if row["measure"] == "Errors")
     assert float(next(trend["perHour"] for trend in row["trends"] if trend["over"] == "1h")) == pytest.approx(
@@ -294,6 +295,7 @@ async def test_a_limit_that_a_trend_leads_to_is_told_before_it_is_missed(stage: 
     )
     await stage.run(4 * 3600)
     assert stage.condition("ObjectivesMet") == ("True", "AllMet")
+    assert "trimtab_policy_objective_miss_timestamp_seconds{" not in stage.world.telemetry.exposition().decode()
 
 
 def _rising(seconds: float) -> float:
@@ -316,6 +318,9 @@ async def test_what_is_missed_again_and_again_is_not_called_met_until_five_good_
     (objective,) = stage.status()["objectives"]
     assert objective["met"] == "Met"
     assert objective["burnRate"]["lasting"] is True
+    assert 'trimtab_policy_objective_burn_rate{namespace="prod",objective="errorRatio",policy="tune",window="1h"}' in (
+        stage.world.telemetry.exposition().decode()
+    )
     await stage.run(300)
     assert stage.condition("ObjectivesMet") == ("True", "AllMet")
 
