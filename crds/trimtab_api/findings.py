@@ -138,7 +138,7 @@ class Trend(ApiModel):
 
     over: TrendSpan = Field(description="Over how long.")
     per_hour: SignedDecimal = Field(description="Change per hour.")
-    low: SignedDecimal = Field(description="Lower end of the 95 % interval of that change.")
+    low: SignedDecimal = Field(description="Lower end of the 99 % interval of that change.")
     high: SignedDecimal = Field(description="Upper end of it.")
 
 

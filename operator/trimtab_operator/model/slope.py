@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trimtab_operator.model.arrays import Floats
 
-DEVIATIONS = 1.96  # 95 %
+DEVIATIONS = 2.576  # 99 %: it is looked at anew every few minutes, for each objective
 LEAST_KNOWN_RATIO = 2.0 / 3.0  # of the steps; the rest are gaps
 
 Counts = NDArray[np.intp]
@@ -23,7 +23,7 @@ Counts = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Slope:
-    """Change per hour with its 95 % interval, and the value of the line at the last step; in the unit of the values."""
+    """Change per hour with its 99 % interval, and the value of the line at the last step; in the unit of the values."""
 
     per_hour: float
     low: float

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trimtab_api.findings import Measure, TrendSpan
 from trimtab_api.objectives import ObjectiveName
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.analysis.trends import QUANTITIES, percentiles
+from trimtab_operator.analysis.trends import QUANTITIES, percentiles, warnings
 from trimtab_operator.model.analysis import Attainment, ObjectiveResult, ScorecardRow
 from trimtab_operator.model.past import STEPS, Past, Quantity
 from trimtab_operator.model.signals import Signal
@@ -90,6 +90,21 @@ def test_a_trend_whose_interval_is_too_wide_is_no_warning_until_one_stands(
     assert result(past, objectives, value, standing=True).miss is not None
     calm = only(HOUR, a_past({signal: ramp}))
     assert result(calm, objectives, value).miss is not None
+
+
+def test_noise_about_a_steady_value_seldom_warns() -> None:
+    """5 % of noise, 10 % from the limit, neighbours alike by .3: at most one independent look in a hundred."""
+    random, looks = np.random.default_rng(3), 1000
+    warned = 0
+    for _ in range(looks):
+        shocks = random.normal(0.0, 0.05 * 0.90, STEPS[HOUR] + 20)
+        noise = [0.0]
+        for shock in shocks:
+            noise.append(0.3 * noise[-1] + 0.954 * shock)
+        values = tuple(0.81 + each for each in noise[-STEPS[HOUR] :])
+        past = Past({HOUR: {MEMORY: values}}, {HOUR: NOW})
+        warned += any(True for _ in warnings(past, Quantity.GPU_MEMORY, 0.90, standing=False))
+    assert warned <= 0.01 * looks
 
 
 def test_the_warning_of_another_objective_is_not_mixed_up() -> None:

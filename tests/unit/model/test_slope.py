@@ -38,10 +38,10 @@ def test_the_slope_is_the_median_of_all_pairs_and_its_interval_their_ranks() -> 
 
 
 def test_the_interval_of_many_values_leaves_the_outer_ranks_out() -> None:
-    # 12 values: 66 pairs; 1.96 x sqrt(12 x 11 x 29 / 18) = 28.6 ranks; (66 - 28.6) / 2 = 18: the 18th from both ends.
+    # 12 values: 66 pairs; 2.576 x sqrt(12 x 11 x 29 / 18) = 37.6 ranks; (66 - 37.6) / 2 = 14: the 14th from both ends.
     values = [0.0, 3.0, 1.0, 6.0, 2.0, 9.0, 4.0, 8.0, 5.0, 11.0, 7.0, 10.0]
     pairs = sorted((b - a) / (j - i) for i, a in enumerate(values) for j, b in enumerate(values) if i < j)
-    assert (known(*values).low, known(*values).high) == (pairs[17], pairs[-18])
+    assert (known(*values).low, known(*values).high) == (pairs[13], pairs[-14])
 
 
 @pytest.mark.parametrize(("step", "per_hour"), [(300.0, 12.0), (86_400.0, 1.0 / 24.0)])
@@ -99,11 +99,10 @@ def test_two_of_three_steps_must_be_known(steps: int, needed: int) -> None:
     assert least_known(steps) == needed
 
 
-@pytest.mark.parametrize("steps", [7, 12])
-def test_the_interval_holds_the_true_slope_as_often_as_it_says(steps: int) -> None:
+@pytest.mark.parametrize(("steps", "most"), [(7, 1.0), (12, 0.999)], ids=["of few steps more often", "of twelve"])
+def test_the_interval_holds_the_true_slope_as_often_as_it_says(steps: int, most: float) -> None:
     random = np.random.default_rng(1)
     rows = 0.3 * np.arange(steps) + random.standard_t(3, size=(2000, steps))
     found = [each for each in slopes(rows, HOUR) if each is not None]
     held = sum(each.low <= 0.3 <= each.high for each in found) / len(found)
-    assert held >= 0.94
-    assert held < 1.0
+    assert 0.985 <= held <= most
