@@ -48,11 +48,11 @@ def miss(seen: Seen, result: ObjectiveResult) -> Miss | None:
     if result.attainment is not Attainment.MET or past is None or name not in QUANTITIES:
         return None
     standing = any(each.name is name and each.will_miss_at for each in seen.policy.status.objectives)
-    found = warnings(past, QUANTITIES[name], result.limit, standing=standing)
+    found = misses(past, QUANTITIES[name], result.limit, standing=standing)
     return min(found, key=lambda each: each.at, default=None)
 
 
-def warnings(past: Past, quantity: Quantity, limit: float, *, standing: bool) -> Iterator[Miss]:
+def misses(past: Past, quantity: Quantity, limit: float, *, standing: bool) -> Iterator[Miss]:
     """Yield each trend that leads to the limit, in the unit of the quantity; `standing` if one was told before."""
     toward = -1.0 if quantity in _AT_LEAST else 1.0
     for span, slope in past.trends[quantity].items():

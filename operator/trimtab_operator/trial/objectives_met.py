@@ -33,7 +33,7 @@ def _burning(name: str, burn: BurnRate) -> str:
         for rate, window in ((burn.short, "5m"), (burn.long, "1h"))
         if rate is not None
     ]
-    return f"{name} is met just now, but more requests missed it than may: {' and '.join(times) or 'none may'}"
+    return f"{name}: more requests missed it than may: {' and '.join(times) or 'none may'}"
 
 
 def _missing(result: ObjectiveResult, miss: Miss) -> str:

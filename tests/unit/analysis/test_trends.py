@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trimtab_api.findings import Measure, TrendSpan
 from trimtab_api.objectives import ObjectiveName
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.analysis.trends import QUANTITIES, percentiles, warnings
+from trimtab_operator.analysis.trends import QUANTITIES, misses, percentiles
 from trimtab_operator.model.analysis import Attainment, ObjectiveResult, ScorecardRow
 from trimtab_operator.model.past import STEPS, Past, Quantity
 from trimtab_operator.model.signals import Signal
@@ -103,7 +103,7 @@ def test_noise_about_a_steady_value_seldom_warns() -> None:
             noise.append(0.3 * noise[-1] + 0.954 * shock)
         values = tuple(0.81 + each for each in noise[-STEPS[HOUR] :])
         past = Past({HOUR: {MEMORY: values}}, {HOUR: NOW})
-        warned += any(True for _ in warnings(past, Quantity.GPU_MEMORY, 0.90, standing=False))
+        warned += any(True for _ in misses(past, Quantity.GPU_MEMORY, 0.90, standing=False))
     assert warned <= 0.01 * looks
 
 

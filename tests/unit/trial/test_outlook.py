@@ -86,7 +86,7 @@ def test_what_is_met_now_and_was_missed_too_often_is_not_called_met() -> None:
     assert told == (
         "False",
         "Burning",
-        "latency is met just now, but more requests missed it than may: 2.0 times over 5m and 2.0 times over 1h",
+        "latency: more requests missed it than may: 2.0 times over 5m and 2.0 times over 1h",
     )
     assert condition(written(with_latency(0.1, 0.1), LATENCY))[1] == "Violated"
 
