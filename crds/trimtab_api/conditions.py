@@ -78,7 +78,9 @@ class ObjectivesMetReason(StrEnum):
     """How the policy's own objectives stand."""
 
     ALL_MET = "AllMet"
+    WILL_MISS = "WillMiss"
     VIOLATED = "Violated"
+    BURNING = "Burning"
     NOT_MEASURED = "NotMeasured"
     NO_OBJECTIVES = "NoObjectives"
 

@@ -62,6 +62,14 @@ class Measure(StrEnum):
     ENERGY_EFFICIENCY = "EnergyEfficiency"
 
 
+class TrendSpan(StrEnum):
+    """Over how long a trend is taken."""
+
+    HOUR = "1h"
+    DAY = "1d"
+    WEEK = "7d"
+
+
 class SavingReference(StrEnum):
     """What a saving is measured against."""
 
@@ -89,6 +97,14 @@ class Peak(ApiModel):
     at: AwareDatetime = Field(description="When it was seen.")
 
 
+class BurnRate(ApiModel):
+    """Share of requests that miss an objective over the share that may: 1 uses up exactly what is allowed."""
+
+    short: SignedDecimal | None = Field(default=None, description="Over five minutes; absent where not measured.")
+    long: SignedDecimal | None = Field(default=None, description="Over an hour; absent where not measured.")
+    lasting: bool = Field(default=False, description="Whether both are above 1 by more than chance.")
+
+
 class ObjectiveResult(ApiModel):
     """One of the policy's own objectives, measured."""
 
@@ -98,7 +114,39 @@ class ObjectiveResult(ApiModel):
     met: ObjectiveState = Field(description="Met, Violated, or NotMeasured with the reason.")
     reason: Sentence = Field(default="", description="Why it stands so; always given for NotMeasured.")
     samples: Count = Field(default=0, description="Requests or samples behind the value.")
+    low: Word | None = Field(
+        default=None, description="Lower end of the 95 % interval of the value; absent if unknown."
+    )
+    high: Word | None = Field(default=None, description="Upper end of it; absent where nothing bounds the value.")
+    margin_ratio: SignedDecimal | None = Field(
+        default=None, description="Distance of the value from the limit over the limit; negative on the wrong side."
+    )
+    confidence: Ratio | None = Field(
+        default=None, description="How sure it is that the objective stands so, for objectives on shares of requests."
+    )
+    burn_rate: BurnRate | None = Field(
+        default=None, description="How fast what is allowed is used up, for objectives on shares of requests."
+    )
+    will_miss_at: AwareDatetime | None = Field(
+        default=None, description="When the limit is reached if its trend goes on; absent where none leads there."
+    )
     since: AwareDatetime | None = Field(default=None, description="Since when it stands so.")
+
+
+class Trend(ApiModel):
+    """How a measure went over a time: a robust line through its equal steps, in the unit of the value."""
+
+    over: TrendSpan = Field(description="Over how long.")
+    per_hour: SignedDecimal = Field(description="Change per hour.")
+    low: SignedDecimal = Field(description="Lower end of the 99 % interval of that change.")
+    high: SignedDecimal = Field(description="Upper end of it.")
+
+
+class ErrorShare(ApiModel):
+    """One kind of errors."""
+
+    reason: Word = Field(description="Reason as the runtime names it, such as rejected, expired or 503.")
+    ratio: Ratio = Field(description="Share of all requests, over five minutes.")
 
 
 class ScorecardRow(ApiModel):
@@ -111,6 +159,13 @@ class ScorecardRow(ApiModel):
     reason: Sentence = Field(default="", description="Why it stands so; always given for NotMeasured.")
     samples: Count = Field(default=0, description="Requests or samples behind the value.")
     since: AwareDatetime | None = Field(default=None, description="Since when it stands so.")
+    trends: Annotated[tuple[Trend, ...], Field(max_length=3)] = Field(
+        default=(), description="How it went over an hour, a day and a week.", json_schema_extra=list_map("over")
+    )
+    trend_reason: Sentence = Field(default="", description="Why a trend is absent.")
+    errors: Annotated[tuple[ErrorShare, ...], Field(max_length=8)] = Field(
+        default=(), description="Errors by reason, largest first.", json_schema_extra=list_map("reason")
+    )
 
 
 class Baseline(ApiModel):

@@ -7,6 +7,7 @@ from trimtab_api.conditions import (
     ConditionStatus,
     ConditionType,
     EngineAttachedReason,
+    ObjectivesMetReason,
     ProgressingReason,
 )
 from trimtab_api.policy_status import PolicyStatus
@@ -34,6 +35,8 @@ def _is_amiss(row: Condition) -> bool:
         return row.status is not ConditionStatus.FALSE
     if row.type is ConditionType.PROGRESSING:
         return row.reason in HELD_BACK
+    if row.type is ConditionType.OBJECTIVES_MET and row.reason == ObjectivesMetReason.WILL_MISS:
+        return True
     if row.type is ConditionType.ENGINE_ATTACHED and row.reason == EngineAttachedReason.NOT_REQUIRED:
         return False
     return row.status is not ConditionStatus.TRUE

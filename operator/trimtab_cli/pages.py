@@ -25,6 +25,7 @@ from trimtab_cli.tables import (
     history,
     objectives,
     or_unknown,
+    outlook,
     scorecard,
     table,
 )
@@ -121,6 +122,8 @@ def _explanation(policy: OptimizationPolicy, now: datetime) -> Iterator[Renderab
     yield objectives(status, now)
     yield heading("Scorecard")
     yield scorecard(status, now)
+    yield heading("Burn rates and trends")
+    yield from outlook(status)
     yield heading("History")
     yield from history(status, now)
 

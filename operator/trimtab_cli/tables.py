@@ -12,6 +12,7 @@ from rich.text import Text
 from trimtab_api.conditions import Condition
 from trimtab_api.findings import Evidence
 from trimtab_api.policy_status import PolicyStatus
+from trimtab_api.quantities import parse_ratio
 from trimtab_api.texts import UNKNOWN
 
 
@@ -87,6 +88,28 @@ def scorecard(status: PolicyStatus, now: datetime) -> RenderableType:
         state, since = row.state.value, age(row.since, now)
         add(made, row.measure.value, state, or_unknown(row.value), row.reference, str(row.samples), since, row.reason)
     return made
+
+
+def outlook(status: PolicyStatus) -> Iterator[RenderableType]:
+    """Yield how fast each objective is used up, where each measure goes, and what the errors are."""
+    burns = [(row, row.burn_rate) for row in status.objectives if row.burn_rate is not None]
+    trends = [(row.measure.value, trend) for row in status.scorecard for trend in row.trends]
+    errors = [f"{each.reason} {parse_ratio(each.ratio):.2%}" for row in status.scorecard for each in row.errors]
+    if not burns and not trends:
+        yield Text(UNKNOWN)
+    if burns:
+        made = table("Objective", "Confidence", "Margin", "Burn 5m", "Burn 1h", "Will miss at")
+        for row, burn in burns:
+            known = map(or_unknown, (row.confidence, row.margin_ratio, burn.short, burn.long))
+            add(made, row.name.value, *known, "-" if row.will_miss_at is None else clock_time(row.will_miss_at))
+        yield made
+    if trends:
+        made = table("Measure", "Over", "Change an hour", "Low", "High")
+        for measure, trend in trends:
+            add(made, measure, trend.over.value, trend.per_hour, trend.low, trend.high)
+        yield made
+    if errors:
+        yield Text(f"Errors of all requests: {', '.join(errors)}")
 
 
 def evidence(rows: Iterable[Evidence]) -> Iterator[RenderableType]:

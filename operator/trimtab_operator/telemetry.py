@@ -64,6 +64,20 @@ TABLE: tuple[MetricRow, ...] = (
         "trimtab_policy_objective_met", Gauge, "1 when met, 0 when violated. By objective.", ("objective",), True
     ),
     MetricRow(
+        "trimtab_policy_objective_burn_rate",
+        Gauge,
+        "Share of bad requests over the allowed share. By objective and window: 5m, 1h.",
+        ("objective", "window"),
+        True,
+    ),
+    MetricRow(
+        "trimtab_policy_objective_miss_timestamp_seconds",
+        Gauge,
+        "When an objective that is met will be missed, by its trend. By objective.",
+        ("objective",),
+        True,
+    ),
+    MetricRow(
         "trimtab_policy_bottleneck", Gauge, "1 for the present bottleneck. By bottleneck.", ("bottleneck",), True
     ),
     MetricRow("trimtab_policy_inert", Gauge, "1 when the load varies and nothing ever changes.", (), True),

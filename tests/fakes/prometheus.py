@@ -47,6 +47,12 @@ FRESHNESS = [(_pattern(runtime.freshness), "engine") for runtime in RUNTIMES.val
     (_pattern(DCGM_FRESHNESS), "dcgm"),
 ]
 LAYER_TIME = _pattern(RUNTIMES["trimtab"].layer_time)
+ERROR_REASONS = _pattern(RUNTIMES["trimtab"].error_reasons)
+PERCENTILES = [
+    (re.compile(rf"histogram_quantile\(0\.\d+, {pattern.pattern}\)", re.DOTALL), query)
+    for pattern, query in SIGNAL_PATTERNS
+    if query.kind == "histogram"
+]
 INTERVALS = [_pattern(runtime.scrape_interval) for runtime in RUNTIMES.values()]
 
 
@@ -58,6 +64,8 @@ class FakePrometheus:
     values: dict[Signal, Value] = field(default_factory=dict)
     per_pod: dict[Signal, Callable[[str, float], float | None]] = field(default_factory=dict)  # of one pod at a time
     histograms: dict[Signal, Callable[[float], dict[str, float]]] = field(default_factory=dict)
+    percentiles: dict[Signal, Value] = field(default_factory=dict)  # of a histogram, whatever percentile is asked for
+    error_reasons: dict[str, float] = field(default_factory=dict)  # errors per second by reason, of each pod
     layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, of each pod
     scrape_interval_seconds: float = 5.0
     labels: PodLabels = PLAIN
@@ -96,16 +104,24 @@ class FakePrometheus:
         if _pattern(AGENT_GPUS).fullmatch(query):
             return self._gpus(times)
         if LAYER_TIME.fullmatch(query):
-            return self._layers(times)
+            return self._split("layer_kind", self.layer_time, times)
+        if ERROR_REASONS.fullmatch(query):
+            return self._split("outcome", self.error_reasons, times)
         known = next((known for pattern, known in SIGNAL_PATTERNS if pattern.fullmatch(query)), None)
-        return [] if known is None else self._signal(known, times)
+        return self._percentile(query, times) if known is None else self._signal(known, times)
+
+    def _percentile(self, query: str, times: list[float]) -> list[Row]:
+        of = next((known for pattern, known in PERCENTILES if pattern.fullmatch(query)), None)
+        return [] if of is None else self._constant(of, self.percentiles.get(of.signal), times)
 
     def _signal(self, known: Query, times: list[float]) -> list[Row]:
         if known.signal in self.histograms:
             return self._buckets(known.source, times, self.histograms[known.signal])
         if known.signal in self.per_pod:
             return self._each_pod(known.source, times, self.per_pod[known.signal])
-        value = self.values.get(known.signal)
+        return self._constant(known, self.values.get(known.signal), times)
+
+    def _constant(self, known: Query, value: Value | None, times: list[float]) -> list[Row]:
         if value is None:
             return []
         return self._each(known.source, times, value if callable(value) else lambda _: value)
@@ -132,11 +148,11 @@ class FakePrometheus:
             for row in self._each(source, times, lambda at, bound=bound: counts(at)[bound])  # type: ignore[misc]
         ]
 
-    def _layers(self, times: list[float]) -> list[Row]:
+    def _split(self, label: str, parts: dict[str, float], times: list[float]) -> list[Row]:
         return [
-            Row({**row.labels, "layer_kind": kind}, row.points)
-            for kind, share in self.layer_time.items()
-            for row in self._each("engine", times, lambda _, share=share: share)  # type: ignore[misc]
+            Row({**row.labels, label: name}, row.points)
+            for name, value in parts.items()
+            for row in self._each("engine", times, lambda _, value=value: value)  # type: ignore[misc]
         ]
 
     def _gpus(self, times: list[float]) -> list[Row]:

@@ -20,6 +20,7 @@ from trimtab_operator.kube.resources import (
     POLICIES,
     Resource,
 )
+from trimtab_operator.model.signals import Signal
 from trimtab_replay.replay import replay
 
 
@@ -272,6 +273,66 @@ async def test_ten_steady_minutes_write_nothing(stage: Stage) -> None:
     written = len(stage.kube.writes)
     await stage.run(600)
     assert stage.kube.writes[written:] == []
+
+
+async def test_a_limit_that_a_trend_leads_to_is_told_before_it_is_missed(stage: Stage) -> None:
+    start = stage.clock.now()
+    stage.prometheus.values[Signal.ERRORS_PER_SECOND] = lambda at: _rising(at - start) * stage.load.requests_per_second
+    stage.apply_policy(mode="Recommend", objectives={"errorRatio": {"max": "0.10"}})
+    await stage.run(600)
+    assert stage.condition("ObjectivesMet") == ("True", "AllMet")
+    await stage.run(3600)
+    assert stage.condition("ObjectivesMet") == ("True", "WillMiss")
+    message = next(row["message"] for row in stage.status()["conditions"] if row["type"] == "ObjectivesMet")
+    assert "errorRatio is 0.0" in message
+    assert "as seen over 1h: it will miss its limit of 0.1 at about 2023-11-15" in message
+    (objective,) = stage.status()["objectives"]
+    assert "trimtab_policy_objective_miss_timestamp_seconds{" in stage.world.telemetry.exposition().decode()
+    assert objective["willMissAt"].startswith("2023-11-15T00:1")  # 2 h after 22:13:20, when the share was 0.02
+    row = next(row for row in stage.status()["scorecard"] if row["measure"] == "Errors")
+    assert float(next(trend["perHour"] for trend in row["trends"] if trend["over"] == "1h")) == pytest.approx(
+        0.04, 0.05
+    )
+    await stage.run(4 * 3600)
+    assert stage.condition("ObjectivesMet") == ("True", "AllMet")
+    assert "trimtab_policy_objective_miss_timestamp_seconds{" not in stage.world.telemetry.exposition().decode()
+
+
+def _rising(seconds: float) -> float:
+    """Share of errors: 0.02, from 0 on rising by 0.04 in an hour, for an hour and a half; then as it stands."""
+    return 0.02 + 0.04 * min(1.5, max(0.0, seconds / 3600.0))
+
+
+async def test_what_is_missed_again_and_again_is_not_called_met_until_five_good_minutes(stage: Stage) -> None:
+    start = stage.clock.now()
+    bad = 0.3 * stage.load.requests_per_second
+    stage.prometheus.values[Signal.ERRORS_PER_SECOND] = lambda at: bad if 0.0 <= at - start < 2400.0 else 0.0
+    stage.prometheus.error_reasons = {"rejected": bad}
+    stage.apply_policy(mode="Recommend", objectives={"errorRatio": {"max": "0.05"}})
+    await stage.run(2390)
+    assert stage.condition("ObjectivesMet") == ("False", "Violated")
+    row = next(row for row in stage.status()["scorecard"] if row["measure"] == "Errors")
+    assert row["errors"] == [{"reason": "rejected", "ratio": "0.3"}]
+    await stage.run(120)
+    assert stage.condition("ObjectivesMet") == ("False", "Burning")
+    (objective,) = stage.status()["objectives"]
+    assert objective["met"] == "Met"
+    assert objective["burnRate"]["lasting"] is True
+    assert 'trimtab_policy_objective_burn_rate{namespace="prod",objective="errorRatio",policy="tune",window="1h"}' in (
+        stage.world.telemetry.exposition().decode()
+    )
+    await stage.run(300)
+    assert stage.condition("ObjectivesMet") == ("True", "AllMet")
+
+
+async def test_a_prometheus_that_forgets_after_a_day_costs_the_week_and_nothing_else(stage: Stage) -> None:
+    start = stage.clock.now()
+    stage.prometheus.values[Signal.CACHE_HIT_RATIO] = lambda at: None if at < start - 86_400.0 else 0.9
+    stage.apply_policy()
+    await stage.run(60)
+    row = next(row for row in stage.status()["scorecard"] if row["measure"] == "CacheHits")
+    assert [trend["over"] for trend in row["trends"]] == ["1h", "1d"]
+    assert row["trendReason"] == "7d: 1 of 7 steps of 24 h are known, 5 needed"
 
 
 async def test_the_api_server_away_for_a_while_costs_nothing_but_time(stage: Stage) -> None:

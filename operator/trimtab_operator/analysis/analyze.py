@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from trimtab_api.objectives import ObjectiveName
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis.attainment import Seen, attain
 from trimtab_operator.analysis.baseline import baseline, coverage_seconds
 from trimtab_operator.analysis.bottleneck import bottleneck
+from trimtab_operator.analysis.burn import burn_rates
 from trimtab_operator.analysis.capacity import capacity
 from trimtab_operator.analysis.constraints import constraints
 from trimtab_operator.analysis.scorecard import scorecard
 from trimtab_operator.analysis.siblings import sibling_constraints, worse_replicas
+from trimtab_operator.analysis.trends import miss
 from trimtab_operator.analysis.trust import trust
-from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.model.analysis import Analysis, ObjectiveResult
 from trimtab_operator.model.snapshot import Snapshot
 
 
@@ -23,7 +28,7 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
     worse = worse_replicas(snapshot, policy) if verdict.trusted else ()
     return Analysis(
         trust=verdict,
-        objectives=attain(seen),
+        objectives=_with_outlook(seen),
         scorecard=scorecard(seen),
         bottleneck=bottleneck(snapshot, policy) if verdict.trusted else None,
         constraints=(*constraints(snapshot, policy, verdict, carried), *sibling_constraints(worse)),
@@ -31,4 +36,12 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
         baseline=baseline(seen) if verdict.trusted and policy.status.baseline is None else None,
         coverage_seconds=coverage_seconds(seen),
         worse_replicas=worse,
+    )
+
+
+def _with_outlook(seen: Seen) -> tuple[ObjectiveResult, ...]:
+    """Measure the objectives, with what they burn and where their trends lead."""
+    burns = burn_rates(seen)
+    return tuple(
+        replace(result, burn=burns.get(ObjectiveName(result.name)), miss=miss(seen, result)) for result in attain(seen)
     )

@@ -7,22 +7,31 @@ beside it where the histogram resolves it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from trimtab_api.objectives import GUARDS, LatencyObjective, ObjectiveName, Objectives, SatisfactionObjective
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import load, pods
-from trimtab_operator.analysis.judgement import NOISE_DEVIATIONS, counting_noise, judge_share, judge_value, wilson
+from trimtab_operator.analysis.durations import apdex, percentile_interval, percentile_noise
+from trimtab_operator.analysis.judgement import (
+    counting_noise,
+    independent,
+    judge_share,
+    judge_value,
+    margin_ratio,
+    share_confidence,
+    wilson,
+)
 from trimtab_operator.analysis.quality import runs_unmodified
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Attainment, Capacity, ObjectiveResult
-from trimtab_operator.model.signals import Buckets, Distribution, Signal
+from trimtab_operator.model.signals import Distribution, Signal
 from trimtab_operator.model.snapshot import Snapshot
 
 GUARD_BAND = 0.02
 EFFICIENCY_BAND = 0.05
-ALIKE = 10.0
 
 LATENCIES: dict[ObjectiveName, Signal] = {
     ObjectiveName.LATENCY: Signal.LATENCY_SECONDS,
@@ -40,12 +49,31 @@ class Seen:
     distributions: Mapping[Signal, Distribution]
     capacity: Capacity | None
 
+    @cached_property
+    def recent_requests(self) -> float | None:
+        """Requests behind a recent mean; None where they were not counted. Most rows of the scorecard ask for it."""
+        rate = pods.recent(self.snapshot, Signal.REQUESTS_PER_SECOND)
+        if rate is None:
+            return None
+        reading = self.snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
+        has_series = bool(self.snapshot.history.get(Signal.REQUESTS_PER_SECOND))
+        return max(0.0, rate) * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
+
     def before(self, name: ObjectiveName) -> Attainment | None:
         """Return how this objective stood in status, None if it was not measured."""
         for result in self.policy.status.objectives:
             if result.name is name and result.met.value != Attainment.NOT_MEASURED:
                 return Attainment(result.met.value)
         return None
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Share of requests that miss an objective, the share that may, and of how many requests (above 0)."""
+
+    share: float
+    allowed: float
+    samples: float
 
 
 def attain(seen: Seen) -> tuple[ObjectiveResult, ...]:
@@ -70,9 +98,8 @@ def attain(seen: Seen) -> tuple[ObjectiveResult, ...]:
 _FIELDS = {ObjectiveName(field.alias or name): name for name, field in Objectives.model_fields.items()}
 
 
-def latency_rules(policy: OptimizationPolicy) -> tuple[tuple[ObjectiveName, LatencyObjective], ...]:
-    """Return the policy's objectives on durations."""
-    objectives = policy.spec.objectives
+def latency_rules(objectives: Objectives | None) -> tuple[tuple[ObjectiveName, LatencyObjective], ...]:
+    """Return the objectives on durations."""
     found = ((name, getattr(objectives, _FIELDS[name], None)) for name in LATENCIES)
     return tuple((name, rule) for name, rule in found if rule is not None)
 
@@ -124,36 +151,31 @@ def _duration(seen: Seen, name: ObjectiveName, rule: LatencyObjective) -> Object
             samples,
         )
     share = min(1.0, max(0.0, histogram.share_over(buckets, limit)))
-    return ObjectiveResult(
-        name=name,
-        guard=name in GUARDS,
-        attainment=judge_share(share, allowed, samples, seen.before(name)),
-        limit=limit,
+    low, high = percentile_interval(buckets, rule.percentile)
+    bad_low, bad_high = wilson(share, independent(samples))
+    return replace(
+        _judged(seen, name, limit, Bad(share, allowed, samples)),
         value=found.seconds,
-        reason=f"{share:.1%} of requests over {rule.max}, {allowed:.0%} allowed",
-        samples=int(samples),
+        reason=f"{share:.1%} ({bad_low:.1%} to {bad_high:.1%}) of requests over {rule.max}, {allowed:.0%} allowed",
         uncertainty_ratio=percentile_noise(buckets, rule.percentile, found),
+        low=low,
+        high=high,
+        margin_ratio=None if found.seconds is None else margin_ratio(found.seconds, limit, at_most=True),
     )
 
 
-def percentile_noise(buckets: Buckets, percent: float, found: histogram.Percentile) -> float:
-    """Return the relative noise of the difference of two percentiles: both buckets, and the interval of the rank.
-
-    Waiting times of neighbours are alike, so that ten requests say as much about a tail as one independent request.
-    """
-    if found.seconds is None:
-        return 1.0
-    low, high = wilson(percent / 100.0, histogram.count(buckets) / ALIKE, deviations=NOISE_DEVIATIONS)
-    edges = [histogram.percentile(buckets, share * 100.0).seconds for share in (low, high)]
-    spread = max(abs((edge or 2.0 * found.seconds) - found.seconds) for edge in edges)
-    return min(1.0, 2.0 * found.half_width_ratio + spread / found.seconds)
-
-
-def apdex(buckets: Buckets, satisfied_seconds: float) -> float:
-    """Return the Apdex score: satisfied count 1, within four times the threshold 1/2 (Apdex specification 1.1)."""
-    satisfied = histogram.below(buckets, satisfied_seconds)
-    tolerated = histogram.below(buckets, 4.0 * satisfied_seconds) - satisfied
-    return (satisfied + tolerated / 2.0) / histogram.count(buckets)
+def _judged(seen: Seen, name: ObjectiveName, limit: float, bad: Bad) -> ObjectiveResult:
+    """Judge an objective by its share of bad requests; its value and what goes with it are left to the caller."""
+    attainment = judge_share(bad.share, bad.allowed, bad.samples, seen.before(name))
+    return ObjectiveResult(
+        name=name,
+        guard=name in GUARDS,
+        attainment=attainment,
+        limit=limit,
+        samples=int(bad.samples),
+        uncertainty_ratio=counting_noise(bad.samples),
+        confidence=share_confidence(bad.share, bad.allowed, independent(bad.samples), attainment),
+    )
 
 
 def _satisfaction(seen: Seen, name: ObjectiveName, rule: SatisfactionObjective) -> ObjectiveResult:
@@ -165,15 +187,9 @@ def _satisfaction(seen: Seen, name: ObjectiveName, rule: SatisfactionObjective) 
     if samples < load.MIN_REQUESTS:
         return not_measured(name, limit, _few(samples), samples)
     score = min(1.0, apdex(buckets, parse_duration_seconds(rule.satisfied_within)))
-    return ObjectiveResult(
-        name=name,
-        guard=True,
-        attainment=judge_share(1.0 - score, 1.0 - limit, samples, seen.before(name)),
-        limit=limit,
-        value=score,
-        samples=int(samples),
-        uncertainty_ratio=counting_noise(samples),
-    )
+    low, high = wilson(score, independent(samples))
+    judged = _judged(seen, name, limit, Bad(1.0 - score, 1.0 - limit, samples))
+    return replace(judged, value=score, low=low, high=high, margin_ratio=margin_ratio(score, limit, at_most=False))
 
 
 def _bounded(seen: Seen, name: ObjectiveName, objectives: Objectives) -> ObjectiveResult:
@@ -184,19 +200,23 @@ def _bounded(seen: Seen, name: ObjectiveName, objectives: Objectives) -> Objecti
     requests = load.requests_in_window(seen.snapshot)
     if value is None:
         return not_measured(name, limit, reason, requests)
+    margin = margin_ratio(value, limit, at_most=at_most)
     if name is ObjectiveName.ERROR_RATIO:
-        attainment = judge_share(value, limit, max(1.0, requests or 1.0), seen.before(name))
-    else:
-        band = GUARD_BAND if name in GUARDS else EFFICIENCY_BAND
-        attainment = judge_value(value, limit, at_most=at_most, band=band, before=seen.before(name))
+        counted = max(1.0, requests or 1.0)
+        low, high = wilson(value, independent(counted))
+        return replace(
+            _judged(seen, name, limit, Bad(value, limit, counted)), value=value, low=low, high=high, margin_ratio=margin
+        )
+    band = GUARD_BAND if name in GUARDS else EFFICIENCY_BAND
     return ObjectiveResult(
         name=name,
         guard=name in GUARDS,
-        attainment=attainment,
+        attainment=judge_value(value, limit, at_most=at_most, band=band, before=seen.before(name)),
         limit=limit,
         value=value,
         samples=None if requests is None else int(requests),
         uncertainty_ratio=counting_noise(requests),
+        margin_ratio=margin,
     )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, total, values, within
-from trimtab_operator.analysis.attainment import LATENCIES, apdex
+from trimtab_operator.analysis.attainment import LATENCIES
+from trimtab_operator.analysis.durations import apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
 from trimtab_operator.analysis.statistics import Shares, larger_by_chance, overdispersion
 from trimtab_operator.model import histogram

@@ -7,11 +7,14 @@ band around its limit. Without an earlier state the value itself decides.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 from trimtab_operator.model.analysis import Attainment
 
 DEVIATIONS = 2.0  # one flip in about forty independent ticks that sit exactly on the limit
 NOISE_DEVIATIONS = 3.5  # of a reported number: a steady number must not look changed once in some thousand ticks
+ALIKE = 10.0  # ten neighbouring requests say as much about a tail as one independent request
+_NORMAL = NormalDist()
 
 
 def wilson(share: float, samples: float, deviations: float = DEVIATIONS) -> tuple[float, float]:
@@ -21,6 +24,30 @@ def wilson(share: float, samples: float, deviations: float = DEVIATIONS) -> tupl
     half = deviations * math.sqrt(share * (1.0 - share) / samples + square / (4.0 * samples * samples))
     half /= 1.0 + square / samples
     return max(0.0, center - half), min(1.0, center + half)
+
+
+def independent(requests: float) -> float:
+    """Return how many independent requests so many are worth: neighbours wait in the same queue and are alike."""
+    return requests / ALIKE
+
+
+def share_confidence(share: float, allowed: float, samples: float, attainment: Attainment) -> float | None:
+    """Return how sure a judged share of bad requests is: the score test whose inversion is Wilson's interval.
+
+    One half where the share is as large as allowed; None where none, or all, may be bad.
+    """
+    if not 0.0 < allowed < 1.0:
+        return None
+    error = math.sqrt(allowed * (1.0 - allowed) / samples)
+    met = _NORMAL.cdf((allowed - share) / error)
+    return met if attainment is Attainment.MET else 1.0 - met
+
+
+def margin_ratio(value: float, limit: float, *, at_most: bool) -> float | None:
+    """Return the distance of a value from its limit over the limit; negative if wrong, None for a limit of 0."""
+    if limit == 0.0:
+        return None
+    return (limit - value if at_most else value - limit) / abs(limit)
 
 
 def judge_share(share: float, allowed: float, samples: float, before: Attainment | None) -> Attainment:

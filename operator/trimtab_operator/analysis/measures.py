@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis import attainment, load, pods
-from trimtab_operator.analysis.attainment import Seen, apdex, missing, percentile_noise
+from trimtab_operator.analysis.attainment import Seen, missing
+from trimtab_operator.analysis.durations import apdex, percentile_noise
 from trimtab_operator.analysis.judgement import counting_noise
 from trimtab_operator.model import histogram
 from trimtab_operator.model.signals import Signal
@@ -28,19 +29,10 @@ def of_signal(signal: Signal) -> Callable[[Seen], Measured]:
 
     def take(seen: Seen) -> Measured:
         value = pods.recent(seen.snapshot, signal)
-        requests = _recent_requests(seen)
+        requests = seen.recent_requests
         return Measured(value, "" if value is not None else missing(seen, signal), requests, counting_noise(requests))
 
     return take
-
-
-def _recent_requests(seen: Seen) -> float | None:
-    rate = pods.recent(seen.snapshot, Signal.REQUESTS_PER_SECOND)
-    if rate is None:
-        return None
-    reading = seen.snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
-    has_series = bool(seen.snapshot.history.get(Signal.REQUESTS_PER_SECOND))
-    return max(0.0, rate) * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
 
 
 def p95(signal: Signal) -> Callable[[Seen], Measured]:
@@ -65,7 +57,7 @@ def p95(signal: Signal) -> Callable[[Seen], Measured]:
 def throughput(seen: Seen) -> Measured:
     """Measure good answers per hour."""
     served = load.served_rps(seen.snapshot)
-    requests = _recent_requests(seen)
+    requests = seen.recent_requests
     if served is None:
         return Measured(None, missing(seen, Signal.REQUESTS_PER_SECOND))
     return Measured(served * 3600.0, "", requests, counting_noise(requests))
@@ -75,7 +67,7 @@ def errors(seen: Seen) -> Measured:
     """Measure failed and refused requests over all."""
     offered = pods.recent(seen.snapshot, Signal.REQUESTS_PER_SECOND)
     failed = pods.recent(seen.snapshot, Signal.ERRORS_PER_SECOND)
-    requests = _recent_requests(seen)
+    requests = seen.recent_requests
     if offered is None or failed is None or requests is None:
         return Measured(None, missing(seen, Signal.ERRORS_PER_SECOND))
     if requests < load.MIN_REQUESTS:
@@ -108,7 +100,7 @@ def satisfaction(seen: Seen) -> Measured:
 def energy(seen: Seen) -> Measured:
     """Measure GPU joules for each good answer."""
     joules = load.joules_per_request(seen.snapshot)
-    requests = _recent_requests(seen)
+    requests = seen.recent_requests
     if joules is None:
         watts = pods.recent(seen.snapshot, Signal.GPU_POWER_WATTS)
         return Measured(None, missing(seen, Signal.GPU_POWER_WATTS) if watts is None else "no request was answered")
@@ -117,7 +109,7 @@ def energy(seen: Seen) -> Measured:
 
 def cost(seen: Seen) -> Measured:
     """Measure what one good answer costs."""
-    requests = _recent_requests(seen)
+    requests = seen.recent_requests
     price = load.cost_per_request(seen.snapshot, seen.policy)
     if seen.policy.spec.cost is None:
         return Measured(None, "no prices: set spec.cost.perGpuHour or spec.cost.perCpuHour")
@@ -140,7 +132,7 @@ def scarcest(seen: Seen) -> Measured:
     if not used:
         return Measured(None, missing(seen, Signal.CPU_USED_CORES))
     name = max(used, key=lambda each: used[each])
-    return Measured(used[name], name, None, counting_noise(_recent_requests(seen)))
+    return Measured(used[name], name, None, counting_noise(seen.recent_requests))
 
 
 def nothing(reason: str) -> Callable[[Seen], Measured]:

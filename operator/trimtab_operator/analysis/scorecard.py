@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trimtab_api.findings import Measure, ScoreState
+from trimtab_api.findings import Measure, ScoreState, TrendSpan
 from trimtab_api.objectives import Objectives
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
-from trimtab_operator.analysis import measures
+from trimtab_operator.analysis import measures, pods
 from trimtab_operator.analysis.attainment import Seen
 from trimtab_operator.analysis.judgement import judge_value
+from trimtab_operator.analysis.trends import USUAL_PERCENTILE
 from trimtab_operator.model.analysis import Attainment, ScorecardRow
+from trimtab_operator.model.past import Past, Quantity, Trends
 from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.slope import NoSlope
+from trimtab_operator.model.snapshot import Snapshot
 
 BAND = 0.10  # a row flips between met and missed only on a change of a tenth of its reference
 NO_EFFICIENCY = "needs power samples taken while a batch runs, which no agent reports yet"
@@ -59,7 +63,26 @@ def _judge(row: Row, seen: Seen) -> ScorecardRow:
         reason=found.reason,
         samples=None if found.samples is None else int(found.samples),
         uncertainty_ratio=found.noise,
+        trends=_trends(row.measure, seen.snapshot.past),
+        errors=_errors_by_reason(seen.snapshot) if row.measure is Measure.ERRORS else (),
     )
+
+
+def _trends(measure: Measure, past: Past | None) -> Trends:
+    if past is None or measure not in QUANTITIES:
+        return {}
+    if measure is Measure.RESPONSE_TIME_P95 and past.percentiles.get(Signal.LATENCY_SECONDS) != USUAL_PERCENTILE:
+        return dict.fromkeys(TrendSpan, NoSlope("the policy's objective is on another percentile"))
+    return past.trends[QUANTITIES[measure]]
+
+
+def _errors_by_reason(snapshot: Snapshot) -> tuple[tuple[str, float], ...]:
+    """Return the share of all requests of each kind of errors, largest first."""
+    offered = pods.recent(snapshot, Signal.REQUESTS_PER_SECOND)
+    if not offered:
+        return ()
+    rates = sorted(snapshot.error_reasons.items(), key=lambda each: (-each[1], each[0]))
+    return tuple((reason, min(1.0, rate / offered)) for reason, rate in rates)
 
 
 def _before(seen: Seen, measure: Measure) -> Attainment | None:
@@ -68,6 +91,20 @@ def _before(seen: Seen, measure: Measure) -> Attainment | None:
             return Attainment.MET if row.state is ScoreState.MET else Attainment.VIOLATED
     return None
 
+
+QUANTITIES = {
+    Measure.GPU_UTILIZATION: Quantity.GPU_UTILIZATION,
+    Measure.GPU_MEMORY: Quantity.GPU_MEMORY,
+    Measure.LATENCY_P95: Quantity.SERVICE_TIME,
+    Measure.RESPONSE_TIME_P95: Quantity.LATENCY,
+    Measure.THROUGHPUT: Quantity.THROUGHPUT,
+    Measure.ACCURACY: Quantity.ACCURACY,
+    Measure.RESOURCE_UTILIZATION: Quantity.RESOURCE_UTILIZATION,
+    Measure.ERRORS: Quantity.ERRORS,
+    Measure.CACHE_HITS: Quantity.CACHE_HITS,
+    Measure.ENERGY_PER_REQUEST: Quantity.ENERGY,
+}
+"""What the trend of a row is that of; the other rows have no series."""
 
 ROWS: tuple[Row, ...] = (
     Row(

@@ -167,7 +167,7 @@ def _implausible(source: Reading | Distribution) -> Trust | None:
 
 def _first_bucket(seen: Seen) -> Trust | None:
     """Refuse a latency objective that its histogram cannot resolve: it would always look met."""
-    for name, rule in latency_rules(seen.policy):
+    for name, rule in latency_rules(seen.policy.spec.objectives):
         buckets = pods.requests(seen.distributions.get(LATENCIES[name]), seen.snapshot)
         if buckets is None:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 
 from trimtab_api.findings import BottleneckKind
 from trimtab_operator.controllers.world import Tick
-from trimtab_operator.model.analysis import Attainment
+from trimtab_operator.model.analysis import Attainment, ObjectiveResult
 from trimtab_operator.model.signals import Signal, SignalState
 
 Gauge = tuple[str, tuple[str, ...], float]
@@ -28,6 +28,7 @@ def policy_gauges(tick: Tick, status: Mapping[str, Any]) -> Iterator[Gauge]:
             yield "trimtab_policy_objective_met", (result.name,), 1.0 if met else 0.0
             if result.name == "costPerThousandRequests" and result.value is not None:
                 yield "trimtab_policy_cost_per_thousand_requests", (), result.value
+        yield from _outlook(result)
     if analysis.bottleneck is not None:
         for kind in BottleneckKind:
             yield "trimtab_policy_bottleneck", (kind.value,), 1.0 if kind is analysis.bottleneck.kind else 0.0
@@ -35,6 +36,15 @@ def policy_gauges(tick: Tick, status: Mapping[str, Any]) -> Iterator[Gauge]:
     if agent is not None:
         connected = agent.state in {SignalState.OK, SignalState.PARTIAL}
         yield "trimtab_policy_agent_connected", (), 1.0 if connected else 0.0
+
+
+def _outlook(result: ObjectiveResult) -> Iterator[Gauge]:
+    rates = (("5m", result.burn.short), ("1h", result.burn.long)) if result.burn else ()
+    for window, rate in rates:
+        if rate is not None:
+            yield "trimtab_policy_objective_burn_rate", (result.name, window), rate
+    if result.miss is not None:
+        yield "trimtab_policy_objective_miss_timestamp_seconds", (result.name,), result.miss.at
 
 
 def _replicas(status: Mapping[str, Any]) -> Iterator[Gauge]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from trimtab_api.findings import BottleneckKind
+from trimtab_api.findings import BottleneckKind, TrendSpan
+from trimtab_operator.model.past import Trends
 from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.slope import Slope
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,33 @@ class Attainment(StrEnum):
 
 
 @dataclass(frozen=True)
+class BurnRate:
+    """Share of bad requests over the allowed share, over a short and a long window; None where it was not measured.
+
+    `lasting` says that both are above 1 by more than chance.
+    """
+
+    short: float | None
+    long: float | None
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
+class Miss:
+    """When (unix seconds) an objective that is met will be missed, by its trend over this time."""
+
+    at: float
+    over: TrendSpan
+    slope: Slope
+
+
+@dataclass(frozen=True)
 class ObjectiveResult:
     """One objective of the policy, measured.
 
-    `value` and `limit` share the objective's unit; `uncertainty_ratio` is the relative half-width that the measurement
-    cannot resolve (bucket width, counting noise).
+    `value`, `limit`, `low` and `high` (the 95 % interval of the value) share the objective's unit; `uncertainty_ratio`
+    is the relative half-width that the measurement cannot resolve (bucket width, counting noise). `margin_ratio` is
+    the distance from the limit over the limit, negative on the wrong side; `confidence` how sure the attainment is.
     """
 
     name: str
@@ -54,11 +78,20 @@ class ObjectiveResult:
     reason: str = ""
     samples: int | None = None
     uncertainty_ratio: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    margin_ratio: float | None = None
+    confidence: float | None = None
+    burn: BurnRate | None = None
+    miss: Miss | None = None
 
 
 @dataclass(frozen=True)
 class ScorecardRow:
-    """One measure of the scorecard, against the policy's own objective or the project's reference."""
+    """One measure of the scorecard, against the policy's own objective or the project's reference.
+
+    `trends` is empty where none could be taken at all; `errors` are shares of all requests by reason, largest first.
+    """
 
     measure: str
     attainment: Attainment
@@ -68,6 +101,8 @@ class ScorecardRow:
     reason: str = ""
     samples: int | None = None
     uncertainty_ratio: float = 0.0
+    trends: Trends = field(default_factory=dict)
+    errors: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

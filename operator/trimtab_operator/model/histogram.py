@@ -72,6 +72,17 @@ def share_over(buckets: Buckets, seconds: float) -> float:
     return 1.0 - below(buckets, seconds) / count(buckets)
 
 
+def bucket_of(buckets: Buckets, percent: float) -> tuple[float, float]:
+    """Return the bounds in seconds (the lower 0, the upper infinite at the ends) between which a percentile lies."""
+    index = _index_of(buckets, percent)
+    return 0.0 if index == 0 else buckets.bounds_seconds[index - 1], buckets.bounds_seconds[index]
+
+
+def _index_of(buckets: Buckets, percent: float) -> int:
+    rank = percent / 100.0 * count(buckets)
+    return next(i for i, value in enumerate(buckets.cumulative) if value >= rank)
+
+
 def percentile(buckets: Buckets, percent: float) -> Percentile:
     """Find a percentile (0 to 100) of a histogram that is not empty.
 
@@ -79,7 +90,7 @@ def percentile(buckets: Buckets, percent: float) -> Percentile:
     """
     rank = percent / 100.0 * count(buckets)
     bounds, cumulative = buckets.bounds_seconds, buckets.cumulative
-    index = next(i for i, value in enumerate(cumulative) if value >= rank)
+    index = _index_of(buckets, percent)
     if index == 0:
         return Percentile(seconds=None, half_width_ratio=1.0, outside="first", bound_seconds=bounds[0])
     if math.isinf(bounds[index]):

@@ -9,6 +9,7 @@ from typing import Literal
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.engine import EngineState
+from trimtab_operator.model.past import Past
 from trimtab_operator.model.signals import Distribution, GpuSource, Reading, Series, Signal
 
 
@@ -95,4 +96,8 @@ class Snapshot:
     agent_namespace: str = "trimtab-system"  # where the agents' Service is
     approvers: dict[str, str] = field(default_factory=dict)  # by trial: field manager that wrote spec.approval
     arms: Arms | None = None  # while a trial is under way
+    five_minutes: dict[Signal, Distribution] = field(default_factory=dict)  # histograms that an objective rests on
+    hour: dict[Signal, Distribution] = field(default_factory=dict)  # the same over the last hour
+    past: Past | None = None
+    error_reasons: dict[str, float] = field(default_factory=dict)  # errors per second by reason, over five minutes
     layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, the costliest

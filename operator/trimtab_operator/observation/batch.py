@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from trimtab_operator.observation.history import Grid, HistoryStore
 from trimtab_operator.observation.labels import PodLabels
 from trimtab_operator.observation.prometheus import Answer, Prometheus
 from trimtab_operator.observation.slots import SlotCache, slot_time
 from trimtab_operator.runtimes.table import render
+
+MINUTE_SECONDS: Final = 60.0
 
 
 class Batch:
@@ -22,6 +25,7 @@ class Batch:
         self._prometheus = prometheus
         self._namespaces = namespaces
         self._slots = SlotCache()
+        self._minutes = SlotCache()
         self._history = HistoryStore(prometheus)
 
     def text(self, template: str, labels: PodLabels, window_seconds: float, namespace: str) -> str:
@@ -39,6 +43,11 @@ class Batch:
         """Return the answer at the start of the slot that holds `now`."""
         slot = slot_time(now)
         return await self._slots.get(slot, query, lambda: self._prometheus.instant(query, slot))
+
+    async def instant_of_minute(self, query: str, now: float) -> Answer:
+        """Return the answer at the start of the minute that holds `now`: for windows that are much longer."""
+        minute = now // MINUTE_SECONDS * MINUTE_SECONDS
+        return await self._minutes.get(minute, query, lambda: self._prometheus.instant(query, minute))
 
     async def over_window(
         self, query: str, labels: PodLabels, lookback_seconds: int, step_seconds: int, now: float

@@ -6,6 +6,7 @@ seconds old, when the scrapes that it rests on have been stored.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from array import array
@@ -20,8 +21,11 @@ from trimtab_operator.observation.prometheus import Answer, Prometheus
 SETTLE_SECONDS: Final = 5
 MAX_POINTS: Final = 120
 STEPS_SECONDS: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900)
-REMEMBERED: Final = 256
+REMEMBERED: Final = 512
 MISSING: Final = math.nan
+
+GridKey = tuple[str, int, int]
+"""(query, lookback in seconds, step in seconds)"""
 
 # Names of pods of a Deployment: <deployment>-<template hash>-<five>, of letters that spell nothing.
 _POD_NAME = re.compile(r"(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}-[bcdfghjklmnpqrstvwxz2456789]{5}")
@@ -42,6 +46,7 @@ class Grid:
     state: SignalState = SignalState.NO_DATA
     message: str = ""
     owners: dict[PodKey, set[PodKey]] = field(default_factory=dict)  # pods by (namespace, Deployment)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one fetch at a time: a slow one may outlast its slot
 
     def of_deployment(self, namespace: str, name: str) -> list[array[float]]:
         """Return the values of every pod of a Deployment, also of those that are gone: their names still tell."""
@@ -87,7 +92,7 @@ class HistoryStore:
 
     def __init__(self, prometheus: Prometheus) -> None:
         self._prometheus = prometheus
-        self._grids: OrderedDict[tuple[str, int, int], Grid] = OrderedDict()
+        self._grids: OrderedDict[GridKey, Grid] = OrderedDict()
 
     async def extend(self, query: str, labels: PodLabels, lookback_seconds: int, step_seconds: int, now: float) -> Grid:
         """Return the grid up to the newest settled point. After a failed fetch it keeps what it has, and says so."""
@@ -96,20 +101,25 @@ class HistoryStore:
         self._grids.move_to_end(key)
         while len(self._grids) > REMEMBERED:
             self._grids.popitem(last=False)
+        async with grid.turn:
+            await self._fetch(grid, key, labels, now)
+        return grid
+
+    async def _fetch(self, grid: Grid, key: GridKey, labels: PodLabels, now: float) -> None:
+        query, lookback_seconds, step_seconds = key
         end = math.floor((now - SETTLE_SECONDS) / step_seconds) * step_seconds
         start = end - lookback_seconds // step_seconds * step_seconds
         grid.drop_before(start)
         first = grid.times[-1] + step_seconds if grid.times else start
         if first > end:
-            return grid
+            return
         answer = await self._prometheus.over_range(query, first, end, step_seconds)
         if answer.state is SignalState.ERROR:
             grid.state, grid.message = SignalState.ERROR, answer.message
-            return grid
+            return
         grid.append(list(range(first, end + 1, step_seconds)), answer, labels)
         grid.state = answer.state if answer.state is SignalState.PARTIAL else _state_of(grid)
         grid.message = answer.message
-        return grid
 
 
 def _state_of(grid: Grid) -> SignalState:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trimtab_api import OptimizationPolicy
 from trimtab_operator.analysis.lookback import window_seconds
-from trimtab_operator.model.signals import Distribution, Reading, Series
+from trimtab_operator.analysis.pods import RECENT_SECONDS
+from trimtab_operator.model.signals import Distribution, Reading, Series, Signal
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid, step_for
-from trimtab_operator.observation.readings import Scope, distribution, layer_time, reading, series
+from trimtab_operator.observation.readings import Scope, distribution, error_reasons, layer_time, reading, series
 from trimtab_operator.runtimes.table import Query
 
 RATE_SCRAPES = 4  # a rate needs two samples; four bridge a missed scrape and a late one
@@ -47,6 +48,25 @@ class Look:
         answer = await self.batch.instant(text, self.scope.now)
         return reading(query, text, self.rate_seconds, answer, feed=self.feeds[query.source], scope=self.scope)
 
+    async def long_distributions(self, histograms: Iterable[Query], window: float) -> dict[Signal, Distribution]:
+        """Histograms over a long window in seconds, as they stood when the minute began."""
+        return {query.signal: await self._long_distribution(query, window) for query in histograms}
+
+    async def _long_distribution(self, query: Query, window: float) -> Distribution:
+        text = self.text(query, window)
+        answer = await self.batch.instant_of_minute(text, self.scope.now)
+        return distribution(query, text, window, answer, feed=self.feeds[query.source], scope=self.scope)
+
+    async def error_reasons(self, template: str, labels: Sequence[str]) -> dict[str, float]:
+        """Return errors per second by reason over the last five minutes; empty without a template."""
+        if not template:
+            return {}
+        feed = self.feeds["engine"]
+        text = self.batch.text(template, feed.labels, RECENT_SECONDS, self.scope.namespace)
+        return error_reasons(
+            await self.batch.instant_of_minute(text, self.scope.now), labels, feed=feed, scope=self.scope
+        )
+
     async def layer_time(self, template: str) -> dict[str, float]:
         """Return the costliest kinds of layers with their shares of a pass; empty without a template."""
         if not template:
@@ -73,9 +93,10 @@ class Look:
     async def history(self, queries: Iterable[Query], lookback: int) -> tuple[Series, ...]:
         """Series of the whole target over the lookback, seconds."""
         step = step_for(lookback, self.scope.scrape_interval_seconds)
-        return tuple(await asyncio.gather(*(self._series(query, lookback, step) for query in queries)))
+        return tuple(await asyncio.gather(*(self.series(query, lookback, step) for query in queries)))
 
-    async def _series(self, query: Query, lookback: int, step: int) -> Series:
+    async def series(self, query: Query, lookback: int, step: int) -> Series:
+        """Series of the whole target at multiples of the step, seconds; a rate is the mean over its step."""
         text = self.text(query, max(self.rate_seconds, float(step)))
         return series(query, text, await self.grid(query, text, lookback, step), self.scope)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from trimtab_api import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
+from trimtab_operator.analysis.burn import LONG_SECONDS, SHORT_SECONDS, spent_signals
 from trimtab_operator.analysis.lookback import lookback_seconds
+from trimtab_operator.analysis.trends import percentiles
 from trimtab_operator.analysis.tunable import tunes_engines
 from trimtab_operator.errors import KubeNotFound
 from trimtab_operator.kube.mode import ModeSwitch
@@ -20,12 +22,13 @@ from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.engines import read_engines
 from trimtab_operator.observation.feeds import DEFAULT_SCRAPE_SECONDS, Feed, Feeds, GpuFeed
 from trimtab_operator.observation.look import Look
+from trimtab_operator.observation.past import PastStore
 from trimtab_operator.observation.readings import Scope
 from trimtab_operator.observation.rivals import older_policy
 from trimtab_operator.observation.slots import slot_time
 from trimtab_operator.observation.target import TargetReader
 from trimtab_operator.observation.trials import read_trials
-from trimtab_operator.runtimes.select import RUNTIMES, history_queries_for, queries_for
+from trimtab_operator.runtimes.select import RUNTIMES, history_queries_for, queries_for, trend_queries_for
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Eyes:
     switch: ModeSwitch
     policies: Callable[[], Iterable[Json]]
     agent_namespace: str = "trimtab-system"
+    pasts: PastStore = field(default_factory=PastStore)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
         read_arms(look, queries, bare.trials),
         look.layer_time(runtime.layer_time if runtime else ""),
     )
-    return replace(
+    measured = replace(
         bare,
         scrape_interval_seconds=sources.scrape_interval_seconds,
         gpu_source=sources.gpu.source,
@@ -109,6 +113,22 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
         arms=arms,
         layer_time=layers,
     )
+    return await _looked_back(eyes, look, policy, target.runtime, measured)
+
+
+async def _looked_back(
+    eyes: Eyes, look: Look, policy: OptimizationPolicy, runtime: str, measured: Snapshot
+) -> Snapshot:
+    """Fill in what spans more than the moment: what objectives burn, errors by reason, trends."""
+    known, percents = RUNTIMES.get(runtime), percentiles(policy)
+    spent = [query for query in queries_for(runtime, measured.gpu_source) if query.signal in spent_signals(policy)]
+    five_minutes, hour, reasons, past = await asyncio.gather(
+        look.long_distributions(spent, SHORT_SECONDS),
+        look.long_distributions(spent, LONG_SECONDS),
+        look.error_reasons(known.error_reasons if known else "", known.reason_labels if known else ()),
+        eyes.pasts.read(look, trend_queries_for(runtime, measured.gpu_source, percents), percents),
+    )
+    return replace(measured, five_minutes=five_minutes, hour=hour, error_reasons=reasons, past=past)
 
 
 async def _taken_by(eyes: Eyes, body: Json) -> str | None:

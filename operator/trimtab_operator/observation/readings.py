@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -14,7 +15,7 @@ from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.prometheus import Answer, Row
 from trimtab_operator.runtimes.table import Query
 
-LONGEST_KIND = 64
+LONGEST_NAME = 64
 OPTIONAL_SIGNALS = frozenset({"cpu_limit_cores", "memory_limit_bytes"})
 """No row means no limit, not a missing pod."""
 
@@ -91,8 +92,24 @@ def layer_time(answer: Answer, *, feed: Feed, scope: Scope) -> dict[str, float]:
         for row in by_pod.get((scope.namespace, pod.name), ()):
             kind, share = row.labels.get("layer_kind", ""), row.points[-1][1]
             if kind and 0.0 <= share <= 1.0:
-                shares["".join(each if each.isprintable() else "?" for each in kind[-LONGEST_KIND:])].append(share)
+                shares[_printable(kind)].append(share)
     return {kind: fmean(values) for kind, values in shares.items()}
+
+
+def error_reasons(answer: Answer, labels: Sequence[str], *, feed: Feed, scope: Scope) -> dict[str, float]:
+    """Return errors per second by reason, summed over the pods; the first of the labels that a row has names it."""
+    by_pod, rates = answer.by_pod(feed.labels), defaultdict[str, float](float)
+    for pod in scope.pods:
+        for row in by_pod.get((scope.namespace, pod.name), ()):
+            reason = next((row.labels[label] for label in labels if row.labels.get(label)), "")
+            if reason and row.points[-1][1] > 0.0:
+                rates[_printable(reason)] += row.points[-1][1]
+    return dict(rates)
+
+
+def _printable(text: str) -> str:
+    """Return the end of a name that others chose, fit to be shown."""
+    return "".join(each if each.isprintable() else "?" for each in text[-LONGEST_NAME:])
 
 
 def series(query: Query, text: str, grid: Grid, scope: Scope) -> Series:

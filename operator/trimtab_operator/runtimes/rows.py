@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.runtimes.table import Query
 
@@ -16,9 +18,20 @@ def per_second(name: str, matchers: str = "") -> str:
     return f"sum {BY} (rate({name}{{{matchers}$selector}}[$window]))"
 
 
+def per_second_by(label: str, name: str, matchers: str = "") -> str:
+    """Read the same, split by one label of the counter."""
+    return f"sum by ($namespace_label, $pod_label, {label}) (rate({name}{{{matchers}$selector}}[$window]))"
+
+
 def histogram(name: str) -> str:
     """Read how much the buckets of a histogram grow in the window."""
     return f"sum by ($namespace_label, $pod_label, le) (increase({name}_bucket{{$selector}}[$window]))"
+
+
+def percentile(query: Query, percent: int) -> Query:
+    """Return the row of a percentile of a histogram, pod by pod; of several pods it is the mean."""
+    promql = f"histogram_quantile({percent / 100:g}, {query.promql})"
+    return replace(query, promql=promql, kind="ratio", how="mean")
 
 
 def gauge(name: str) -> str:

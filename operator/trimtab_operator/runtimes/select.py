@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trimtab_operator.model.signals import GpuSource
+from trimtab_operator.model.signals import GpuSource, Signal
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
+from trimtab_operator.runtimes.rows import percentile
 from trimtab_operator.runtimes.table import Detection, Query, Runtime
 from trimtab_operator.runtimes.trimtab import TRIMTAB
 from trimtab_operator.runtimes.vllm import VLLM
@@ -38,6 +39,33 @@ def queries_for(runtime: str, gpu_source: GpuSource) -> tuple[Query, ...]:
 def history_queries_for(runtime: str, gpu_source: GpuSource) -> tuple[Query, ...]:
     """Every query whose series over the lookback the analysis reads: all but the histograms."""
     return tuple(query for query in queries_for(runtime, gpu_source) if query.kind != "histogram")
+
+
+TRENDED = frozenset(
+    {
+        Signal.REQUESTS_PER_SECOND,
+        Signal.ERRORS_PER_SECOND,
+        Signal.CACHE_HIT_RATIO,
+        Signal.ACCURACY_RATIO,
+        Signal.CPU_USED_CORES,
+        Signal.CPU_LIMIT_CORES,
+        Signal.MEMORY_USED_BYTES,
+        Signal.MEMORY_LIMIT_BYTES,
+        Signal.GPU_UTILIZATION_RATIO,
+        Signal.GPU_MEMORY_USED_RATIO,
+        Signal.GPU_POWER_WATTS,
+    }
+)
+"""Signals that trends rest on; the percentiles of histograms come on top."""
+
+
+def trend_queries_for(runtime: str, gpu_source: GpuSource, percentiles: Mapping[Signal, int]) -> tuple[Query, ...]:
+    """Every query whose series over days the trends read: signals, and these percentiles (50 to 99) of histograms."""
+    queries = queries_for(runtime, gpu_source)
+    plain = tuple(query for query in queries if query.signal in TRENDED)
+    return plain + tuple(
+        percentile(query, percentiles[query.signal]) for query in queries if query.signal in percentiles
+    )
 
 
 def _by_command(container: Mapping[str, Any], detect: Detection) -> bool:

@@ -80,7 +80,8 @@ class Runtime:
     signals, 0 to 1, that tell how full a replica is; none means its devices (worker, GPU, CPU). `queue_means_full` says
     that requests wait only where a replica can take no more. `knobs` are what may be turned; the safe ones of them, and
     how far, also where a policy does not say. `layer_time`, where a runtime profiles its models, answers the costliest
-    kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`.
+    kinds of layers of each pod: their share of a pass (0 to 1), with the label `layer_kind`. `error_reasons`, where a
+    runtime counts its errors by reason, answers each pod's errors per second with a label of `reason_labels`.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Runtime:
     queue_means_full: bool = False
     knobs: tuple[KnobRow, ...] = ()
     layer_time: str = ""
+    error_reasons: str = ""
+    reason_labels: tuple[str, ...] = ()
 
 
 def render(template: str, *, window: str, selector: str, namespace_label: str, pod_label: str) -> str:

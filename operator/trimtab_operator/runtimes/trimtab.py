@@ -13,6 +13,7 @@ from trimtab_operator.runtimes.rows import (
     durations,
     freshness,
     per_second,
+    per_second_by,
     request_count,
     request_rate,
     scrape_interval,
@@ -30,6 +31,7 @@ def _outcomes(pattern: str) -> str:
     return f"{counted} or 0 * {_OFFERED}"
 
 
+_ERRORS = "rejected|expired|error|draining"
 _HITS, _MISSES = "trimtab_engine_cache_hits_total", "trimtab_engine_cache_misses_total"
 _REPEATS, _SAMPLED = "trimtab_engine_sampled_repeats_total", "trimtab_engine_sampled_inputs_total"
 
@@ -43,7 +45,7 @@ TRIMTAB = Runtime(
     ),
     queries=by_signal(
         request_rate(Signal.REQUESTS_PER_SECOND, _OFFERED, _REQUESTS),
-        request_rate(Signal.ERRORS_PER_SECOND, _outcomes("rejected|expired|error|draining"), _REQUESTS),
+        request_rate(Signal.ERRORS_PER_SECOND, _outcomes(_ERRORS), _REQUESTS),
         request_rate(Signal.REJECTED_PER_SECOND, _outcomes("rejected"), _REQUESTS),
         durations(Signal.LATENCY_SECONDS, "trimtab_engine_request_seconds"),
         durations(Signal.QUEUE_SECONDS, "trimtab_engine_queue_seconds"),
@@ -97,6 +99,8 @@ TRIMTAB = Runtime(
         f"topk {BY} (5, avg by ($namespace_label, $pod_label, layer_kind) "
         "(trimtab_engine_layer_time_ratio{$selector}))"
     ),
+    error_reasons=per_second_by("outcome", _REQUESTS, f'outcome=~"{_ERRORS}",'),
+    reason_labels=("outcome",),
     knobs=(
         KnobRow(Knob.MAX_BATCH_SIZE, 1, 64),
         KnobRow(Knob.MAX_QUEUE_DELAY, 0.0, 0.020),

@@ -18,6 +18,7 @@ from trimtab_operator.runtimes.rows import (
     histogram,
     mean_seconds,
     per_second,
+    per_second_by,
     request_count,
     request_rate,
     scrape_interval,
@@ -34,6 +35,8 @@ _HTTP_FAILED = per_second("http_requests_total", _API + ',status=~"5..|5xx",')
 _HTTP_ERRORS = f"({_HTTP_FAILED} or 0 * {_HTTP_OFFERED})"
 _ENGINE_FAILED = per_second(_FINISHED_TOTAL, 'finished_reason="error",')
 _ENGINE_ERRORS = f"({_ENGINE_FAILED} or 0 * {_FINISHED})"
+_FAILED_BY_STATUS = per_second_by("status", "http_requests_total", _API + ',status=~"5..|5xx",')
+_FAILED_BY_REASON = per_second_by("finished_reason", _FINISHED_TOTAL, 'finished_reason="error",')
 _E2E = "vllm:e2e_request_latency_seconds"
 _E2E_FIRST = f'sum {BY} (increase({_E2E}_bucket{{le="0.3",$selector}}[$window]))'
 _E2E_COUNT = f"sum {BY} (increase({_E2E}_count{{$selector}}[$window]))"
@@ -89,6 +92,8 @@ VLLM = Runtime(
     ),
     freshness=freshness("vllm:num_requests_running"),
     scrape_interval=scrape_interval("vllm:num_requests_running"),
+    error_reasons=f"{_FAILED_BY_STATUS} or ({_FAILED_BY_REASON} unless {ON} {_HTTP_OFFERED})",
+    reason_labels=("status", "finished_reason"),
     fullness=(Signal.KV_CACHE_USED_RATIO,),
     queue_means_full=True,
 )

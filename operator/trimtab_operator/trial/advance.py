@@ -16,6 +16,7 @@ from trimtab_operator.model.decision import Change, Decision
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.announce import announce
 from trimtab_operator.trial.conditions import Told
+from trimtab_operator.trial.details import with_details
 from trimtab_operator.trial.intent import Outcome, intend, resolve
 from trimtab_operator.trial.ledger import extend
 from trimtab_operator.trial.materiality import due
@@ -54,6 +55,7 @@ def advance(phase: Phase | None, snapshot: Snapshot, analysis: Analysis, policy:
     if not due(policy.status, status, analysis, snapshot.now):
         actions = () if course.record else prune(policy, snapshot)
         return Step(None, actions, events=(), requeue_seconds=_rhythm(course, interval), trial=course.record)
+    status = with_details(status, analysis, policy)
     return Step(
         status=status.to_body(),
         actions=(),

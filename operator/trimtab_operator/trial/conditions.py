@@ -12,7 +12,6 @@ from trimtab_api.conditions import (
     ConflictReason,
     EngineAttachedReason,
     MetricsTrustedReason,
-    ObjectivesMetReason,
     ProgressingReason,
     ReadyReason,
     TargetResolvedReason,
@@ -23,11 +22,12 @@ from trimtab_api.policy_status import Intent, Phase
 from trimtab_api.trial import TrialPhase
 from trimtab_operator.analysis.constraints import ownership, spec_problems
 from trimtab_operator.analysis.tunable import has_knobs
-from trimtab_operator.model.analysis import Analysis, Attainment, Constraint, Trust
+from trimtab_operator.model.analysis import Analysis, Constraint, Trust
 from trimtab_operator.model.decision import Change, Decision, Hold
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 from trimtab_operator.trial.attachment import attachment
+from trimtab_operator.trial.objectives_met import objectives_met
 from trimtab_operator.trial.steer import Course
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -125,17 +125,7 @@ def _trusted(told: Told) -> Verdict:
 
 
 def _objectives(told: Told) -> Verdict:
-    results = told.analysis.objectives
-    if not results:
-        return TRUE, ObjectivesMetReason.NO_OBJECTIVES, "spec.objectives asks for nothing"
-    violated = [result.name for result in results if result.attainment is Attainment.VIOLATED]
-    if violated:
-        return FALSE, ObjectivesMetReason.VIOLATED, f"violated: {', '.join(violated)}"
-    unknown = [result for result in results if result.attainment is Attainment.NOT_MEASURED]
-    if len(unknown) == len(results) or any(result.guard for result in unknown):
-        detail = "; ".join(f"{result.name}: {result.reason}" for result in unknown)
-        return UNKNOWN, ObjectivesMetReason.NOT_MEASURED, detail
-    return TRUE, ObjectivesMetReason.ALL_MET, "every objective that was measured is met"
+    return objectives_met(told.analysis.objectives)
 
 
 def _engine(told: Told) -> Verdict:

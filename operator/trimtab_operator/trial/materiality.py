@@ -18,7 +18,7 @@ UNCAPPED_SHARE = 0.2
 
 def due(before: PolicyStatus, after: PolicyStatus, analysis: Analysis, now: float) -> bool:
     """Say whether the status must be written."""
-    if _standing(before) != _standing(after):
+    if _standing(before) != _standing(after) or _outlook(before) != _expected(analysis):
         return True
     written = before.replicas.at if before.replicas else None
     if written is None or now - written.timestamp() < NUMBERS_SECONDS:
@@ -44,6 +44,19 @@ def _standing(status: PolicyStatus) -> tuple[object, ...]:
         status.current_trial,
         status.last_known_good.trial if status.last_known_good else None,
     )
+
+
+def _outlook(status: PolicyStatus) -> set[tuple[str, bool, bool]]:
+    """Return which objectives burn what they may, and which will be missed, as status says."""
+    rows = (
+        (row.name, bool(row.burn_rate and row.burn_rate.lasting), bool(row.will_miss_at)) for row in status.objectives
+    )
+    return {row for row in rows if row[1] or row[2]}
+
+
+def _expected(analysis: Analysis) -> set[tuple[str, bool, bool]]:
+    rows = ((row.name, bool(row.burn and row.burn.lasting), row.miss is not None) for row in analysis.objectives)
+    return {row for row in rows if row[1] or row[2]}
 
 
 def _moved(before: PolicyStatus, after: PolicyStatus, analysis: Analysis) -> bool:

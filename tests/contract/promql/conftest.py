@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from contract.promql.samples import TABLES
-from contract.promql.server import LAYER_KINDS, PODS, VARIANTS, Prometheus, add_case, namespace_of, start, stop
+from contract.promql.server import LAYER_KINDS, PODS, REASONS, VARIANTS, Prometheus, add_case, namespace_of, start, stop
 from contract.promql.timeline import END, SCRAPES, STEP, OpenMetrics
 
 
@@ -30,6 +30,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         for model, share in {"first": number / 100, "second": number / 50}.items():
             labels = {"namespace": "layers", "pod": "chat-0", "model": model, "layer_kind": kind}
             text.add("trimtab_engine_layer_time_ratio", labels, [(at, share) for at in times])
+    _add_reasons(text, times)
     text.write(folder / "samples.txt")
     subprocess.run(
         ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", f"{folder}/samples.txt", f"{folder}/data"],
@@ -40,3 +41,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     server, process = start(folder, "global: {scrape_interval: 1h}\n")
     yield server
     stop(process)
+
+
+def _add_reasons(text: OpenMetrics, times: Sequence[int]) -> None:
+    for namespace, name, series in REASONS:
+        for labels, growth in series:
+            counts = [(at, 1000.0 + growth * scrape) for scrape, at in enumerate(times)]
+            text.add(name, {"namespace": namespace, "pod": "chat-0", **labels}, counts)

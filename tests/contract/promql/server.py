@@ -19,6 +19,26 @@ from contract.promql.timeline import END, SCRAPES, STEP, Case, OpenMetrics
 PODS = {"chat-0": 1.0, "chat-1": 2.0}
 VARIANTS = ("present", "reset", "absent", "stale", "gone")
 LAYER_KINDS = ("embeddings", "query", "key", "value", "dense", "norm", "pooler")
+_CHAT = {"method": "POST", "handler": "/v1/chat/completions"}
+REASONS: tuple[tuple[str, str, tuple[tuple[dict[str, str], float], ...]], ...] = (
+    (
+        "reasons-trimtab",
+        "trimtab_engine_requests_total",
+        tuple(({"outcome": name}, growth) for name, growth in (("ok", 50.0), ("rejected", 5.0), ("bad_request", 10.0))),
+    ),
+    (
+        "reasons-http",
+        "http_requests_total",
+        tuple(({**_CHAT, "status": name}, growth) for name, growth in (("200", 50.0), ("503", 5.0), ("400", 10.0))),
+    ),
+    ("reasons-http", "vllm:request_success_total", (({"finished_reason": "error"}, 15.0),)),
+    (
+        "reasons-engine",
+        "vllm:request_success_total",
+        tuple(({"finished_reason": name}, growth) for name, growth in (("stop", 50.0), ("error", 5.0))),
+    ),
+)
+"""(namespace, counter, its series with what they grow by at each scrape)"""
 SHIFT = {"stale": 60, "gone": 600}
 
 

@@ -10,9 +10,11 @@ from contract.promql.samples import TABLES, Case, close
 from contract.promql.server import LAYER_KINDS, PODS, Prometheus, namespace_of
 from contract.promql.timeline import NOW, WINDOW
 
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model import histogram
+from trimtab_operator.model.signals import Buckets, Signal
 from trimtab_operator.runtimes.containers import CONTAINER_QUERIES
 from trimtab_operator.runtimes.gpu import GPU_QUERIES
+from trimtab_operator.runtimes.rows import percentile
 from trimtab_operator.runtimes.select import RUNTIMES
 from trimtab_operator.runtimes.table import Query, render
 
@@ -135,6 +137,39 @@ def test_the_five_costliest_kinds_of_layers_are_the_mean_over_the_models_of_a_po
     found = {row["metric"]["layer_kind"]: float(row["value"][1]) for row in rows}
     expected = {kind: pytest.approx(0.015 * number) for number, kind in enumerate(LAYER_KINDS, 1)}
     assert found == {kind: expected[kind] for kind in LAYER_KINDS[-5:]}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "namespace", "reason"),
+    [("trimtab", "trimtab", "rejected"), ("vllm", "http", "503"), ("vllm", "engine", "error")],
+)
+def test_errors_are_told_by_reason_and_counted_once(
+    prometheus: Prometheus, runtime: str, namespace: str, reason: str
+) -> None:
+    table = RUNTIMES[runtime]
+    (row,) = rows_of(prometheus, table.error_reasons, f"reasons-{namespace}")
+    assert next(row["metric"][label] for label in table.reason_labels if label in row["metric"]) == reason
+    assert float(row["value"][1]) == pytest.approx(1.0)  # 5 at each scrape, every 5 s
+
+
+@pytest.mark.parametrize(
+    ("table", "signal"), [key for key, query in QUERIES.items() if query.kind == "histogram"], ids=str
+)
+def test_prometheus_and_the_operator_find_the_same_percentile(
+    prometheus: Prometheus, table: str, signal: Signal
+) -> None:
+    query = percentile(QUERIES[table, signal], 75)
+    rows = rows_of(prometheus, query.promql, namespace_of(table, signal, "present"))
+    assert all(set(row["metric"]) == {"namespace", "pod"} for row in rows)
+    for row in rows:
+        counts = case_of(table, signal).expected(PODS[row["metric"]["pod"]])
+        assert isinstance(counts, Mapping)
+        pairs = sorted((float(bound), count) for bound, count in counts.items())
+        ours = histogram.percentile(Buckets(*map(tuple, zip(*pairs, strict=True))), 75)
+        expected = ours.seconds if ours.outside == "" else ours.bound_seconds
+        found = float(row["value"][1])
+        assert found <= ours.bound_seconds if ours.outside == "first" else found == pytest.approx(expected, rel=1e-3)
+    assert len(rows) == len(PODS)
 
 
 def companion(prometheus: Prometheus, template: str, variant: str) -> dict[str, float]:

@@ -36,5 +36,5 @@ def test_the_metrics_and_labels_of_our_queries_are_exported(query: Query) -> Non
 
 
 def test_the_companion_queries_read_a_metric_of_the_engine() -> None:
-    for template in (TRIMTAB.freshness, TRIMTAB.scrape_interval, TRIMTAB.layer_time):
+    for template in (TRIMTAB.freshness, TRIMTAB.scrape_interval, TRIMTAB.layer_time, TRIMTAB.error_reasons):
         assert set() < set(re.findall(r"trimtab_\w+", template)) <= set(exported())

@@ -11,7 +11,8 @@ from fakes.builders import a_distribution, a_policy, a_reading, a_snapshot, buck
 
 from trimtab_api.objectives import ObjectiveName, Objectives
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.analysis.attainment import Seen, apdex, percentile_noise
+from trimtab_operator.analysis.attainment import Seen
+from trimtab_operator.analysis.durations import apdex, percentile_interval, percentile_noise
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Attainment, ObjectiveResult
 from trimtab_operator.model.signals import Buckets, Signal
@@ -114,6 +115,7 @@ def test_a_percentile_in_the_first_bucket_is_refused_where_the_limit_is_there_to
     assert "first bucket" in found.reason
     above = result(snapshot, {"latency": {"max": "500ms"}})
     assert (above.attainment, above.value, above.uncertainty_ratio) == (MET, None, 1.0)
+    assert (above.low, above.high, above.margin_ratio) == (0.0, 0.3, None)
 
 
 def test_without_objectives_there_is_no_result() -> None:
@@ -149,3 +151,56 @@ def test_the_answers_from_the_cache_are_answers() -> None:
     snapshot = a_snapshot(rps=40.0)
     cached = replace(snapshot, readings=snapshot.readings | CACHED)
     assert analyze(cached, a_policy()).capacity == analyze(snapshot, a_policy()).capacity
+
+
+def test_a_percentile_has_an_interval_of_whole_buckets_that_shrinks_with_requests() -> None:
+    # 1 in 25 is slow: of many requests the p95 is surely not, of a thousand, worth a hundred, nobody knows.
+    slow = {"slow": 0.04, "slow_seconds": 2.0}
+    few, many = (percentile_interval(buckets(count, 0.05, **slow), 95.0) for count in (1e3, 1e7))
+    assert few[0] < 0.05
+    assert few[1] is not None
+    assert few[1] > 2.0
+    assert many == (pytest.approx(0.05, abs=0.01), pytest.approx(0.05, abs=0.01))
+
+
+def test_a_percentile_that_may_lie_in_the_last_bucket_has_no_upper_end() -> None:
+    assert percentile_interval(Buckets((0.3, 1.0, math.inf), (0.0, 940.0, 1000.0)), 95.0) == (0.3, None)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "objectives"),
+    [
+        pytest.param(a_snapshot(rps=400.0, slow=0.03), {"latency": {"max": "200ms"}}, id="latency"),
+        pytest.param(a_snapshot(rps=400.0, errors=2.0), {"errorRatio": {"max": "0.01"}}, id="errors"),
+        pytest.param(
+            a_snapshot(rps=400.0, slow=0.03),
+            {"satisfactionRatio": {"min": "0.9", "satisfiedWithin": "200ms"}},
+            id="apdex",
+        ),
+    ],
+)
+def test_an_objective_on_requests_says_between_what_its_value_lies_and_how_sure_it_is(
+    snapshot: Snapshot, objectives: dict[str, Any]
+) -> None:
+    found = result(snapshot, objectives)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.value is not None
+    assert found.confidence is not None
+    assert found.margin_ratio is not None
+    assert found.low <= found.value <= found.high
+    assert 0.5 < found.confidence < 1.0
+    assert found.margin_ratio > 0.0
+    fewer = result(replace(snapshot, target=replace(snapshot.target, pods=snapshot.target.pods[:1])), objectives)  # type: ignore[union-attr,type-var]
+    assert fewer.confidence is not None
+    assert fewer.confidence < found.confidence
+
+
+def test_the_share_over_the_limit_is_told_with_its_interval() -> None:
+    found = result(a_snapshot(slow=0.1), {"latency": {"max": "200ms"}})
+    assert found.reason == "10.0% (5.1% to 18.7%) of requests over 200ms, 5% allowed"
+
+
+def test_a_gauge_has_a_margin_and_no_confidence() -> None:
+    found = result(a_snapshot(readings=gauge(Signal.GPU_MEMORY_USED_RATIO, 0.45)), {"gpuMemoryRatio": {"max": "0.90"}})
+    assert (found.margin_ratio, found.confidence, found.low, found.high) == (0.5, None, None, None)

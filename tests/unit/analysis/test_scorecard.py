@@ -187,3 +187,15 @@ def test_a_changed_model_that_nobody_compared_and_one_that_nobody_knows_are_not_
     found = row(Measure.ACCURACY, a_snapshot(engines=engines))
     assert (found.value, found.attainment) == (None, UNKNOWN)
     assert "no comparison with the unmodified model" in found.reason
+
+
+def test_errors_are_shares_of_all_requests_by_reason_largest_first() -> None:
+    reasons = {"expired": 0.4, "rejected": 2.0, "error": 0.4}
+    found = row(Measure.ERRORS, a_snapshot(rps=40.0, errors=2.8, history={}, error_reasons=reasons))
+    assert found.errors == (("rejected", 0.05), ("error", 0.01), ("expired", 0.01))
+    assert row(Measure.CACHE_HITS, a_snapshot(error_reasons=reasons)).errors == ()
+
+
+def test_errors_of_no_requests_are_not_shared_out() -> None:
+    assert row(Measure.ERRORS, a_snapshot(rps=0.0, history={}, error_reasons={"error": 1.0})).errors == ()
+    assert row(Measure.ERRORS, a_snapshot(readings={}, error_reasons={})).errors == ()

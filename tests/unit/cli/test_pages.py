@@ -41,6 +41,8 @@ def with_conditions(*rows: dict[str, Any]) -> OptimizationPolicy:
         (("Ready", "Unknown", "MetricsUntrusted"), True),
         (("TargetResolved", "False", "NotFound"), True),
         (("ObjectivesMet", "True", "NoObjectives"), False),
+        (("ObjectivesMet", "True", "WillMiss"), True),
+        (("ObjectivesMet", "False", "Burning"), True),
         (("EngineAttached", "Unknown", "NotRequired"), False),
         (("EngineAttached", "False", "AgentLost"), True),
         (("Progressing", "False", "Steady"), False),
@@ -127,6 +129,27 @@ def test_an_explanation_shows_replicas_scorecard_and_history() -> None:
     assert ["Errors", "NotMeasured", "Unknown", "<1%", "0", "Unknown", "no", "requests"] in lines
     assert ["2026-01-02T02:59:05+00:00", "5m", "ForeignEdit", "1", "→", "2", "kubectl-scale"] in lines
     assert any(line[:3] == ["5", "older", "entries"] for line in lines)
+
+
+def test_an_explanation_shows_burn_rates_trends_and_what_the_errors_are() -> None:
+    objective = {"name": "errorRatio", "limit": "0.01", "met": "Met", "confidence": "0.93", "marginRatio": "0.4"}
+    burn = {"burnRate": {"short": "0.6", "lasting": False}, "willMissAt": AT}
+    trend = {"over": "1d", "perHour": "0.0002", "low": "0.0001", "high": "0.0003"}
+    errors = [{"reason": "rejected", "ratio": "0.004"}, {"reason": "503", "ratio": "0.002"}]
+    row = {"measure": "Errors", "reference": "0.01", "state": "Met", "trends": [trend], "errors": errors}
+    page = text(explanation_page(a_policy(status={"objectives": [objective | burn], "scorecard": [row]}), NOW))
+    lines = [line.split() for line in page.splitlines()]
+    assert ["errorRatio", "0.93", "0.4", "0.6", "Unknown", "2026-01-02T02:59:05+00:00"] in lines
+    assert ["Errors", "1d", "0.0002", "0.0001", "0.0003"] in lines
+    assert "Errors of all requests: rejected 0.40%, 503 0.20%" in page
+
+
+def test_an_objective_that_no_trend_leads_to_has_no_time_of_a_miss() -> None:
+    objective = {"name": "latency", "limit": "1s", "met": "Met", "burnRate": {"short": "0", "long": "0"}}
+    lines = [
+        line.split() for line in text(explanation_page(a_policy(status={"objectives": [objective]}), NOW)).splitlines()
+    ]
+    assert ["latency", "Unknown", "Unknown", "0", "0", "-"] in lines
 
 
 def test_a_trial_is_shown_with_prediction_observation_and_verdict() -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trimtab_operator.model.histogram import below, count, merge, percentile, share_over
+from trimtab_operator.model.histogram import below, bucket_of, count, merge, percentile, share_over
 from trimtab_operator.model.signals import Buckets
 
 INF = math.inf
@@ -62,3 +62,10 @@ def test_a_percentile_comes_with_half_its_bucket_as_uncertainty() -> None:
 def test_a_percentile_outside_the_finite_buckets_is_refused(percent: float, outside: str, bound: float) -> None:
     found = percentile(TEN_EACH, percent)
     assert (found.seconds, found.outside, found.bound_seconds) == (None, outside, bound)
+
+
+@pytest.mark.parametrize(
+    ("percent", "between"), [(10.0, (0.0, 0.1)), (62.5, (0.2, 0.4)), (99.0, (0.4, INF))], ids=["first", "third", "last"]
+)
+def test_a_percentile_lies_between_the_bounds_of_its_bucket(percent: float, between: tuple[float, float]) -> None:
+    assert bucket_of(TEN_EACH, percent) == between

@@ -13,7 +13,7 @@ from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.labels import CANDIDATES, EXPORTED, PLAIN, PodLabels, candidates
 from trimtab_operator.observation.prometheus import Answer, Row
-from trimtab_operator.observation.readings import Scope, distribution, layer_time, reading, series
+from trimtab_operator.observation.readings import Scope, distribution, error_reasons, layer_time, reading, series
 from trimtab_operator.runtimes.select import queries_for
 
 NOW = 10_000.0
@@ -206,3 +206,22 @@ def test_layers_are_the_mean_over_the_pods_that_name_them_and_only_of_the_target
 def test_names_of_layers_are_fit_to_be_shown(kind: str, share: float, found: dict[str, float]) -> None:
     row = Row({"namespace": "prod", "pod": A, "layer_kind": kind}, ((NOW, share),))
     assert layer_time(Answer(SignalState.OK, (row,)), feed=BOTH, scope=scope()) == found
+
+
+def test_errors_by_reason_are_sums_over_the_pods_and_only_of_the_target() -> None:
+    rows = [
+        Row({"namespace": space, "pod": name, label: reason}, ((NOW, rate),))
+        for space, name, label, reason, rate in (
+            ("prod", A, "status", "503", 1.0),
+            ("prod", B, "status", "503", 0.5),
+            ("prod", B, "finished_reason", "error", 0.25),
+            ("prod", A, "status", "500", 0.0),
+            ("prod", A, "status", "", 4.0),
+            ("prod", A, "other", "504", 4.0),
+            ("other", A, "status", "503", 9.0),
+            ("prod", A, "status", "5\n" + "0" * 63, 2.0),
+        )
+    ]
+    answer = Answer(SignalState.OK, tuple(rows))
+    found = error_reasons(answer, ("status", "finished_reason"), feed=BOTH, scope=scope())
+    assert found == {"503": 1.5, "error": 0.25, "?" + "0" * 63: 2.0}

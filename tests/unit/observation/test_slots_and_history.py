@@ -125,6 +125,28 @@ async def test_after_a_failed_fetch_the_known_points_stay_and_the_gap_is_closed_
     assert not any(map(math.isnan, grid.rows[POD]))
 
 
+async def test_ticks_of_several_slots_that_wait_for_a_slow_answer_do_not_double_its_points() -> None:
+    begun, go, asked = asyncio.Event(), asyncio.Event(), 0
+
+    class Slow(FakePrometheus):
+        async def over_range(self, query: str, start: int, end: int, step_seconds: int) -> Answer:
+            nonlocal asked
+            asked += 1
+            begun.set()
+            await go.wait()
+            return await super().over_range(query, start, end, step_seconds)
+
+    store = HistoryStore(Slow(lambda: [POD], values={Signal.QUEUE_REQUESTS: 1.0}))
+    ticks = [asyncio.ensure_future(store.extend(QUERY, PLAIN, 300, 15, now)) for now in (1000, 1005, 1010)]
+    await begun.wait()
+    await asyncio.sleep(0)
+    go.set()
+    grid, *_ = await asyncio.gather(*ticks)
+    assert grid.times == list(range(705, 1006, 15))
+    assert len(grid.rows[POD]) == len(grid.times)
+    assert asked == 2, "the third finds what the second got"
+
+
 async def test_no_series_at_all_is_no_data() -> None:
     grid = await HistoryStore(FakePrometheus(list)).extend(QUERY, PLAIN, 300, 15, 1000)
     assert grid.state is SignalState.NO_DATA

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from trimtab_operator.model.signals import Signal
-from trimtab_operator.runtimes.select import RUNTIMES, detect_runtime, history_queries_for, queries_for
+from trimtab_operator.runtimes.select import (
+    RUNTIMES,
+    TRENDED,
+    detect_runtime,
+    history_queries_for,
+    queries_for,
+    trend_queries_for,
+)
 from trimtab_operator.runtimes.table import Query, by_signal, render
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -65,3 +72,15 @@ def test_a_signal_twice_is_a_mistake_of_the_table() -> None:
     query = Query(Signal.BUSY_RATIO, "", "gauge", "ratio", "mean", ())
     with pytest.raises(ValueError, match="two queries"):
         by_signal(query, query)
+
+
+def test_trends_read_the_signals_that_a_runtime_has_and_the_percentiles_that_are_asked_for() -> None:
+    percentiles = {Signal.LATENCY_SECONDS: 99, Signal.TIME_TO_FIRST_TOKEN_SECONDS: 50}
+    found = {query.signal: query for query in trend_queries_for("trimtab", "dcgm", percentiles)}
+    assert set(found) == TRENDED | {Signal.LATENCY_SECONDS}
+    latency = found[Signal.LATENCY_SECONDS]
+    assert latency.promql.startswith("histogram_quantile(0.99, sum by ($namespace_label, $pod_label, le)")
+    assert latency.over_pods((0.1, 0.3)) == pytest.approx(0.2)
+    assert Signal.TIME_TO_FIRST_TOKEN_SECONDS in {
+        query.signal for query in trend_queries_for("vllm", "none", percentiles)
+    }
