@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-head
 PURE_ROOMS := model runtimes analysis decision trial
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: help setup lock generate format check check-format check-types check-tests coverage test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: bench-compare rivals-sweep help setup lock generate format check check-format check-types check-tests coverage test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -87,6 +87,12 @@ cluster-down: setup ## stop it and leave nothing behind
 
 kubeconfig: setup ## print the path of its kubeconfig
 	@$(BIN)/python -m dev.cluster kubeconfig
+
+bench-compare: setup ## OLD=a.json NEW=b.json: fails where a figure lost over 5 % outside noise
+	@$(BIN)/python -m bench.compare $(OLD) $(NEW)
+
+rivals-sweep: setup ## choose the settings of every contender of bench.scaling anew, 32 tries each
+	@$(BIN)/python -m bench.scaling.sweep
 
 bench-%: setup ## one published figure, for example bench-footprint
 	@$(BIN)/python -m bench.$*

@@ -69,7 +69,7 @@ def _occupied(snapshot: Snapshot, load_now: Load) -> dict[Signal, float]:
 def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found: Occupancy) -> Load:
     """Return the load with its peak, and the headroom that the past asks for at the lead time of this target."""
     held = lookback.stabilization_seconds(policy)
-    allowed = min(1.0 - rule.percentile / 100.0 for _, rule in latency_rules(policy))
+    allowed = min(1.0 - rule.percentile / 100.0 for _, rule in latency_rules(policy.spec.objectives))
     lead_seconds = headroom.start_seconds(target) + MEAN_SECONDS / 2.0
     start = snapshot.now - held
     covered = series.covers(snapshot.history.get(Signal.RUNNING_REQUESTS), start, snapshot.now)

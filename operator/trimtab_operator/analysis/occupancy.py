@@ -148,7 +148,7 @@ def _half(past: _Past) -> float:
 def _pressure(snapshot: Snapshot, policy: OptimizationPolicy) -> float | None:
     """Return the largest percentile of an objective on durations over its limit; None where none is measured."""
     found = []
-    for name, rule in latency_rules(policy):
+    for name, rule in latency_rules(policy.spec.objectives):
         buckets = pods.requests(snapshot.distributions.get(LATENCIES[name]), snapshot)
         means = pods.values(snapshot, MEANS[name])
         if buckets is None or not means or histogram.count(buckets) < load.MIN_REQUESTS:
