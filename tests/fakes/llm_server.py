@@ -328,7 +328,7 @@ def _root(rising: Callable[[float], float], low: float, high: float) -> float:
     """Return where a rising function crosses 0; the end that is nearest where it does not."""
     if rising(high) <= 0.0:
         return high
-    for _ in range(30):
+    for _ in range(22):
         middle = (low + high) / 2.0
         low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
     return low
