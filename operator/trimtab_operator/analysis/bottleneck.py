@@ -43,9 +43,10 @@ _AMOUNTS = (Signal.QUEUE_REQUESTS, Signal.CPU_USED_CORES)
 
 def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | None:
     """Find what limits the target; None where the use of its devices is not known."""
-    if not uses(snapshot):
+    used, waited = uses(snapshot), wait(snapshot)
+    if not used:
         return None
-    every = limits(snapshot, policy)
+    every = limits(snapshot, policy, used, waited)
     first = _first(every, policy)
     kind = first.kind if first else BottleneckKind.NONE
     others = [each for each in every if each is not first]
@@ -54,7 +55,7 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
     return Bottleneck(
         kind=kind,
         confidence=_confidence(snapshot, first, others),
-        evidence=tuple(_evidence(snapshot, order)),
+        evidence=tuple(_evidence(snapshot, order, used, waited)),
         runner_up=second.kind if second else None,
         parts=_parts(snapshot) if _limits_passes(snapshot, kind) else (),
     )
@@ -108,15 +109,16 @@ def _parts(snapshot: Snapshot) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(large, key=lambda part: (-part[1], part[0]))[:MOST_PARTS])
 
 
-def _evidence(snapshot: Snapshot, order: list[Limit]) -> Iterator[Evidence]:
+def _evidence(
+    snapshot: Snapshot, order: list[Limit], used: dict[Signal, float], waited: Wait | None
+) -> Iterator[Evidence]:
     """Yield every known fact once, those of the first kind first."""
-    used, waited = uses(snapshot), wait(snapshot)
     for signal in dict.fromkeys(signal for each in order for signal in each.signals):
         if signal in (Signal.QUEUE_SECONDS, Signal.LATENCY_SECONDS):
             if waited is not None:
                 yield _percentile(snapshot, signal, waited)
             continue
-        value = pods.total(snapshot, signal) if signal in _AMOUNTS else used.get(signal, pods.total(snapshot, signal))
+        value = used[signal] if signal in used and signal not in _AMOUNTS else pods.total(snapshot, signal)
         if value is not None:
             yield pods.evidence(snapshot, signal, value)
 

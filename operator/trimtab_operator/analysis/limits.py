@@ -22,7 +22,7 @@ A decode loop keeps a GPU active whatever it does: its busy share says nothing o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from statistics import fmean
@@ -87,9 +87,11 @@ class Wait:
     requests: int
 
 
-def limits(snapshot: Snapshot, policy: OptimizationPolicy) -> tuple[Limit, ...]:
-    """Score every kind that was measured, in the order in which the rules are asked."""
-    queue = _queue(snapshot)
+def limits(
+    snapshot: Snapshot, policy: OptimizationPolicy, used: Mapping[Signal, float], waited: Wait | None
+) -> tuple[Limit, ...]:
+    """Score every kind that was measured, in the order in which the rules are asked; `used` are the `uses`."""
+    queue = _queue(snapshot, max(used.values()), waited)
     waits, front_full = queue.score >= 1.0, min(1.0, FULL + FRONT_PER_QUEUE * queue.score)
     found = [
         *_gpu_memory(snapshot, policy),
@@ -98,7 +100,7 @@ def limits(snapshot: Snapshot, policy: OptimizationPolicy) -> tuple[Limit, ...]:
         *_hardware(snapshot, waits),
         *_kv_capacity(snapshot),
         queue,
-        _underused(snapshot),
+        _underused(snapshot, used),
     ]
     return tuple(sorted(found, key=lambda each: (each.rank, -each.score)))
 
@@ -162,7 +164,7 @@ def _clocks(rank: Rank, compute: float, power: float, held: float | None, sure: 
 
     Clocks that are free as often as held leave it open which of the two limits.
     """
-    signals = (*_BUSY, *reversed(_PIPES), Signal.GPU_THROTTLED)
+    signals = (*_BUSY, *_PIPES, Signal.GPU_THROTTLED)
     if held is None:
         yield Limit(BottleneckKind.COMPUTE, rank, compute, signals, sure)
         return
@@ -178,13 +180,13 @@ def _kv_capacity(snapshot: Snapshot) -> Iterator[Limit]:
         yield Limit(BottleneckKind.KV_CAPACITY, Rank.CACHE, used / FULL, (Signal.KV_CACHE_USED_RATIO,))
 
 
-def _queue(snapshot: Snapshot) -> Limit:
+def _queue(snapshot: Snapshot, fullest: float, found: Wait | None) -> Limit:
     """Score waiting: its share of the p95, but only under pressure; without, it is the batching delay asked for.
 
     Pressure is a device at least 0.6 busy, four requests waiting at each replica, or one request in a hundred refused.
     Where requests wait only because a replica can take no more, the four waiting ones are enough.
     """
-    replicas, runtime, found = max(1, len(pods.serving(snapshot))), _runtime(snapshot), wait(snapshot)
+    replicas, runtime = max(1, len(pods.serving(snapshot))), _runtime(snapshot)
     offered = pods.total(snapshot, Signal.REQUESTS_PER_SECOND) or 0.0
     refused = (pods.total(snapshot, Signal.REJECTED_PER_SECOND) or 0.0) / offered if offered else 0.0
     backlog = (backlog_requests(snapshot) or 0.0) / replicas / PRESSURE_BACKLOG
@@ -192,18 +194,18 @@ def _queue(snapshot: Snapshot) -> Limit:
     if runtime is not None and runtime.queue_means_full:
         score = max(score, (lasting_queue(snapshot) or 0.0) / replicas / PRESSURE_BACKLOG)
     if found is not None and found.latency_seconds > 0.0:
-        pressure = max(fullest(snapshot) / PRESSURE_UTILIZATION, backlog, score)
+        pressure = max(fullest / PRESSURE_UTILIZATION, backlog, score)
         score = max(score, min(found.wait_seconds / found.latency_seconds / WAIT_SHARE, pressure))
     signals = (Signal.QUEUE_SECONDS, Signal.LATENCY_SECONDS, Signal.QUEUE_REQUESTS, Signal.REJECTED_PER_SECOND)
     return Limit(BottleneckKind.QUEUE, Rank.QUEUE, score, signals)
 
 
-def _underused(snapshot: Snapshot) -> Limit:
+def _underused(snapshot: Snapshot, used: Mapping[Signal, float]) -> Limit:
     """Score the larger of the use now and over five minutes: neither a pause nor a start makes a target underused."""
     signals = (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO, Signal.KV_CACHE_USED_RATIO)
     recent = [value for signal in signals if (value := pods.recent(snapshot, signal)) is not None]
-    used = max(fullest(snapshot), *recent, 0.01)
-    return Limit(BottleneckKind.UNDERUSED, Rank.IDLE, UNDERUSED / used, tuple(uses(snapshot)))
+    fullest = max(*used.values(), *recent, 0.01)
+    return Limit(BottleneckKind.UNDERUSED, Rank.IDLE, UNDERUSED / fullest, tuple(used))
 
 
 def wait(snapshot: Snapshot) -> Wait | None:
@@ -226,11 +228,6 @@ def wait(snapshot: Snapshot) -> Wait | None:
 def uses(snapshot: Snapshot) -> dict[Signal, float]:
     """Return how full devices and caches are, 0 to 1, by each signal that tells."""
     return device_use(snapshot) | fullness(snapshot)
-
-
-def fullest(snapshot: Snapshot) -> float:
-    """Return the largest of `uses`; 0 where none is known."""
-    return max(uses(snapshot).values(), default=0.0)
 
 
 def _runtime(snapshot: Snapshot) -> Runtime | None:

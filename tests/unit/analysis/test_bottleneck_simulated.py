@@ -15,7 +15,7 @@ from fakes.llm_server import RESOURCES, Scene, scene, scenes
 from trimtab_api.findings import BottleneckKind
 from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.model.analysis import Bottleneck
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.signals import Reading, Signal
 from trimtab_operator.model.snapshot import Snapshot
 
 SURE = 0.8
@@ -80,5 +80,5 @@ def test_where_the_parts_of_a_gpu_are_not_told_apart_nothing_wrong_is_said_to_be
     assert wrong == []
 
 
-def without(snapshot: Snapshot, signals: set[Signal]) -> dict[Signal, object]:
+def without(snapshot: Snapshot, signals: set[Signal]) -> dict[Signal, Reading]:
     return {signal: reading for signal, reading in snapshot.readings.items() if signal not in signals}

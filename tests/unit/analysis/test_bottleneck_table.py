@@ -182,6 +182,14 @@ def engine(gpus: int = 1, busy: float = 0.5, wait: float = 0.01, waiting: float 
     )
 
 
+def test_the_evidence_begins_with_what_the_rule_was_decided_by() -> None:
+    held = named(exposed("vllm-0.33.0", gpu=0.9, kv=0.3, waiting=0, dram=0.2, tensor=0.75, held=1.0, cpu=0.5))
+    assert [fact.signal for fact in held.evidence[:2]] == [Signal.GPU_THROTTLED, Signal.GPU_TENSOR_ACTIVE_RATIO]
+    front = named(exposed("vllm-0.33.0", gpu=0.9, kv=0.3, waiting=0, cpu=0.99))
+    fact = front.evidence[0]
+    assert (fact.signal, fact.value, fact.unit) == (Signal.CPU_USED_CORES, pytest.approx(7.92), "cores")
+
+
 def test_without_any_gpu_counter_the_cache_and_the_queue_tell() -> None:
     found = named(exposed("vllm-0.33.0"))
     check(found, KV, QUEUE)
