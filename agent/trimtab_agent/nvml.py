@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, TypeVar
 
@@ -73,6 +74,23 @@ _THROTTLE_REASONS = {
     "thermal": pynvml.nvmlClocksEventReasonSwThermalSlowdown | pynvml.nvmlClocksEventReasonHwThermalSlowdown,
     "hardware": pynvml.nvmlClocksEventReasonHwSlowdown | pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown,
 }
+
+
+_GPM_METRICS = (
+    pynvml.NVML_GPM_METRIC_SM_UTIL,
+    pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL,
+    pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL,
+)
+"""In the order of the fields of `Activity`; without the first a GPU has no GPM."""
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What GPM says of a GPU: shares of the multiprocessors, and of the cycles of memory and tensor pipes, 0 to 1."""
+
+    sm_ratio: float | None = None
+    dram_ratio: float | None = None
+    tensor_ratio: float | None = None
 
 
 class _GpuLostError(Exception):
@@ -172,7 +190,8 @@ class Nvml:
         if name is not None:
             self._names[index] = name
         memory = self._ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-        utilization_ratio, utilization_source = self._utilization(uuid, handle)
+        activity = self._activity(uuid, handle)
+        utilization_ratio, utilization_source = self._utilization(activity, handle)
         temperature = self._ask(pynvml.nvmlDeviceGetTemperatureV, handle, pynvml.NVML_TEMPERATURE_GPU)
         if temperature is None:  # drivers before 560 have only the older call
             temperature = self._ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
@@ -191,6 +210,8 @@ class Nvml:
             sm_clock_hertz=_scaled(self._ask(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM), 1e6),
             throttled=self._throttled(handle),
             mig_uuids=self._mig_uuids(handle),
+            dram_active_ratio=activity.dram_ratio if activity else None,
+            tensor_active_ratio=activity.tensor_ratio if activity else None,
         )
 
     def _throttled(self, handle: Any) -> dict[str, bool] | None:
@@ -211,42 +232,51 @@ class Nvml:
                 uuids.append(uuid)
         return tuple(uuids)
 
-    def _utilization(self, uuid: str, handle: Any) -> tuple[float | None, UtilizationSource | None]:
-        """Return SM activity where the GPU has GPM, else the share of time in which any kernel ran.
-
-        A GPM value needs two samples: the first tick of such a GPU has none, rather than one with another meaning.
-        """
-        if uuid not in self._without_gpm:
-            supported, ratio = self._sm_activity(uuid, handle)
-            if supported:
-                return ratio, UtilizationSource.SM_ACTIVITY
-            self._without_gpm.add(uuid)
+    def _utilization(self, activity: Activity | None, handle: Any) -> tuple[float | None, UtilizationSource | None]:
+        """Return SM activity where the GPU has GPM, else the share of time in which any kernel ran."""
+        if activity is not None:
+            return activity.sm_ratio, UtilizationSource.SM_ACTIVITY
         rates = self._ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
         return (None, None) if rates is None else (rates.gpu / 100, UtilizationSource.BUSY_TIME)
 
-    def _sm_activity(self, uuid: str, handle: Any) -> tuple[bool, float | None]:
-        """Tell whether GPM answers for this GPU, and its SM activity since the sample before (0..1)."""
+    def _activity(self, uuid: str, handle: Any) -> Activity | None:
+        """Return what GPM says of the time since the sample before; None where the GPU does not have GPM.
+
+        A GPM value needs two samples: the first tick of such a GPU has none, rather than one with another meaning.
+        """
+        activity = None if uuid in self._without_gpm else self._gpm(uuid, handle)
+        if activity is None:
+            self._without_gpm.add(uuid)
+        return activity
+
+    def _gpm(self, uuid: str, handle: Any) -> Activity | None:
         support = self._ask(pynvml.nvmlGpmQueryDeviceSupport, handle)
         if support is None or not support.isSupportedDevice:
-            return False, None
+            return None
         sample = self._ask(pynvml.nvmlGpmSampleAlloc)
         if sample is None or self._ask(pynvml.nvmlGpmSampleGet, handle, sample) is None:
             _free(sample)
-            return False, None
+            return None
         before = self._samples.get(uuid)
         self._samples[uuid] = sample
         if before is None:
-            return True, None
+            return Activity()
         asked = pynvml.c_nvmlGpmMetricsGet_t()
         asked.version = pynvml.NVML_GPM_METRICS_GET_VERSION
-        asked.numMetrics = 1
+        asked.numMetrics = len(_GPM_METRICS)
         asked.sample1, asked.sample2 = before, sample
-        asked.metrics[0].metricId = pynvml.NVML_GPM_METRIC_SM_UTIL
+        for place, metric in enumerate(_GPM_METRICS):
+            asked.metrics[place].metricId = metric
         answer = self._ask(pynvml.nvmlGpmMetricsGet, asked)
         _free(before)
         if answer is None or answer.metrics[0].nvmlReturn != pynvml.NVML_SUCCESS:
-            return False, None
-        return True, min(max(answer.metrics[0].value / 100, 0.0), 1.0)
+            return None
+        return Activity(*(_gpm_ratio(answer.metrics[place]) for place in range(len(_GPM_METRICS))))
+
+
+def _gpm_ratio(metric: Any) -> float | None:
+    """Return a GPM percentage as 0 to 1; None where this GPU does not have that metric."""
+    return min(max(metric.value / 100, 0.0), 1.0) if metric.nvmlReturn == pynvml.NVML_SUCCESS else None
 
 
 def _is_simulated() -> bool:

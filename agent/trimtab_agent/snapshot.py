@@ -63,6 +63,10 @@ class GpuReading:
     throttled: Mapping[str, bool] | None = None
     """power_cap, thermal and hardware, each whether it holds the clocks down now."""
     mig_uuids: tuple[str, ...] = ()
+    dram_active_ratio: float | None = None
+    """GPM: the share of cycles in which the memory moved data."""
+    tensor_active_ratio: float | None = None
+    """GPM: the share of cycles in which a tensor pipe worked."""
 
 
 @dataclass(frozen=True)

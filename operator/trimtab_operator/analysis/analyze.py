@@ -12,6 +12,8 @@ from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.analysis.burn import burn_rates
 from trimtab_operator.analysis.capacity import capacity
 from trimtab_operator.analysis.constraints import constraints
+from trimtab_operator.analysis.leak import leak_constraints
+from trimtab_operator.analysis.remedies import remedy_constraints
 from trimtab_operator.analysis.scorecard import scorecard
 from trimtab_operator.analysis.siblings import sibling_constraints, worse_replicas
 from trimtab_operator.analysis.trends import miss
@@ -26,12 +28,18 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
     seen = Seen(snapshot=snapshot, policy=policy, distributions=snapshot.distributions, capacity=carried)
     verdict = trust(seen)
     worse = worse_replicas(snapshot, policy) if verdict.trusted else ()
+    limiting = bottleneck(snapshot, policy) if verdict.trusted else None
     return Analysis(
         trust=verdict,
         objectives=_with_outlook(seen),
         scorecard=scorecard(seen),
-        bottleneck=bottleneck(snapshot, policy) if verdict.trusted else None,
-        constraints=(*constraints(snapshot, policy, verdict, carried), *sibling_constraints(worse)),
+        bottleneck=limiting,
+        constraints=(
+            *constraints(snapshot, policy, verdict, carried),
+            *remedy_constraints(limiting, snapshot, policy),
+            *sibling_constraints(worse),
+            *(leak_constraints(snapshot, policy) if verdict.trusted else ()),
+        ),
         capacity=carried,
         baseline=baseline(seen) if verdict.trusted and policy.status.baseline is None else None,
         coverage_seconds=coverage_seconds(seen),

@@ -17,7 +17,7 @@ from trimtab_operator.analysis.attainment import LATENCIES, Seen, latency_rules
 from trimtab_operator.model import histogram, series
 from trimtab_operator.model.analysis import Trust
 from trimtab_operator.model.ledger import last_change_at
-from trimtab_operator.model.signals import Distribution, Point, Reading, Signal, SignalState
+from trimtab_operator.model.signals import Distribution, Reading, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 
@@ -186,20 +186,12 @@ def inert(snapshot: Snapshot, policy: OptimizationPolicy) -> bool:
     changed = last_change_at(policy.status)
     if not series.covers(load, start, snapshot.now) or (changed is not None and changed >= start):
         return False
-    offered = _range(series.points_since(load, start))
+    offered = series.usual_range(series.points_since(load, start))
     if offered[0] < INERT_MIN_RPS or offered[1] < INERT_LOAD_RATIO * offered[0]:
         return False
     used = [
-        _range(series.points_since(snapshot.history.get(signal), start))
+        series.usual_range(series.points_since(snapshot.history.get(signal), start))
         for signal in (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO, Signal.CPU_USED_CORES)
     ]
     known = [(low, high) for low, high in used if not math.isnan(low)]
     return bool(known) and all(high <= INERT_MOVE_RATIO * low for low, high in known)
-
-
-def _range(points: tuple[Point, ...]) -> tuple[float, float]:
-    """Return the 10 % and 90 % points of the values: a single odd sample is no change of load. NaN without points."""
-    ordered = sorted(point.value for point in points)
-    if not ordered:
-        return math.nan, math.nan
-    return ordered[len(ordered) // 10], ordered[len(ordered) - 1 - len(ordered) // 10]

@@ -41,6 +41,7 @@ _RELIEF = {
     BottleneckKind.COMPUTE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
     BottleneckKind.CPU: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
     BottleneckKind.MEMORY_BANDWIDTH: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
+    BottleneckKind.POWER_THROTTLE: {Knob.MAX_BATCH_SIZE: 1.0, Knob.CACHE_MEMORY: 1.0},
     BottleneckKind.GPU_MEMORY: {Knob.MAX_BATCH_SIZE: 0.1, Knob.CACHE_MEMORY: 0.8},
 }
 """How much of a bottleneck each knob can relieve, 0 to 1."""

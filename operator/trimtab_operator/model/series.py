@@ -56,6 +56,14 @@ def peak_since(series: Series | None, start: float) -> Point | None:
     return peak(points_since(series, start - spacing))
 
 
+def usual_range(points: tuple[Point, ...]) -> tuple[float, float]:
+    """Return the 10 % and 90 % points of the values: a single odd sample is no change. NaN without points."""
+    ordered = sorted(point.value for point in points)
+    if not ordered:
+        return math.nan, math.nan
+    return ordered[len(ordered) // 10], ordered[len(ordered) - 1 - len(ordered) // 10]
+
+
 def mean(points: tuple[Point, ...]) -> float | None:
     """Return the mean value; None without points."""
     return sum(point.value for point in points) / len(points) if points else None

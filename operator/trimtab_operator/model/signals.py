@@ -30,6 +30,8 @@ class Signal(StrEnum):
     INTER_TOKEN_LATENCY_MEAN_SECONDS = "inter_token_latency_mean_seconds"  # noqa: S105 - the same
     QUEUE_REQUESTS = "queue_requests"
     RUNNING_REQUESTS = "running_requests"
+    PROMPT_TOKENS_PER_SECOND = "prompt_tokens_per_second"
+    GENERATED_TOKENS_PER_SECOND = "generated_tokens_per_second"
     BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
     BATCH_SIZE = "batch_size"  # mean items in a batch
     CACHE_HIT_RATIO = "cache_hit_ratio"
@@ -42,11 +44,13 @@ class Signal(StrEnum):
     CPU_THROTTLED_RATIO = "cpu_throttled_ratio"  # throttled periods ÷ periods
     MEMORY_USED_BYTES = "memory_used_bytes"
     MEMORY_LIMIT_BYTES = "memory_limit_bytes"
-    NETWORK_BYTES_PER_SECOND = "network_bytes_per_second"
+    NETWORK_BYTES_PER_SECOND = "network_bytes_per_second"  # the busier of the two directions
     GPU_UTILIZATION_RATIO = "gpu_utilization_ratio"
     GPU_MEMORY_USED_RATIO = "gpu_memory_used_ratio"
     GPU_POWER_WATTS = "gpu_power_watts"
-    GPU_THROTTLED = "gpu_throttled"  # 1 while any throttle reason holds
+    GPU_DRAM_ACTIVE_RATIO = "gpu_dram_active_ratio"  # share of cycles in which GPU memory moved data
+    GPU_TENSOR_ACTIVE_RATIO = "gpu_tensor_active_ratio"  # share of cycles in which the tensor pipes worked
+    GPU_THROTTLED = "gpu_throttled"  # 0 to 1: share of the window in which power or heat held the clocks down
 
 
 class SignalState(StrEnum):

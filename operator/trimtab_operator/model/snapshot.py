@@ -31,6 +31,7 @@ class Pod:
     cpu_request_cores: float | None = None
     cpu_limit_cores: float | None = None
     memory_limit_bytes: float | None = None
+    network_limit_bytes_per_second: float | None = None  # in either direction
     gpus: int = 0
     attachable: bool = False  # mounts a token with our audience: its engine can ask the node's agent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -12,6 +12,8 @@ from trimtab_operator.kube.port import Json
 from trimtab_operator.model.snapshot import Pod
 
 GPU_RESOURCE: Final = "nvidia.com/gpu"
+BANDWIDTH_ANNOTATIONS: Final = ("kubernetes.io/ingress-bandwidth", "kubernetes.io/egress-bandwidth")
+BITS_IN_BYTE: Final = 8.0
 
 _SUFFIXES: Final = {
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
@@ -71,6 +73,7 @@ def pod(body: Json) -> Pod:
         cpu_request_cores=_total(spec, "requests", "cpu"),
         cpu_limit_cores=_total(spec, "limits", "cpu"),
         memory_limit_bytes=_total(spec, "limits", "memory"),
+        network_limit_bytes_per_second=_network_limit(metadata.get("annotations") or {}),
         gpus=round(sum(_amounts(spec, "limits", GPU_RESOURCE))),
         attachable=_has_token(spec),
     )
@@ -99,6 +102,12 @@ def _has_token(spec: dict[str, Any]) -> bool:
         for source in (volume.get("projected") or {}).get("sources") or ()
     )
     return any((source.get("serviceAccountToken") or {}).get("audience") == AUDIENCE for source in sources)
+
+
+def _network_limit(annotations: Mapping[str, str]) -> float | None:
+    """Return the smaller of the declared bandwidths (bits per second); None where the pod declares none."""
+    declared = (quantity(annotations.get(name)) for name in BANDWIDTH_ANNOTATIONS)
+    return min((bits / BITS_IN_BYTE for bits in declared if bits), default=None)
 
 
 def _amounts(spec: dict[str, Any], part: str, resource: str) -> list[float]:

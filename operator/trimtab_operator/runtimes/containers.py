@@ -2,7 +2,7 @@
 
 Rows are first reduced by `max` over everything but the container, so that two agents that report one container for a
 moment (an agent restart) do not count it twice. A limit has a row only where every container of the pod has one:
-otherwise the pod has no limit.
+otherwise the pod has no limit. A link is full when one of its directions is: the network is the busier of the two.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _PERIODS = _rate("trimtab_agent_container_cpu_periods_total")
 _THROTTLED = _rate("trimtab_agent_container_cpu_throttled_periods_total")
 _RECEIVED = "trimtab_agent_pod_network_receive_bytes_total"
 _SENT = "trimtab_agent_pod_network_transmit_bytes_total"
+_BUSIER_DIRECTION = f"({_pod_rate(_RECEIVED)} > {_pod_rate(_SENT)}) or {_pod_rate(_SENT)}"
 
 CONTAINER_QUERIES: tuple[Query, ...] = (
     Query(
@@ -89,7 +90,7 @@ CONTAINER_QUERIES: tuple[Query, ...] = (
     ),
     Query(
         Signal.NETWORK_BYTES_PER_SECOND,
-        f"{_pod_rate(_RECEIVED)} + {_pod_rate(_SENT)}",
+        _BUSIER_DIRECTION,
         kind="rate",
         unit="bytes/s",
         how="sum",

@@ -2,7 +2,8 @@
 
 dcgm: `DCGM_FI_PROF_GR_ENGINE_ACTIVE` where it exists, else `DCGM_FI_DEV_GPU_UTIL` (which is only the share of time in
 which some kernel ran). A field that the GPU does not have is printed as 9223372036854775794; no average that contains
-one passes the plausible bounds below. Memory is MiB; only its ratio is read.
+one passes the plausible bounds below. Memory is MiB; only its ratio is read. Why clocks are held down is a bitmask
+(NVML's): 4 power cap, 8 hardware, 32 and 64 heat, 128 power brake; 1, 2, 16 and 256 are no distress.
 agent: the GPU's series carry the agent's own pod; `trimtab_agent_gpu_assigned` says whose GPU it is (joined on uuid,
 each side reduced first, so that two agents or a GPU shared by two pods cannot break the join).
 """
@@ -27,6 +28,14 @@ def _framebuffer(name: str) -> str:
     return f"(max {_EACH} ({name}{{$selector}}) < 1e9)"
 
 
+def _throttled(name: str) -> str:
+    """Share of the window in which a bit of distress was set, for each GPU of a pod with samples in the window."""
+    bits = f"({name}{{$selector}} < 1e6)"
+    held = f"floor({bits} / 4) % 4 + floor({bits} / 32) % 8 > bool 0"
+    sampled = f"max {_EACH} (count_over_time({name}{{$selector}}[$window]))"  # a subquery also sees older samples
+    return f"((max {_EACH} (avg_over_time(({held})[$window:1s]))) and ({sampled}))"
+
+
 def _joined(combine: str, per_gpu: str) -> str:
     return f"{combine} {BY} ({_ASSIGNED} * on (uuid) group_left () {per_gpu})"
 
@@ -40,10 +49,16 @@ _UTIL = "DCGM_FI_DEV_GPU_UTIL"
 _USED = "DCGM_FI_DEV_FB_USED"
 _FREE = "DCGM_FI_DEV_FB_FREE"
 _POWER = "DCGM_FI_DEV_POWER_USAGE"
+_DRAM = "DCGM_FI_PROF_DRAM_ACTIVE"
+_TENSOR = "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"
+_REASONS = "DCGM_FI_DEV_CLOCKS_EVENT_REASONS"
+_OLDER_REASONS = "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"
 _A_UTIL = "trimtab_agent_gpu_utilization_ratio"
 _A_USED = "trimtab_agent_gpu_memory_used_bytes"
 _A_TOTAL = "trimtab_agent_gpu_memory_total_bytes"
 _A_POWER = "trimtab_agent_gpu_power_watts"
+_A_DRAM = "trimtab_agent_gpu_dram_active_ratio"
+_A_TENSOR = "trimtab_agent_gpu_tensor_active_ratio"
 _A_THROTTLED = "trimtab_agent_gpu_throttled"
 _A_ASSIGNED = "trimtab_agent_gpu_assigned"
 
@@ -73,6 +88,33 @@ _DCGM: tuple[Query, ...] = (
         unit="W",
         how="sum",
         needs=(_POWER,),
+        source="dcgm",
+    ),
+    Query(
+        Signal.GPU_DRAM_ACTIVE_RATIO,
+        f"avg {BY} {_averaged(_DRAM, '2')}",
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_DRAM,),
+        source="dcgm",
+    ),
+    Query(
+        Signal.GPU_TENSOR_ACTIVE_RATIO,
+        f"avg {BY} {_averaged(_TENSOR, '2')}",
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_TENSOR,),
+        source="dcgm",
+    ),
+    Query(
+        Signal.GPU_THROTTLED,
+        f"max {BY} {_throttled(_REASONS)} or max {BY} {_throttled(_OLDER_REASONS)}",
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_REASONS, _OLDER_REASONS),
         source="dcgm",
     ),
 )
@@ -106,11 +148,29 @@ _AGENT: tuple[Query, ...] = (
         source="agent",
     ),
     Query(
-        Signal.GPU_THROTTLED,
-        _joined("max", f"max by (uuid) (max_over_time({_A_THROTTLED}[$window]))"),
+        Signal.GPU_DRAM_ACTIVE_RATIO,
+        _joined("avg", _agent_gauge(_A_DRAM)),
         kind="gauge",
-        unit="1 while throttled",
-        how="max",
+        unit="ratio",
+        how="mean",
+        needs=(_A_DRAM, _A_ASSIGNED),
+        source="agent",
+    ),
+    Query(
+        Signal.GPU_TENSOR_ACTIVE_RATIO,
+        _joined("avg", _agent_gauge(_A_TENSOR)),
+        kind="gauge",
+        unit="ratio",
+        how="mean",
+        needs=(_A_TENSOR, _A_ASSIGNED),
+        source="agent",
+    ),
+    Query(
+        Signal.GPU_THROTTLED,
+        _joined("max", _agent_gauge(_A_THROTTLED)),
+        kind="gauge",
+        unit="ratio",
+        how="mean",
         needs=(_A_THROTTLED, _A_ASSIGNED),
         source="agent",
     ),

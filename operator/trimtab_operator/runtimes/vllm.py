@@ -45,6 +45,11 @@ _BETWEEN_TOKENS = "vllm:inter_token_latency_seconds"
 _HTTP_LATENCY = histogram("http_request_duration_highr_seconds")
 _HITS, _LOOKUPS = "vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"
 
+
+def _tokens(signal: Signal, counter: str) -> Query:
+    return Query(signal, per_second(counter), kind="rate", unit="tokens/s", how="sum", needs=(counter,))
+
+
 VLLM = Runtime(
     name="vllm",
     detect=Detection(
@@ -80,6 +85,8 @@ VLLM = Runtime(
         mean_seconds(Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS, _BETWEEN_TOKENS),
         request_count(Signal.QUEUE_REQUESTS, "vllm:num_requests_waiting"),
         request_count(Signal.RUNNING_REQUESTS, "vllm:num_requests_running"),
+        _tokens(Signal.PROMPT_TOKENS_PER_SECOND, "vllm:prompt_tokens_total"),
+        _tokens(Signal.GENERATED_TOKENS_PER_SECOND, "vllm:generation_tokens_total"),
         share(Signal.CACHE_HIT_RATIO, per_second(_HITS), per_second(_LOOKUPS), needs=(_HITS, _LOOKUPS)),
         Query(
             Signal.KV_CACHE_USED_RATIO,

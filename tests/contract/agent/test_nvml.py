@@ -50,6 +50,8 @@ def test_every_reading_arrives_in_base_units(node: Any) -> None:
             "sm_clock_hertz": 1_755e6,
             "throttled": {"power_cap": True, "thermal": True, "hardware": False},
             "mig_uuids": [],
+            "dram_active_ratio": None,
+            "tensor_active_ratio": None,
         }
     ]
 
@@ -79,7 +81,8 @@ def test_a_field_that_the_gpu_does_not_have_is_absent_alone(node: Any, unsupport
     node.write(SimulatedGpu(A, unsupported=(unsupported,)), SimulatedGpu(B, no_permission=(unsupported,)))
     reading = node.reader().read()
     for gpu in reading["gpus"]:
-        assert {name for name, value in gpu.items() if value is None} == set(absent)
+        without_gpm = {"dram_active_ratio", "tensor_active_ratio"}
+        assert {name for name, value in gpu.items() if value is None} == without_gpm | set(absent)
     assert reading["faults"] == 0
 
 
@@ -104,6 +107,17 @@ def test_sm_activity_is_used_where_the_gpu_has_it_from_the_second_sample_on(node
     first, second = (reader.read()["gpus"][0] for _ in range(2))
     assert (first["utilization_ratio"], first["utilization_source"]) == (None, "sm_activity")
     assert (second["utilization_ratio"], second["utilization_source"]) == (pytest.approx(0.35), "sm_activity")
+
+
+def test_activity_of_memory_and_tensor_pipes_is_read_where_gpm_has_it(node: Any) -> None:
+    node.write(
+        SimulatedGpu(A, sm_activity_ratio=0.9, dram_active_ratio=0.7, tensor_active_ratio=0.25),
+        SimulatedGpu(B, sm_activity_ratio=0.9, dram_active_ratio=0.7),
+    )
+    reader = node.reader()
+    _, second = (reader.read()["gpus"] for _ in range(2))
+    seen = [(gpu["dram_active_ratio"], gpu["tensor_active_ratio"]) for gpu in second]
+    assert seen == [(pytest.approx(0.7), pytest.approx(0.25)), (pytest.approx(0.7), None)]
 
 
 def test_without_permission_for_gpm_busy_time_is_used_and_named(node: Any) -> None:

@@ -172,6 +172,8 @@ VLLM_CASES: dict[Signal, Case] = {
     Signal.INTER_TOKEN_LATENCY_SECONDS: itl(),
     Signal.QUEUE_REQUESTS: Case((vllm("vllm:num_requests_waiting", 6, counter=False),), scaled(6)),
     Signal.RUNNING_REQUESTS: Case((vllm("vllm:num_requests_running", 8, counter=False),), scaled(8)),
+    Signal.PROMPT_TOKENS_PER_SECOND: Case((vllm("vllm:prompt_tokens_total", 500),), per_second(500)),
+    Signal.GENERATED_TOKENS_PER_SECOND: Case((vllm("vllm:generation_tokens_total", 200),), per_second(200)),
     Signal.CACHE_HIT_RATIO: Case(
         (vllm("vllm:prefix_cache_hits_total", 30), vllm("vllm:prefix_cache_queries_total", 40)), same(0.75)
     ),
@@ -239,7 +241,7 @@ CONTAINERS: dict[Signal, Case] = {
             Feed("trimtab_agent_pod_network_receive_bytes_total", {"pod_uid": "u"}, 1000.0),
             Feed("trimtab_agent_pod_network_transmit_bytes_total", {"pod_uid": "u"}, 4000.0),
         ),
-        per_second(5000),
+        per_second(4000),
     ),
 }
 
@@ -270,6 +272,22 @@ DCGM: dict[Signal, Case] = {
     ),
     Signal.GPU_POWER_WATTS: Case(
         (dcgm("DEV_POWER_USAGE", 150.0), dcgm("DEV_POWER_USAGE", 100.0, SECOND_GPU)), scaled(250.0)
+    ),
+    Signal.GPU_DRAM_ACTIVE_RATIO: Case(
+        (dcgm("PROF_DRAM_ACTIVE", 0.2), dcgm("PROF_DRAM_ACTIVE", 0.4, SECOND_GPU)), scaled(0.3)
+    ),
+    Signal.GPU_TENSOR_ACTIVE_RATIO: Case(
+        (dcgm("PROF_PIPE_TENSOR_ACTIVE", 0.1), dcgm("PROF_PIPE_TENSOR_ACTIVE", BLANK, SECOND_GPU)), scaled(0.1)
+    ),
+    Signal.GPU_THROTTLED: Case(
+        (
+            dcgm("DEV_CLOCKS_EVENT_REASONS", 1.0 + 16.0, optional=True, scaled=False),
+            dcgm("DEV_CLOCKS_EVENT_REASONS", 4.0, SECOND_GPU, optional=True, scaled=False),
+            dcgm("DEV_CLOCK_THROTTLE_REASONS", 1.0 + 2.0 + 16.0 + 256.0, scaled=False),
+            dcgm("DEV_CLOCK_THROTTLE_REASONS", BLANK, SECOND_GPU, scaled=False),
+        ),
+        same(1.0),
+        same(0.0),
     ),
 }
 
@@ -304,6 +322,8 @@ AGENT_GPU: dict[Signal, Case] = {
         same(3 / 8),
     ),
     Signal.GPU_POWER_WATTS: Case(of_two_gpus("power_watts", 150.0, 100.0), scaled(250.0)),
+    Signal.GPU_DRAM_ACTIVE_RATIO: Case(of_two_gpus("dram_active_ratio", 0.2, 0.4), scaled(0.3)),
+    Signal.GPU_TENSOR_ACTIVE_RATIO: Case(of_two_gpus("tensor_active_ratio", 0.2, 0.4), scaled(0.3)),
     Signal.GPU_THROTTLED: Case(
         (
             assigned(0),

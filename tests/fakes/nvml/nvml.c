@@ -228,7 +228,7 @@ struct gpm_support { unsigned version, supported; };
 ASK_GPU(gpm_support, "gpm", (nvmlDevice_t device, struct gpm_support *support), support->supported = gpu->sm_activity_ratio >= 0)
 nvmlReturn_t nvmlGpmQueryDeviceSupport(nvmlDevice_t device, struct gpm_support *support) { ANSWER(ask_gpm_support(device, support)); }
 
-struct gpm_sample { double sm_activity_ratio; };
+struct gpm_sample { double sm_activity_ratio, dram_active_ratio, tensor_active_ratio; };
 nvmlReturn_t nvmlGpmSampleAlloc(struct gpm_sample **sample) {
     *sample = calloc(1, sizeof **sample);
     return SUCCESS;
@@ -238,17 +238,27 @@ nvmlReturn_t nvmlGpmSampleFree(struct gpm_sample *sample) {
     return SUCCESS;
 }
 
-ASK_GPU(gpm_sample, "gpm", (nvmlDevice_t device, struct gpm_sample *sample), sample->sm_activity_ratio = gpu->sm_activity_ratio)
+ASK_GPU(gpm_sample, "gpm", (nvmlDevice_t device, struct gpm_sample *sample),
+        sample->sm_activity_ratio = gpu->sm_activity_ratio;
+        sample->dram_active_ratio = gpu->dram_active_ratio; sample->tensor_active_ratio = gpu->tensor_active_ratio)
 nvmlReturn_t nvmlGpmSampleGet(nvmlDevice_t device, struct gpm_sample *sample) { ANSWER(ask_gpm_sample(device, sample)); }
 
 struct gpm_metric { unsigned id; nvmlReturn_t result; double value; const char *names[3]; };
 struct gpm_metrics { unsigned version, count; struct gpm_sample *first, *second; struct gpm_metric metrics[]; };
+static double gpm_ratio(const struct gpm_sample *sample, unsigned id) {
+    switch (id) {
+    case 2: return sample->sm_activity_ratio;    /* NVML_GPM_METRIC_SM_UTIL */
+    case 5: return sample->tensor_active_ratio;  /* NVML_GPM_METRIC_ANY_TENSOR_UTIL */
+    case 10: return sample->dram_active_ratio;   /* NVML_GPM_METRIC_DRAM_BW_UTIL */
+    default: return -1;
+    }
+}
 nvmlReturn_t nvmlGpmMetricsGet(struct gpm_metrics *asked) {
     if (asked->first == NULL || asked->second == NULL) return INVALID_ARGUMENT;
     for (unsigned i = 0; i < asked->count; i++) {
-        bool known = asked->metrics[i].id == 2; /* NVML_GPM_METRIC_SM_UTIL, percent */
-        asked->metrics[i].result = known ? SUCCESS : NOT_SUPPORTED;
-        asked->metrics[i].value = known ? asked->second->sm_activity_ratio * 100 : 0;
+        double ratio = gpm_ratio(asked->second, asked->metrics[i].id);
+        asked->metrics[i].result = ratio >= 0 ? SUCCESS : NOT_SUPPORTED;
+        asked->metrics[i].value = ratio >= 0 ? ratio * 100 : 0; /* percent */
     }
     return SUCCESS;
 }

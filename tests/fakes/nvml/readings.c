@@ -66,6 +66,8 @@ static void parse_number(struct gpu *gpu, const char *key, double value) {
     } fields[] = {
         {"utilization_ratio", &gpu->utilization_ratio},
         {"sm_activity_ratio", &gpu->sm_activity_ratio},
+        {"dram_active_ratio", &gpu->dram_active_ratio},
+        {"tensor_active_ratio", &gpu->tensor_active_ratio},
         {"memory_used_bytes", &gpu->memory_used_bytes},
         {"memory_total_bytes", &gpu->memory_total_bytes},
         {"power_watts", &gpu->power_watts},
@@ -84,7 +86,7 @@ static struct gpu *add_gpu(struct readings *readings) {
     if (readings->count >= MAX_GPUS) return NULL;
     struct gpu *gpu = &readings->gpus[readings->count++];
     memset(gpu, 0, sizeof *gpu);
-    gpu->sm_activity_ratio = gpu->energy_joules = -1;
+    gpu->sm_activity_ratio = gpu->dram_active_ratio = gpu->tensor_active_ratio = gpu->energy_joules = -1;
     return gpu;
 }
 

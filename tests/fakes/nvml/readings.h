@@ -15,6 +15,8 @@ struct gpu {
     char name[TEXT_LENGTH];
     double utilization_ratio;
     double sm_activity_ratio; /* said: the GPU supports GPM */
+    double dram_active_ratio;
+    double tensor_active_ratio;
     double memory_used_bytes;
     double memory_total_bytes;
     double power_watts;

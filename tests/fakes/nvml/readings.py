@@ -34,6 +34,9 @@ class SimulatedGpu:
     """None: the library integrates the power over the time of the process that reads it."""
     sm_activity_ratio: float | None = None
     """None: the GPU does not support GPM."""
+    dram_active_ratio: float | None = None
+    tensor_active_ratio: float | None = None
+    """None: GPM of this GPU does not have the metric."""
     throttle: tuple[str, ...] = ()
     """Any of power_cap, thermal, hardware."""
     mig_uuids: tuple[str, ...] = ()

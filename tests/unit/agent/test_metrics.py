@@ -29,7 +29,7 @@ from trimtab_agent.snapshot import (
 POD = PodName("prod", "chat-0")
 GPU = GpuReading(
     0, "GPU-a", "Simulated H200", False, 0.5, UtilizationSource.SM_ACTIVITY, 10, 100, 350.5, 700.0, 1234.5, 41, 1.98e9,
-    {"power_cap": True, "thermal": False, "hardware": False}, (),
+    {"power_cap": True, "thermal": False, "hardware": False}, (), 0.6, 0.2,
 )  # fmt: skip
 FULL = Snapshot(
     taken_at_seconds=0.0,
@@ -81,6 +81,8 @@ def test_readings_are_shown_in_base_units_with_their_labels() -> None:
     found = samples(FULL)
     assert found["trimtab_agent_gpu_driver"] == [({"state": "ok"}, 1)]
     assert found["trimtab_agent_gpu_utilization_ratio"] == [(ON_GPU, 0.5)]
+    assert found["trimtab_agent_gpu_dram_active_ratio"] == [(ON_GPU, 0.6)]
+    assert found["trimtab_agent_gpu_tensor_active_ratio"] == [(ON_GPU, 0.2)]
     assert found["trimtab_agent_gpu_power_watts"] == [(ON_GPU, 350.5)]
     assert found["trimtab_agent_gpu_energy_joules_total"] == [(ON_GPU, 1234.5)]
     assert found["trimtab_agent_gpu_sm_clock_hertz"] == [(ON_GPU, 1.98e9)]

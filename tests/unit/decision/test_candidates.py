@@ -107,6 +107,16 @@ def test_at_a_batch_of_one_a_large_step_is_tried_first() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [BottleneckKind.MEMORY_BANDWIDTH, BottleneckKind.POWER_THROTTLE, BottleneckKind.CPU])
+def test_what_makes_passes_shorter_counts_as_much_whichever_part_of_the_hardware_is_full(kind: BottleneckKind) -> None:
+    limited = Bottleneck(kind, 0.8, ())
+    scores = [
+        [each.score for each in candidates(SAFE, current(), replace(FACTS, bottleneck=limit))]
+        for limit in (COMPUTE, limited)
+    ]
+    assert scores[0] == scores[1] != []
+
+
 def test_candidates_come_in_the_order_of_their_scores() -> None:
     assert found(current()) == ["maxBatchSize 1→8", "maxBatchSize 1→2", "cacheMemory 0→16Mi"]
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from fakes.builders import NOW, a_series
 
-from trimtab_operator.model.series import covered_seconds, covers, mean, peak, points_since, spacing_seconds
+from trimtab_operator.model.series import (
+    covered_seconds,
+    covers,
+    mean,
+    peak,
+    points_since,
+    spacing_seconds,
+    usual_range,
+)
 from trimtab_operator.model.signals import Point, Series, Signal, SignalState
 
 FULL = a_series(Signal.REQUESTS_PER_SECOND, 5.0, seconds=600.0)
@@ -56,3 +65,9 @@ def test_points_since_and_their_mean_and_peak() -> None:
 
 def test_without_points_there_is_neither_mean_nor_peak_nor_spacing() -> None:
     assert (mean(()), peak(()), spacing_seconds(())) == (None, None, None)
+
+
+def test_the_usual_range_leaves_out_a_tenth_at_each_end() -> None:
+    points = tuple(Point(float(number), float(number)) for number in range(10, 30))
+    assert usual_range(points) == (12.0, 27.0)
+    assert all(math.isnan(bound) for bound in usual_range(()))

@@ -260,6 +260,24 @@ def test_a_limit_counts_only_where_every_container_has_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("annotations", "bytes_per_second"),
+    [
+        (None, None),
+        ({"kubernetes.io/egress-bandwidth": "10G"}, 1.25e9),
+        ({"kubernetes.io/ingress-bandwidth": "80M", "kubernetes.io/egress-bandwidth": "1G"}, 1e7),
+        ({"kubernetes.io/ingress-bandwidth": "much"}, None),
+    ],
+)
+def test_the_smaller_of_the_declared_bandwidths_is_the_limit_of_a_pods_network(
+    annotations: dict[str, str] | None, bytes_per_second: float | None
+) -> None:
+    body = pod("prod", "llama", "llama-b5c5-a", 0.0)
+    body["metadata"] |= {"uid": "u", "annotations": annotations}
+    (found,) = owned_pods("llama", [body])
+    assert found.network_limit_bytes_per_second == bytes_per_second
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [("500m", 0.5), ("2", 2.0), ("1Gi", 2.0**30), ("1.5Gi", 1.5 * 2**30), ("1k", 1000.0), ("1e3", 1000.0),
      (None, None), ("many", None)],
