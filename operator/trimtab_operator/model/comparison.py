@@ -20,7 +20,7 @@ class Effect:
     """What the change did to the goal's cost, as natural logarithm of a ratio: below 0 is better.
 
     `what` names the cost; `of_capacity` says that it is the inverse of capacity. `slots` and `run_in_slots` are the
-    pairs of slots behind it, 0 where it rests on counts of requests.
+    pairs of slots behind it, 0 where it rests on counts of requests; `pairs` are those of periods, in a switchback.
     """
 
     what: str
@@ -30,6 +30,7 @@ class Effect:
     high: float
     slots: int = 0
     run_in_slots: int = 0
+    pairs: int = 0
 
 
 @dataclass(frozen=True)
