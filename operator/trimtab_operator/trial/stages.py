@@ -4,7 +4,7 @@ Unknown            just made                          → AwaitingApproval, RunI
 AwaitingApproval   a person has to say yes            → RunIn, Finished (Denied)
 RunIn              both arms alike, being measured    → Starting
 Starting           the canary takes the change        → Measuring, Reverting (FailedToStart)
-Measuring          the arms differ by the change      → RollingOut (Improved), Reverting
+Measuring          the arms differ by the change      → RollingOut (Improved), Reverting   (measuring.py, turns.py)
 RollingOut         ever more pods take the change     → Validating, Reverting        (rollout.py)
 Validating         all pods have it: does it hold?    → Finished, Reverting          (rollout.py)
 Reverting          pods take back what they had       → Finished
@@ -24,6 +24,7 @@ from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
 from trimtab_operator.trial.stand import Stand, alike_since
 from trimtab_operator.trial.tuning import tuning_of
+from trimtab_operator.trial.turns import take_turns
 
 
 def next_status(stand: Stand) -> TrialStatus:
@@ -82,6 +83,11 @@ def _starting(stand: Stand) -> TrialStatus:
     return stand.status
 
 
+def _measuring(stand: Stand) -> TrialStatus:
+    measured = measuring.measure(stand)
+    return take_turns(stand, measured) if stand.by_turns else measured
+
+
 def _reverting(stand: Stand) -> TrialStatus:
     """Wait for the pods to run what they had; one that does not answer goes back by itself when its time is over."""
     stored = stand.policy.status.tuning or Tuning(settings=stand.trial.spec.stable)
@@ -101,7 +107,7 @@ STAGES: dict[TrialPhase, Callable[[Stand], TrialStatus]] = {
     TrialPhase.AWAITING_APPROVAL: _approval,
     TrialPhase.RUN_IN: _run_in,
     TrialPhase.STARTING: _starting,
-    TrialPhase.MEASURING: measuring.measure,
+    TrialPhase.MEASURING: _measuring,
     TrialPhase.ROLLING_OUT: roll_out,
     TrialPhase.VALIDATING: validate,
     TrialPhase.REVERTING: _reverting,

@@ -265,7 +265,7 @@ def test_a_trial_under_way_is_shown_as_progress() -> None:
     step = stepped(trials=(a_trial(status=GIVEN | {"phase": "Starting"}),), status={"tuning": UNDER_TEST})
     rows = {row["type"]: row for row in step.status["conditions"]}
     assert (rows["Progressing"]["reason"], rows["Progressing"]["status"]) == ("TrialRunning", "True")
-    assert rows["Progressing"]["message"] == "trial chat-1: maxBatchSize 1→8"
+    assert rows["Progressing"]["message"] == "trial chat-1: maxBatchSize 1→8 by PairedCanary"
 
 
 def test_why_no_setting_is_tried_is_a_constraint_where_it_lasts() -> None:
