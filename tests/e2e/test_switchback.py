@@ -18,7 +18,7 @@ RULES = {"window": "75s", "maxWindow": "10m"}
 """Five pairs of periods of 30 s are over at the third look, ten at the fourth and last."""
 
 
-@pytest.mark.timeout(1020)
+@pytest.mark.timeout(1260)
 def test_one_replica_alone_is_tuned_by_turns_of_its_old_and_new_settings(
     room: Room, traffic: Traffic, engine_image: str
 ) -> None:
@@ -27,14 +27,14 @@ def test_one_replica_alone_is_tuned_by_turns_of_its_old_and_new_settings(
     room.apply(poor, service(), wish(rules=RULES, batching=batches(LARGEST_BATCH)))
     room.wait_ready(1, seconds=180)
     rate = OVERLOAD * traffic.capacity(room.namespace)
-    with traffic.answered(room.namespace, rate, seconds=900, verified=VERIFIED_PER_SECOND) as answers:
+    with traffic.answered(room.namespace, rate, seconds=1140, verified=VERIFIED_PER_SECOND) as answers:
         trial = engines.wait_trial("Measuring", after=set(), seconds=240)
         assert trial["spec"]["design"] == "Switchback"
         assert [pod["arm"] for pod in trial["spec"]["pods"]] == ["Canary"]
         assert "by Switchback" in room.condition("Progressing")[2]
         eventually(lambda: engines.setting("max_batch_size")[_pod(engines)] == 1, "the old settings had a turn", 120)
         name = trial["metadata"]["name"]
-        trial = engines.wait_verdict(name, "Improved", seconds=660)
+        trial = engines.wait_verdict(name, "Improved", seconds=780)
         engines.wait_setting("max_batch_size", LARGEST_BATCH, 1)
         outcomes = answers.outcomes()
     arms = [period["arm"] for period in trial["status"]["periods"]]
