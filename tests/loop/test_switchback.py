@@ -193,17 +193,17 @@ async def test_agents_that_are_away_give_no_verdict_and_the_old_settings(stage: 
 
 @pytest.mark.parametrize("arm", ["Canary", "Stable"])
 async def test_what_ends_it_from_outside_leaves_the_old_settings_whoever_had_the_turn(arm: str) -> None:
-    for how in ("mode", "pod", "trial", "policy", "kill switch"):
+    for how in ("rollback", "pod", "trial", "policy", "kill switch"):
         stage = Single()
         stage.tune()
         trial = await stage.run_to_period(arm)
-        if how == "mode":
+        if how == "rollback":
             stage.kube.edit(POLICIES, NAMESPACE, "tune", {"spec": {"rollbackTo": trial["metadata"]["name"]}})
         elif how == "pod":
             stage.kube.vanish(PODS, NAMESPACE, stage.pod())
         elif how == "trial":
             stage.kube.vanish(TRIALS, NAMESPACE, trial["metadata"]["name"])
-            stage.kube.edit(POLICIES, NAMESPACE, "tune", {"spec": {"knobs": {}}})
+            stage.kube.edit(POLICIES, NAMESPACE, "tune", {"spec": {"knobs": {"batching": None}}})
         elif how == "policy":
             stage.kube.vanish(POLICIES, NAMESPACE, "tune")
         else:
@@ -214,7 +214,7 @@ async def test_what_ends_it_from_outside_leaves_the_old_settings_whoever_had_the
         stage.fleet.answer()
         assert stage.sizes() == [1], how
         assert not [each for each in stage.entries() if "trial" in each], how
-        if how in {"mode", "pod", "kill switch"}:
+        if how in {"rollback", "pod", "kill switch"}:
             assert stage.trials()[0]["status"]["verdict"] == "Inconclusive", how
             assert stage.trials()[0]["status"].get("violations", 0) == 0
 
