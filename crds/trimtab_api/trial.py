@@ -208,6 +208,9 @@ class TrialStatus(ApiModel):
         default=(), description="Uids of the pods that were given the change.", json_schema_extra=list_set()
     )
     changed_at: AwareDatetime | None = Field(default=None, description="When pods were last given or rid of it.")
+    period_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
+        default=None, description="Length of a period of a switchback, in seconds."
+    )
     periods: Annotated[tuple[TrialPeriod, ...], Field(max_length=MAX_PERIODS)] = Field(
         default=(), description="Periods of a switchback, oldest first; one that the engine never reported is absent."
     )

@@ -27,7 +27,7 @@ TRIALS = 400
 RULES = TrialRules(window="5m", max_window="20m", min_requests=100)
 WINDOW, LONGEST = trial_time.window(RULES), trial_time.longest_window(RULES)
 PERIOD = period_seconds(RULES, SCRAPE_SECONDS)
-PAIRS = pairs(RULES, SCRAPE_SECONDS)
+PAIRS = pairs(RULES, PERIOD)
 RUN_IN_SECONDS = 300.0
 TAKEN_SECONDS = 3.0
 """After the start of a period until the engine runs with its settings."""
@@ -40,7 +40,8 @@ def a_switchback(number: int) -> OptimizationTrial:
         {"arm": "Canary" if has_change(uid, period) else "Stable", "from": at(period * PERIOD + TAKEN_SECONDS)}
         for period in range(2 * PAIRS)
     ]
-    status = {"phase": "Measuring", "startedAt": at(-20.0), "measuredFrom": at(), "periods": periods}
+    begun = {"startedAt": at(-20.0), "measuredFrom": at(), "periodSeconds": PERIOD}
+    status = begun | {"phase": "Measuring", "periods": periods}
     trial = a_trial(design="Switchback", rules=RULES.to_body(), status=status)
     return trial.model_copy(update={"metadata": trial.metadata.model_copy(update={"uid": uid})})
 

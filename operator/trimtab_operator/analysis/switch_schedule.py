@@ -29,19 +29,20 @@ def period_seconds(rules: TrialRules, scrape: float) -> int:
     return max(math.ceil(wanted / slot) * slot, _left_out(scrape) + slot)
 
 
-def pairs(rules: TrialRules, scrape: float) -> int:
-    """Return how many pairs of periods fit in the longest window."""
-    return int(longest_window(rules) // (2 * period_seconds(rules, scrape)))
+def pairs(rules: TrialRules, period: int) -> int:
+    """Return how many pairs of periods of so many seconds fit in the longest window."""
+    return int(longest_window(rules) // (2 * period))
 
 
 def measured_seconds(rules: TrialRules, scrape: float) -> float:
     """Return how long each arm is measured in the longest window."""
-    return float(pairs(rules, scrape) * (period_seconds(rules, scrape) - _left_out(scrape)))
+    period = period_seconds(rules, scrape)
+    return float(pairs(rules, period) * (period - _left_out(scrape)))
 
 
 def too_few_pairs(rules: TrialRules, scrape: float) -> str | None:
     """Say why the longest window is refused for a switchback; None where it is long enough."""
-    if pairs(rules, scrape) >= LEAST_PAIRS:
+    if pairs(rules, period_seconds(rules, scrape)) >= LEAST_PAIRS:
         return None
     needed = 2 * LEAST_PAIRS * (_left_out(scrape) + short_slot(scrape))
     return (
@@ -56,9 +57,9 @@ def has_change(uid: str, number: int) -> bool:
     return number % 2 == draw
 
 
-def number_at(elapsed: float, rules: TrialRules, scrape: float) -> int:
-    """Return the number of the period so many seconds after the first began; before that it is the first."""
-    return max(0, int(elapsed // period_seconds(rules, scrape)))
+def number_at(elapsed: float, period: int) -> int:
+    """Return the number of the period (its length in seconds) so long after the first began, before that the first."""
+    return max(0, int(elapsed // period))
 
 
 def measured_periods(trial: OptimizationTrial, scrape: float, stored_until: float) -> tuple[Period, ...]:
@@ -66,34 +67,29 @@ def measured_periods(trial: OptimizationTrial, scrape: float, stored_until: floa
 
     `stored_until` (unix seconds) is the time up to which Prometheus has everything.
     """
-    status = trial.status
-    if status.measured_from is None or status.started_at is None:
+    status, length = trial.status, trial.status.period_seconds
+    if status.measured_from is None or status.started_at is None or length is None:
         return ()
     until = stored_until // short_slot(scrape) * short_slot(scrape)
     origin = status.measured_from.timestamp()
-    seen = (_of_period(each, origin, trial.spec.rules, scrape, until) for each in status.periods)
+    seen = (_of_period(each, origin, length, scrape, until) for each in status.periods)
     return (
-        *_of_run_in(status.started_at.timestamp(), trial.spec.rules, scrape),
+        *_of_run_in(status.started_at.timestamp(), int(window(trial.spec.rules) // length), length, scrape),
         *(each for each in seen if each.end > each.begin),
     )
 
 
-def _of_period(seen: TrialPeriod, origin: float, rules: TrialRules, scrape: float, until: float) -> Period:
-    slot, length = short_slot(scrape), period_seconds(rules, scrape)
-    number = number_at(seen.from_.timestamp() - origin, rules, scrape)
+def _of_period(seen: TrialPeriod, origin: float, length: int, scrape: float, until: float) -> Period:
+    slot, number = short_slot(scrape), number_at(seen.from_.timestamp() - origin, length)
     begin = math.ceil((seen.from_.timestamp() + TICK_SECONDS + settling(scrape)) / slot) * slot
     end = origin + (number + 1) * length
     return Period(number, seen.arm is Arm.CANARY, begin, min(end, until), over=end <= until)
 
 
-def _of_run_in(started: float, rules: TrialRules, scrape: float) -> tuple[Period, ...]:
-    length, last = period_seconds(rules, scrape), started // short_slot(scrape) * short_slot(scrape)
-    ends = (last - count * length for count in reversed(range(int(window(rules) // length))))
-    measured = length - _left_out(scrape)
-    return tuple(
-        Period(number, changed=False, begin=end - measured, end=end, over=True)
-        for number, end in enumerate(ends, start=-int(window(rules) // length))
-    )
+def _of_run_in(started: float, count: int, length: int, scrape: float) -> tuple[Period, ...]:
+    last, measured = started // short_slot(scrape) * short_slot(scrape), length - _left_out(scrape)
+    ends = ((number, last + (number + 1) * length) for number in range(-count, 0))
+    return tuple(Period(number, changed=False, begin=end - measured, end=end, over=True) for number, end in ends)
 
 
 def _left_out(scrape: float) -> int:

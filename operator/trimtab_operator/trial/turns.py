@@ -42,8 +42,7 @@ def seconds_to_next(stand: Stand) -> float:
         return -elapsed
     if not _is_noted(stand):
         return SOON_SECONDS
-    length = switch_schedule.period_seconds(stand.trial.spec.rules, stand.scrape_seconds)
-    return length - elapsed % length
+    return _length(stand) - elapsed % _length(stand)
 
 
 def _has_change(stand: Stand) -> bool:
@@ -52,12 +51,17 @@ def _has_change(stand: Stand) -> bool:
 
 
 def _all_over(stand: Stand) -> bool:
-    return _number(stand) >= 2 * switch_schedule.pairs(stand.trial.spec.rules, stand.scrape_seconds)
+    return _number(stand) >= 2 * switch_schedule.pairs(stand.trial.spec.rules, _length(stand))
 
 
 def _number(stand: Stand) -> int:
-    elapsed = stand.seconds_since(stand.status.measured_from)
-    return switch_schedule.number_at(elapsed, stand.trial.spec.rules, stand.scrape_seconds)
+    return switch_schedule.number_at(stand.seconds_since(stand.status.measured_from), _length(stand))
+
+
+def _length(stand: Stand) -> int:
+    """Return the length of a period as it was stored: what is known of the scrapes may change from tick to tick."""
+    stored = stand.status.period_seconds
+    return stored or switch_schedule.period_seconds(stand.trial.spec.rules, stand.scrape_seconds)
 
 
 def _in_force(stand: Stand) -> bool:
@@ -74,6 +78,5 @@ def _unchanged(stand: Stand) -> EngineSettings:
 def _is_noted(stand: Stand) -> bool:
     """Tell whether the engine was seen to run with the settings of this period; after the last pair nothing is."""
     newest = stand.status.periods[-1].from_ if stand.status.periods else None
-    length = switch_schedule.period_seconds(stand.trial.spec.rules, stand.scrape_seconds)
-    begun = stand.seconds_since(stand.status.measured_from) - _number(stand) * length
+    begun = stand.seconds_since(stand.status.measured_from) - _number(stand) * _length(stand)
     return _all_over(stand) or stand.seconds_since(newest) <= begun

@@ -10,6 +10,7 @@ import pytest
 from fakes.builders import NOW, buckets
 from fakes.periods import PAIRS, PERIOD_SECONDS, RUN_IN_PERIODS, Level, the_times, turns, without
 
+from trimtab_api.findings import Measure
 from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_operator.analysis.statistics import t_quantile
@@ -17,6 +18,7 @@ from trimtab_operator.analysis.switchback import compare_periods, paired
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.comparison import Comparison, Effect, GuardComparison, NotMeasured
 from trimtab_operator.model.signals import Buckets, Signal
+from trimtab_operator.trial.observed import rows
 
 LATENCY: Any = {"latency": {"percentile": 95, "max": "100ms"}}
 MEASURED_SECONDS = 40.0
@@ -83,6 +85,18 @@ def test_a_pair_without_answers_or_in_which_nothing_was_spent_says_nothing() -> 
 def test_fewer_than_five_pairs_are_no_evidence_yet() -> None:
     found = compared(turns(busy(0.6)), pairs=4).goal
     assert found == NotMeasured("4 pairs of periods have data with and without the change; 5 are needed", passing=True)
+
+
+def test_energy_is_compared_by_pairs_and_shown_with_its_effect() -> None:
+    watts: dict[Signal, Level] = {
+        Signal.GPU_POWER_WATTS: lambda number, changed: (300.0 if changed else 400.0) + number
+    }
+    found = compared(turns(watts), Goal.MINIMIZE_ENERGY)
+    assert isinstance(found.goal, Effect)
+    assert found.goal.what == "GPU joules per answer"
+    shown = next(row for row in rows(found) if row.measure is Measure.ENERGY_PER_REQUEST)
+    assert shown.effect is not None
+    assert float(shown.effect) == pytest.approx(-0.25, abs=0.01)
 
 
 def test_what_nothing_stands_for_cannot_be_judged() -> None:

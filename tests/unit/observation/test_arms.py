@@ -166,14 +166,14 @@ async def test_the_requests_of_the_run_in_are_those_of_the_window_before_the_cha
 
 SWITCHBACK: dict[str, Any] = {
     "design": "Switchback",
-    "rules": {"window": "2m", "maxWindow": "20m"},  # periods of a minute, slots of ten seconds
+    "rules": {"window": "2m", "maxWindow": "20m"},
     "pods": [{"uid": "uid-chat-0", "name": "chat-0", "node": "node-a", "arm": "Canary"}],
 }
 PERIODS = [{"arm": "Canary", "from": at(-178.0)}, {"arm": "Stable", "from": at(-117.0)}]
 
 
 async def by_turns(prometheus: FakePrometheus, **status: Any) -> Arms:
-    trial = a_trial(status=MEASURING | {"changed": [], "periods": PERIODS} | status, **SWITCHBACK)
+    trial = a_trial(status=MEASURING | {"changed": [], "periods": PERIODS, "periodSeconds": 60} | status, **SWITCHBACK)
     found = await arms_of(prometheus, trial)
     assert found is not None
     return found
@@ -211,3 +211,9 @@ async def test_before_and_after_its_measurement_the_pod_of_a_switchback_is_the_c
 async def test_a_switchback_whose_measurement_has_not_begun_has_no_periods(prometheus: FakePrometheus) -> None:
     found = await by_turns(prometheus, measuredFrom=None)
     assert (found.periods, found.since) == ((), None)
+
+
+async def test_of_a_period_that_is_not_over_what_prometheus_has_stored_is_read(prometheus: FakePrometheus) -> None:
+    found = await by_turns(prometheus, periods=[{"arm": "Stable", "from": at(-58.0)}])
+    newest = found.periods[-1]
+    assert (newest.number, newest.begin, newest.end, newest.over) == (2, NOW - 40.0, NOW - 10.0, False)

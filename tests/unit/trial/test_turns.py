@@ -26,7 +26,14 @@ PAIRS = 10
 LONG = RULES | {"maxWindow": "20m"}
 UID = "uid-chat-1"  # of the trial
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
-GIVEN = {"phase": "Measuring", "changed": [POD], "changedAt": at(-20.0), "startedAt": at(-20.0), "measuredFrom": at()}
+GIVEN = {
+    "phase": "Measuring",
+    "changed": [POD],
+    "changedAt": at(-20.0),
+    "startedAt": at(-20.0),
+    "measuredFrom": at(),
+    "periodSeconds": 60,
+}
 POLICY = a_tuned_policy(status={"tuning": a_tuning()})
 RUNS_OLD, RUNS_NEW = engines(None), engines(CANARY)
 FIRST = has_change(UID, 0)
@@ -106,7 +113,7 @@ def test_a_pod_that_does_not_serve_is_not_seen_to_run_anything() -> None:
 
 
 def test_after_the_last_pair_the_pod_has_its_old_settings_and_nothing_is_noted() -> None:
-    late = 2 * PAIRS * PERIOD + 1.0
+    late = next(each for each in range(2 * PAIRS, 99) if has_change(UID, each)) * PERIOD + 1.0
     assert after_tick(a_switchback(True), late).changed == ()
     trial = a_switchback(False)
     assert after_tick(trial, late) == trial.status
@@ -130,6 +137,19 @@ def test_a_calendar_that_forbids_changes_ends_it_with_the_old_settings() -> None
     assert (found.phase, found.verdict, found.violations) == ("Reverting", "Inconclusive", 0)
     assert "spec.freeze" in found.reason
     assert after_tick(a_switchback(False), 1.0, policy=frozen).phase is TrialPhase.FINISHED
+
+
+def test_the_schedule_does_not_change_with_what_a_tick_knows_of_the_scrapes() -> None:
+    trial = a_switchback(has_change(UID, 3), 3 * PERIOD)
+    assert after_tick(trial, 3 * PERIOD + 40.0, scrape_interval_seconds=None) == trial.status
+    unstored = a_switchback(has_change(UID, 3), 3 * PERIOD, periodSeconds=None)
+    assert after_tick(unstored, 3 * PERIOD + 40.0) == unstored.status
+
+
+def test_the_length_of_a_period_is_stored_when_the_engine_has_taken_the_change() -> None:
+    starting = {"phase": "Starting", "measuredFrom": None, "periodSeconds": None}
+    found = next_status(standing(a_switchback(True, **starting), 3.0, RUNS_NEW))
+    assert (found.phase, found.period_seconds, found.measured_from) == ("Measuring", 60, when(NOW + 20.0))
 
 
 def test_what_its_measurements_have_ended_is_not_switched_any_more() -> None:
