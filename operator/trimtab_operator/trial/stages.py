@@ -72,8 +72,8 @@ def _starting(stand: Stand) -> TrialStatus:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
         begins = measuring.measured_from(stand)
-        measuring_now = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": _period(stand)}
-        return stand.status.model_copy(update=measuring_now)
+        begun = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": _period(stand)}
+        return stand.status.model_copy(update=begun)
     working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
     if stand.seconds_since(stand.status.changed_at) > limit:

@@ -48,7 +48,7 @@ def a_switchback(changed: bool, *periods: float, **status: Any) -> OptimizationT
 
 
 def standing(trial: OptimizationTrial, after: float, runs: dict[str, EngineState] = RUNS_OLD, **fields: Any) -> Stand:
-    said = {"target": attached_target(1), "policy": POLICY, "engines": runs} | fields
+    said: dict[str, Any] = {"target": attached_target(1), "policy": POLICY, "engines": runs} | fields
     return a_stand(trial, after=after, **said)
 
 
