@@ -15,7 +15,7 @@ pytestmark = pytest.mark.disturbs
 
 LARGEST_BATCH = 8
 RULES = {"window": "75s", "maxWindow": "10m"}
-"""Five pairs of periods of 30 s are over at the third look, ten at the fourth and last."""
+"""Five pairs of periods of 30 s are over at the third look, ten at the fourth and last; fewer if scrapes lag."""
 
 
 @pytest.mark.timeout(1260)
