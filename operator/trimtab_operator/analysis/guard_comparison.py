@@ -11,7 +11,7 @@ from __future__ import annotations
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, total, values, within
-from trimtab_operator.analysis.attainment import LATENCIES
+from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
 from trimtab_operator.analysis.durations import apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
 from trimtab_operator.analysis.statistics import Shares, larger_by_chance, overdispersion
@@ -39,22 +39,12 @@ def guards(
     """
     asked = objectives or Objectives()
     found = [
-        *(_duration(arms, name, rule, waiting) for name, rule in duration_rules(asked)),
+        *(_duration(arms, name, rule, waiting) for name, rule in latency_rules(asked)),
         _satisfaction(arms, asked, waiting),
         _errors(arms, asked, times, now),
         _memory(arms, asked, times.settled_at, now),
     ]
     return tuple(each for each in found if each is not None)
-
-
-def duration_rules(asked: Objectives) -> tuple[tuple[ObjectiveName, LatencyObjective], ...]:
-    """Return the objectives on durations that are asked for."""
-    rules = (
-        (ObjectiveName.LATENCY, asked.latency),
-        (ObjectiveName.TIME_TO_FIRST_TOKEN, asked.time_to_first_token),
-        (ObjectiveName.INTER_TOKEN_LATENCY, asked.inter_token_latency),
-    )
-    return tuple((name, rule) for name, rule in rules if rule is not None)
 
 
 def _duration(arms: Arms, name: ObjectiveName, rule: LatencyObjective, waiting: float) -> GuardComparison | None:

@@ -20,7 +20,7 @@ from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis.arm_slots import requests_of, within
-from trimtab_operator.analysis.attainment import LATENCIES
+from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.goal_effect import (
     LEAST_ERROR,
@@ -30,7 +30,7 @@ from trimtab_operator.analysis.goal_effect import (
     cost_of,
     good_rates,
 )
-from trimtab_operator.analysis.guard_comparison import duration_rules, guards
+from trimtab_operator.analysis.guard_comparison import guards
 from trimtab_operator.analysis.statistics import Interval, overdispersion, t_quantile
 from trimtab_operator.analysis.switch_schedule import LEAST_PAIRS
 from trimtab_operator.model import histogram
@@ -147,7 +147,7 @@ def _late(period: Period, limit: float, signal: Signal = Signal.LATENCY_SECONDS)
 
 def _waiting_overdispersion(periods: tuple[Period, ...], asked: Objectives) -> float:
     """Return by how much the late requests of unchanged periods vary beyond independent ones, at least as of pods."""
-    limits = [(LATENCIES[name], parse_duration_seconds(rule.max)) for name, rule in duration_rules(asked)]
+    limits = [(LATENCIES[name], parse_duration_seconds(rule.max)) for name, rule in latency_rules(asked)]
     if asked.satisfaction_ratio is not None:
         satisfied_within = parse_duration_seconds(asked.satisfaction_ratio.satisfied_within)
         limits.append((Signal.LATENCY_SECONDS, satisfied_within))
