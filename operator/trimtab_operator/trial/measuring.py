@@ -13,9 +13,8 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.judge import Judgement, judge
 from trimtab_operator.trial.looks import Look, look_at
-from trimtab_operator.trial.stand import Stand, alike_since
-
-RUN_IN_WINDOWS = 2.0
+from trimtab_operator.trial.stand import Stand, alike_from
+from trimtab_operator.trial.times import times_at
 
 
 def measure(stand: Stand) -> TrialStatus:
@@ -25,7 +24,7 @@ def measure(stand: Stand) -> TrialStatus:
         return _without_data(stand, elapsed)
     if elapsed < 0.0:
         return stand.status
-    look = _look_of(stand, elapsed)
+    look = look_at(elapsed, stand.trial.spec.rules)
     judgement = judge_now(stand, stand.snapshot.arms, look)
     if judgement.verdict is Verdict.IMPROVED:
         return _improved(stand, judgement)
@@ -41,12 +40,6 @@ def measured_from(stand: Stand) -> datetime:
     """Return when the measurement begins of a change that is in force now: after settling, at the edge of a slot."""
     slot = trial_time.slot(stand.trial.spec.rules, stand.scrape_seconds)
     return texts.when(math.ceil((stand.now + trial_time.settling(stand.scrape_seconds)) / slot) * slot)
-
-
-def _look_of(stand: Stand, elapsed: float) -> Look:
-    """Return the newest look that is due after so many seconds of measurement."""
-    rules = stand.trial.spec.rules
-    return look_at(elapsed, trial_time.window(rules), trial_time.longest_window(rules))
 
 
 def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
@@ -83,11 +76,7 @@ def _times(stand: Stand, look: Look) -> TrialTimes:
     status = stand.status
     changed = status.started_at.timestamp() if status.started_at else stand.now
     settled = status.measured_from.timestamp() if status.measured_from else stand.now
-    longest = changed - RUN_IN_WINDOWS * trial_time.window(stand.trial.spec.rules)
-    alike = alike_since(stand) + trial_time.settling(stand.scrape_seconds)
-    return TrialTimes(
-        run_in_from=max(longest, alike), changed_at=changed, settled_at=settled, judged_until=settled + look.seconds
-    )
+    return times_at(look, stand.trial.spec.rules, alike_from(stand), changed, settled)
 
 
 def _seen(judgement: Judgement, look: Look) -> dict[str, object]:

@@ -22,8 +22,13 @@ from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
-from trimtab_operator.trial.stand import Stand, alike_since
+from trimtab_operator.trial.stand import Stand, alike_from
+from trimtab_operator.trial.times import long_enough
 from trimtab_operator.trial.tuning import tuning_of
+
+RUN_IN = (
+    "both arms are measured while they are alike, until a gain of 15 % would be told, or maxWindow and a window pass"
+)
 
 
 def next_status(stand: Stand) -> TrialStatus:
@@ -50,17 +55,16 @@ def _approval(stand: Stand) -> TrialStatus:
 
 
 def _run_in(stand: Stand) -> TrialStatus:
-    """Start once both arms have been alike for a whole window; that time may lie before the trial was made."""
-    if stand.now - alike_since(stand) < trial_time.window(stand.trial.spec.rules) + trial_time.settling(
-        stand.scrape_seconds
-    ):
-        return stand.status
-    if not stand.analysis.trust.trusted or frozen_by(stand.policy.spec, stand.now) is not None:
+    """Start once both arms have been alike for long enough; that time may lie before the trial was made."""
+    spec, rules = stand.policy.spec, stand.trial.spec.rules
+    if not long_enough(rules, stand.snapshot.arms, spec.goal, alike_from(stand), stand.now):
+        return stand.status.model_copy(update={"reason": RUN_IN})
+    if not stand.analysis.trust.trusted or frozen_by(spec, stand.now) is not None:
         return stand.status
     now = texts.when(stand.now)
     canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
     return stand.status.model_copy(
-        update={"phase": TrialPhase.STARTING, "started_at": now, "changed": canaries, "changed_at": now}
+        update={"phase": TrialPhase.STARTING, "reason": "", "started_at": now, "changed": canaries, "changed_at": now}
     )
 
 

@@ -10,6 +10,7 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
 from trimtab_api.trial import OptimizationTrial, TrialStatus
+from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.engine import EngineState
@@ -67,8 +68,8 @@ class Stand:
         return all(self.engine(uid).runs(settings) for uid in uids if self.pod(uid) is not None)
 
 
-def alike_since(stand: Stand) -> float:
-    """Return since when (unix seconds) the pods of both arms serve with the same settings, the trial's own aside."""
+def alike_from(stand: Stand) -> float:
+    """Return from when on (unix seconds) both arms had settled with the same settings, the trial's own aside."""
     serving = [stand.pod(pod.uid) for pod in stand.trial.spec.pods]
     since = [pod.ready_at or pod.created_at for pod in serving if pod is not None]
     others = (
@@ -76,4 +77,4 @@ def alike_since(stand: Stand) -> float:
     )
     since += [at.timestamp() for at in others if at is not None]
     since += [entry.at.timestamp() for entry in stand.policy.status.history if entry.what is LedgerEvent.ROLLED_BACK]
-    return max(since, default=stand.now)
+    return max(since, default=stand.now) + trial_time.settling(stand.scrape_seconds)

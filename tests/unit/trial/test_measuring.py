@@ -93,7 +93,7 @@ def test_without_trusted_measurements_it_waits_until_its_time_is_over(
 @pytest.mark.parametrize(
     ("rules", "ready_at", "slots"),
     [
-        pytest.param(RULES | {"window": "15s"}, -3600.0, 3, id="two windows at most"),
+        pytest.param(RULES | {"window": "15s", "maxWindow": "30s"}, -3600.0, 3, id="maxWindow at most"),
         pytest.param(RULES, -45.0, 3, id="no longer than the pods have served"),
     ],
 )

@@ -39,7 +39,7 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("approved-at-once", trial_in("Unknown", rules=ASKING, approval="Approved"), {}, "RunIn", "Unknown", ""),
     ("denied", trial_in("AwaitingApproval", approval="Denied"), {}, "Finished", "Denied", "denied by a person"),
     ("alike", trial_in("RunIn"), {}, "Starting", "Unknown", ""),
-    ("not-alike-yet", trial_in("RunIn"), {"target": YOUNG}, "RunIn", "Unknown", ""),
+    ("not-alike-yet", trial_in("RunIn"), {"target": YOUNG}, "RunIn", "Unknown", "until a gain of 15 %"),
     ("run-in-untrusted", trial_in("RunIn"), {"busy": 9.0}, "RunIn", "Unknown", ""),
     ("run-in-frozen", trial_in("RunIn"), {"policy": a_tuned_policy(freeze=FREEZE)}, "RunIn", "Unknown", ""),
     ("taken", trial_in("Starting", status=GIVEN), {"engines": engines(CANARY, None)}, "Measuring", "Unknown", ""),
