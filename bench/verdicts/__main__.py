@@ -39,8 +39,8 @@ def line(row: Row) -> str:
     allowed = "-" if row.most is None else f"{row.most:.0%}"
     verdict = "" if row.met is None else "met" if row.met else "MISSED"
     return (
-        f"{row.scenario:38} {row.counts:25} {row.counted:4d} of {row.runs:4d} {row.ratio:7.2%} ± {row.standard_error:.2%}"
-        f"  to {row.upper_limit:6.2%}  {allowed:>4} {verdict:6}"
+        f"{row.scenario:38} {row.counts:25} {row.counted:4d} of {row.runs:4d} {row.ratio:7.2%}"
+        f" ± {row.standard_error:.2%}  to {row.upper_limit:6.2%}  {allowed:>4} {verdict:6}"
         f"  {row.run_in_seconds_median:4.0f} s + {row.measured_seconds_median:4.0f} s"
     )
 
@@ -54,9 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     begun, rows = time.monotonic(), []
-    print(
-        f"{'scenario':38} {'counted':25} {'':12} {'ratio':>7}   error  95 %: to  most         run-in + measured"
-    )
+    print(f"{'scenario':38} {'counted':25} {'':12} {'ratio':>7}   error  95 %: to  most         run-in + measured")
     with ProcessPoolExecutor(WORKERS) as workers:
         for scenario in SCENARIOS:
             rows.append(measure(scenario, options.runs, workers))

@@ -8,7 +8,9 @@ Requests arrive at random, engines count, and every 15 s a scrape reads the coun
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import NormalDist
 
 import numpy as np
@@ -75,7 +77,12 @@ class Played:
             slot_seconds=SLOT_SECONDS,
             canary=names[:1],
             stable=names[1:],
-            slots=self.arms_slots,
+            slots={
+                signal: {
+                    pod: values[: bisect_right(values, now, key=attrgetter("at"))] for pod, values in by_pod.items()
+                }
+                for signal, by_pod in self.arms_slots.items()
+            },
             distributions=self._distributions(names, since, now),
             since=since,
             run_in=self._distributions(names, changed_at - run_in_seconds, changed_at),

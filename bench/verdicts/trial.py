@@ -70,7 +70,7 @@ def run_trial(random: np.random.Generator, fleet: Fleet, change: Change, *, ever
 def _changed_at(played: Played) -> float:
     """Return when the operator would begin the change, seconds from START; asked whenever a slot is complete."""
     now = SLOT_SECONDS * math.ceil((ALIKE_FROM + trial_time.window(RULES)) / SLOT_SECONDS)
-    while not long_enough(RULES, played.arms(START, START, START), GOAL, START + ALIKE_FROM, START + now):
+    while not long_enough(RULES, played.arms(START, START, START + now), GOAL, START + ALIKE_FROM, START + now):
         now += SLOT_SECONDS
     return now
 

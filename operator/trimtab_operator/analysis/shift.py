@@ -27,7 +27,8 @@ REACH = 0.99865  # what was usual before counts in full: three deviations, more 
 LEAST_OUTSIDE = 5  # later slots: fewer may all stray to one side by chance
 STRAYS_SHARE = 1 / 8  # of the later slots may be unlike the others, on either side
 FARTHEST = 6.0  # a logarithm of a ratio beyond that is as good as none
-POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to a ten-thousandth of FARTHEST
+POINT_STEPS, END_STEPS = 50, 16  # of halving: until rounding, and to TOLERANCE
+TOLERANCE = FARTHEST / 2**16
 
 
 def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float, least_error: float) -> Interval:
@@ -58,10 +59,11 @@ def shift(after: tuple[float, ...], before: tuple[float, ...], confidence: float
         return fmean(_within(off - value, reach)) >= fmean(still)
 
     point = _last(lies_above, float(off.min()) - reach, float(off.max()) + reach, POINT_STEPS)
+    half = min(FARTHEST, rest(point).high)
     return Interval(
         point,
-        _last(lambda value: rest(value).low <= 0.0 and not outside(value), point, point - FARTHEST, END_STEPS),
-        _last(lambda value: rest(value).high >= 0.0 and not outside(value), point, point + FARTHEST, END_STEPS),
+        _end(lambda value: rest(value).low <= 0.0 and not outside(value), point, -half, -FARTHEST),
+        _end(lambda value: rest(value).high >= 0.0 and not outside(value), point, half, FARTHEST),
     )
 
 
@@ -73,6 +75,14 @@ def _reach(before: tuple[float, ...]) -> float:
 
 def _within(values: np.ndarray[tuple[int], np.dtype[np.float64]], reach: float) -> tuple[float, ...]:
     return tuple(float(each) for each in np.clip(values, -reach, reach))
+
+
+def _end(holds: Callable[[float], bool], point: float, near: float, far: float) -> float:
+    """Return the end of the interval: as near as that of Welch's where it is just there, else it is searched for."""
+    step = math.copysign(TOLERANCE, far)
+    if holds(point + near - step) and not holds(point + near + step):
+        return point + near
+    return _last(holds, point, point + far, END_STEPS)
 
 
 def _last(holds: Callable[[float], bool], start: float, end: float, steps: int) -> float:
