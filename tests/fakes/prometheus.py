@@ -60,13 +60,13 @@ GPUS = _pattern(AGENT_GPUS)
 
 @cache
 def _asked(query: str) -> Query | tuple[str, str] | None:
-    """A signal, or (what is no signal, who exposes it); None where nobody knows it."""
+    """A signal, or (what is no signal, who exposes it; shares by the label that splits them); None for the unknown."""
     for what, patterns in (
         ("freshness", FRESHNESS),
         ("interval", [(pattern, "engine") for pattern in INTERVALS]),
         ("gpus", [(GPUS, "agent")]),
-        ("layers", [(LAYER_TIME, "engine")]),
-        ("reasons", [(ERROR_REASONS, "engine")]),
+        ("layer_kind", [(LAYER_TIME, "engine")]),
+        ("outcome", [(ERROR_REASONS, "engine")]),
     ):
         for pattern, source in patterns:
             if pattern.fullmatch(query):
@@ -121,10 +121,8 @@ class FakePrometheus:
                 return self._each(source, times, lambda _: self.scrape_interval_seconds)
             case "gpus", _:
                 return self._gpus(times)
-            case "layers", _:
-                return self._split("layer_kind", self.layer_time, times)
-            case "reasons", _:
-                return self._split("outcome", self.error_reasons, times)
+            case "layer_kind" | "outcome" as label, _:
+                return self._split(label, self.layer_time if label == "layer_kind" else self.error_reasons, times)
             case Query() as known:
                 return self._signal(known, times)
         return self._percentile(query, times)
