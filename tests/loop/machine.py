@@ -175,16 +175,17 @@ class Operator(RuleBasedStateMachine):
 
     @invariant()
     def every_error_is_one_of_the_cluster(self) -> None:
-        assert {name for name in self.stage.outcomes if not name.islower()} <= ERRORS_OF_THE_CLUSTER
+        mistakes = {name for name in self.stage.outcomes if not name.islower()} - ERRORS_OF_THE_CLUSTER
+        assert not mistakes, f"mistakes of the operator: {mistakes}"
 
     @invariant()
     def at_most_one_trial_is_under_way(self) -> None:
-        assert len(self.stage.trials_under_way()) <= 1
+        assert len(self.stage.trials_under_way()) <= 1, "two trials at a time"
 
     @invariant()
     def metrics_that_nobody_saw_are_not_called_trusted(self) -> None:
         if self.watch.blind and not self._troubled and "conditions" in self.stage.status():
-            assert self.stage.condition("MetricsTrusted")[0] != "True"
+            assert self.stage.condition("MetricsTrusted")[0] != "True", "metrics that nobody saw are called trusted"
 
     @invariant()
     def what_a_trial_changed_goes_with_it(self) -> None:
@@ -194,7 +195,7 @@ class Operator(RuleBasedStateMachine):
             return
         over = [trial for trial in self.stage.trials() if trial["metadata"]["name"] == change["trial"]]
         ends = [trial["status"]["verdict"] for trial in over if (trial.get("status") or {}).get("phase") == "Finished"]
-        assert ends in ([], ["TargetChanged"]), (change, over)
+        assert ends in ([], ["TargetChanged"]), f"a trial is over and its change is not: {change}"
 
     def teardown(self) -> None:
         """All faults end: the loop comes to rest where the load is carried, and then writes nothing any more."""
@@ -216,19 +217,19 @@ class Operator(RuleBasedStateMachine):
         assert stage.condition("MetricsTrusted")[0] == "True"
         assert LEAST <= stage.replicas() <= MOST
         assert stage.replicas() * stage.load.capacity * MOST_GAIN >= stage.load.requests_per_second
-        assert stage.trials_under_way() == []
+        assert stage.trials_under_way() == [], "a trial does not end"
         assert "intent" not in stage.status()
         assert "currentTrial" not in stage.status()
         self._every_engine_runs_what_was_kept()
         written = len(stage.kube.writes)
         self._live(STEADY_SECONDS)
-        assert stage.kube.writes[written:] == []
+        assert stage.kube.writes[written:] == [], "something is written at rest"
 
     def _every_engine_runs_what_was_kept(self) -> None:
         """The settings of the newest trial that improved something; never those of one that failed."""
         stage = self.stage
         tuning = stage.status().get("tuning") or {}
-        assert "change" not in tuning
+        assert "change" not in tuning, "a change is left at rest"
         asked = STARTED | tuning.get("settings", {})
         running = [stage.fleet.settings(name) for _, name in stage.kube.names(PODS)]
         assert all(settings == asked for settings in running), (asked, running)

@@ -30,6 +30,8 @@ from trimtab_operator.trial import advance, interruptions, stages, tuning
 from trimtab_operator.trial.intent import Outcome, resolve
 from trimtab_operator.trial.stand import Stand
 
+Seed = Callable[[pytest.MonkeyPatch], None]
+
 SURE = Trust(True, MetricsTrustedReason.FRESH, "")
 
 
@@ -155,17 +157,18 @@ def _trusting(patch: pytest.MonkeyPatch, phase: TrialPhase) -> None:
     patch.setitem(stages.STAGES, phase, trustingly)
 
 
-SEEDED_BUGS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
-    inverted_window,
-    no_data_read_as_zero,
-    double_write,
-    bounds_ignored,
-    cool_down_ignored,
-    replicas_removed_during_a_trial,
-    refusals_ignored,
-    everything_trusted,
-    engines_changed_on_untrusted_metrics,
-    intent_not_written_before_acting,
-    trial_that_never_ends,
-    roll_back_that_does_nothing,
-)
+SEEDED_BUGS: dict[Seed, str] = {
+    inverted_window: "the rest carries the largest load of the window",
+    no_data_read_as_zero: "metrics that nobody saw",
+    double_write: "an intent is written once",
+    bounds_ignored: "replicas stay within the bounds",
+    cool_down_ignored: "no replica is removed right after a change",
+    replicas_removed_during_a_trial: "no replica is removed during a trial",
+    refusals_ignored: "only mode Apply scales",
+    everything_trusted: "metrics that nobody saw",
+    engines_changed_on_untrusted_metrics: "no engine is changed on metrics that nobody saw",
+    intent_not_written_before_acting: "the intent of a write stands in status",
+    trial_that_never_ends: "a trial does not end",
+    roll_back_that_does_nothing: "a trial is over and its change is not|a change is left at rest",
+}
+"""With the rule that each breaks."""

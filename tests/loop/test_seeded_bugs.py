@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from loop.machine import run_machine
-from loop.seeded_bugs import SEEDED_BUGS
+from loop.seeded_bugs import SEEDED_BUGS, Seed
 
 EXAMPLES, STEPS = 40, 20
 
 
-@pytest.mark.parametrize("bug", SEEDED_BUGS, ids=lambda bug: bug.__name__.replace("_", " "))
-def test_the_machine_finds(bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("bug", "broken"), SEEDED_BUGS.items(), ids=[bug.__name__.replace("_", " ") for bug in SEEDED_BUGS]
+)
+def test_the_machine_finds(bug: Seed, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bug(monkeypatch)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=broken):
         run_machine(examples=EXAMPLES, steps=STEPS)
