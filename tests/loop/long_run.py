@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -31,6 +32,7 @@ def main() -> int:
     Raises:
         AssertionError: with the example that broke an invariant.
     """
+    logging.disable()  # the faults are meant
     place = ROOT / "build" / f"machine-{_digest()}.json"
     portions = _load(place)
     for portion in range(int(os.environ.get("TRIMTAB_MACHINE_EXAMPLES", ALL_EXAMPLES)) // PORTION_EXAMPLES):
