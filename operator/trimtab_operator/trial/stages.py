@@ -70,7 +70,7 @@ def _run_in(stand: Stand) -> TrialStatus:
 
 def _starting(stand: Stand) -> TrialStatus:
     for uid in stand.status.changed:
-        refusal = stand.engine(uid).refusal()
+        refusal = stand.refusal_by(uid)
         if refusal is not None:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):

@@ -58,9 +58,13 @@ class Stand:
         """Return what is known of a pod's engine."""
         return self.snapshot.engines.get(uid, EngineState())
 
+    def refusal_by(self, uid: str) -> str | None:
+        """Return what the engine of a pod says against the change; None where it says nothing."""
+        return self.engine(uid).refusal(of=self.trial.spec.canary)
+
     def refusal(self) -> str | None:
         """Return what an engine that was given the change says against it; None where none that serves does."""
-        said = (self.engine(uid).refusal() for uid in self.status.changed if self.pod(uid) is not None)
+        said = (self.refusal_by(uid) for uid in self.status.changed if self.pod(uid) is not None)
         return next((each for each in said if each is not None), None)
 
     def all_run(self, uids: tuple[str, ...], settings: EngineSettings) -> bool:

@@ -9,6 +9,7 @@ from fakes.builders import CANARY, NOW, RULES, STABLE, a_pod, a_trial, a_tuning,
 from fakes.ledger import an_entry
 from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
+from trimtab_api.engine_settings import Quantization
 from trimtab_api.trial import TrialPhase, TrialStatus
 from trimtab_operator.trial.stages import STAGES, next_status
 
@@ -19,6 +20,7 @@ WORSE = GIVEN | {"verdict": "Regressed", "changed": ["uid-chat-0", "uid-chat-1"]
 PROMOTED = a_tuned_policy(status={"tuning": a_tuning(CANARY, trial="chat-1")})  # died before it was taken back
 REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
 INT8 = {"knob": "quantization", "from": "None", "to": "Int8"}
+IN_INT8 = CANARY.model_copy(update={"quantization": Quantization.INT8})
 SEARCHING = engines(an_engine(CANARY, pending={"quantization": "Int8"}), None)
 YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
 
@@ -51,7 +53,9 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
      "Starting", "Unknown", ""),
     ("searches-for-ever", trial_in("Starting", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 1191.0},
      "Reverting", "FailedToStart", "still at it after 1200 s: quantization Int8: Searching"),
-    ("gate-failed", trial_in("Starting", status=GIVEN, change=INT8),
+    ("an-earlier-refusal", trial_in("Starting", status=GIVEN),
+     {"engines": engines(an_engine(refused={"maxBatchSize": "64"}), None)}, "Starting", "Unknown", ""),
+    ("gate-failed", trial_in("Starting", status=GIVEN, change=INT8, canary=IN_INT8),
      {"engines": engines(an_engine(refused={"quantization": "Int8"}), None)}, "Reverting", "FailedToStart",
      "refused the change: quantization Int8: too large"),
     ("restored", trial_in("Reverting", status=GIVEN), {"policy": a_tuned_policy(status={"tuning": a_tuning()})},

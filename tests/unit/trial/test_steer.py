@@ -58,6 +58,7 @@ def test_a_new_trial_is_written_before_anything_moves() -> None:
 def test_a_trial_that_moves_is_stored_whole_against_the_version_that_was_read() -> None:
     found = steered(trials=(a_trial(status={"phase": "RunIn"}),), status={"currentTrial": "chat-1"})
     assert found.record is not None
+    assert (found.record.namespace, found.record.name) == ("prod", "chat-1")
     assert found.record.body is None
     assert found.record.status is not None
     assert (found.record.status["phase"], found.record.status["observedGeneration"]) == ("Starting", 1)
