@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-head
 PURE_ROOMS := model runtimes analysis decision trial
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: bench-compare rivals-sweep help setup lock generate format check check-format check-types check-tests coverage test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: bench-compare rivals-sweep help setup lock generate format check check-format check-types check-tests coverage machine mutate test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -64,6 +64,12 @@ check-tests: setup
 coverage: setup ## every branch of the pure rooms is tested
 	@$(BIN)/pytest -q $(addprefix tests/unit/,$(PURE_ROOMS)) $(addprefix --cov=trimtab_operator.,$(PURE_ROOMS)) \
 	    --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+machine: setup ## the operator as a state machine for 10^5 steps (hours; goes on where it was stopped)
+	@PYTHONPATH=tests $(BIN)/python -m loop.long_run
+
+mutate: setup ## what share of small changes of the rooms that decide the unit tests notice (an hour or more; goes on)
+	@$(BIN)/python -m dev.mutation
 
 test: setup coverage ## everything that runs on one machine; installs what it needs
 	@$(BIN)/python -m dev.cluster up

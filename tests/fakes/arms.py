@@ -22,13 +22,14 @@ Level = Callable[[int], float] | float | None
 
 def the_times(until: float = UNTIL) -> TrialTimes:
     """A run-in of six slots, one slot to settle, twelve measured."""
-    return TrialTimes(CHANGED_AT - RUN_IN_SLOTS * SLOT_SECONDS, CHANGED_AT, SETTLED_AT, until)
+    return TrialTimes(CHANGED_AT - RUN_IN_SLOTS * SLOT_SECONDS, CHANGED_AT, SETTLED_AT, SETTLED_AT, until)
 
 
 def some_arms(
     canary: Mapping[Signal, Level] | None = None,
     stable: Mapping[Signal, Level] | None = None,
     distributions: Mapping[Signal, tuple[Buckets | None, Buckets | None]] | None = None,
+    run_in_slots: int = RUN_IN_SLOTS,
 ) -> Arms:
     """Two pods at 30 requests/s, 0.8 busy, without errors, but for what a test says of each."""
     usual: dict[Signal, Level] = {
@@ -40,7 +41,7 @@ def some_arms(
     slots: dict[Signal, dict[str, tuple[SlotValue, ...]]] = {}
     for pod, of_pod in levels.items():
         for signal, level in of_pod.items():
-            values = _values(level)
+            values = _values(level, run_in_slots)
             if values:
                 slots.setdefault(signal, {})[pod] = values
     return Arms(
@@ -59,12 +60,12 @@ def some_arms(
     )
 
 
-def _values(level: Level) -> tuple[SlotValue, ...]:
+def _values(level: Level, run_in_slots: int) -> tuple[SlotValue, ...]:
     if level is None:
         return ()
     return tuple(
         SlotValue(CHANGED_AT + (number + 1) * SLOT_SECONDS, level(number) if callable(level) else level)
-        for number in range(-RUN_IN_SLOTS, SLOTS + 1)
+        for number in range(-run_in_slots, SLOTS + 1)
     )
 
 

@@ -43,7 +43,7 @@ class Fleet:
 
     def settings(self, pod: str, at: float = math.inf) -> dict[str, Any]:
         """What the engine of a pod (by name) runs with now, or ran with at a time: the past does not change."""
-        uid = next(body["metadata"]["uid"] for body in self.kube.all(PODS) if body["metadata"]["name"] == pod)
+        uid = self.kube.uid(PODS, pod)
         earlier = [settings for changed, settings in self.changes.get(uid, []) if changed <= at]
         return earlier[-1] if earlier else self.started
 

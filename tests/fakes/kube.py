@@ -92,6 +92,15 @@ class FakeKube:
     def all(self, resource: Resource) -> list[Json]:
         return [copy.deepcopy(body) for (kind, _, _), body in self._objects.items() if kind == resource]
 
+    def uid(self, resource: Resource, name: str) -> str:
+        """Of the object of this name, wherever it is."""
+        return str(
+            next(
+                body["metadata"]["uid"] for (kind, _, called), body in self._objects.items()
+                if kind is resource and called == name
+            )
+        )  # fmt: skip
+
     def names(self, resource: Resource) -> list[tuple[str, str]]:
         return [(str(namespace), name) for kind, namespace, name in self._objects if kind is resource]
 

@@ -21,7 +21,7 @@ Level = float | Callable[[int, bool], float | None] | None
 
 def the_times(pairs: int = PAIRS) -> TrialTimes:
     """Measured from NOW on, judged after so many pairs."""
-    return TrialTimes(NOW - 600.0, NOW - SETTLING_SECONDS, NOW, NOW + 2 * pairs * PERIOD_SECONDS)
+    return TrialTimes(NOW - 600.0, NOW - SETTLING_SECONDS, NOW, NOW, NOW + 2 * pairs * PERIOD_SECONDS)
 
 
 def turns(

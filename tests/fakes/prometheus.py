@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -54,6 +55,23 @@ PERCENTILES = [
     if query.kind == "histogram"
 ]
 INTERVALS = [_pattern(runtime.scrape_interval) for runtime in RUNTIMES.values()]
+GPUS = _pattern(AGENT_GPUS)
+
+
+@cache
+def _asked(query: str) -> Query | tuple[str, str] | None:
+    """A signal, or (what is no signal, who exposes it; shares by the label that splits them); None for the unknown."""
+    for what, patterns in (
+        ("freshness", FRESHNESS),
+        ("interval", [(pattern, "engine") for pattern in INTERVALS]),
+        ("gpus", [(GPUS, "agent")]),
+        ("layer_kind", [(LAYER_TIME, "engine")]),
+        ("outcome", [(ERROR_REASONS, "engine")]),
+    ):
+        for pattern, source in patterns:
+            if pattern.fullmatch(query):
+                return what, source
+    return next((known for pattern, known in SIGNAL_PATTERNS if pattern.fullmatch(query)), None)
 
 
 @dataclass
@@ -96,19 +114,18 @@ class FakePrometheus:
         return Answer(SignalState.OK if rows else SignalState.NO_DATA, tuple(rows))
 
     def _rows(self, query: str, times: list[float]) -> list[Row]:
-        for pattern, source in FRESHNESS:
-            if pattern.fullmatch(query):
+        match _asked(query):
+            case "freshness", source:
                 return self._each(source, times, lambda at: at - self.sample_age_seconds)
-        if any(pattern.fullmatch(query) for pattern in INTERVALS):
-            return self._each("engine", times, lambda _: self.scrape_interval_seconds)
-        if _pattern(AGENT_GPUS).fullmatch(query):
-            return self._gpus(times)
-        if LAYER_TIME.fullmatch(query):
-            return self._split("layer_kind", self.layer_time, times)
-        if ERROR_REASONS.fullmatch(query):
-            return self._split("outcome", self.error_reasons, times)
-        known = next((known for pattern, known in SIGNAL_PATTERNS if pattern.fullmatch(query)), None)
-        return self._percentile(query, times) if known is None else self._signal(known, times)
+            case "interval", source:
+                return self._each(source, times, lambda _: self.scrape_interval_seconds)
+            case "gpus", _:
+                return self._gpus(times)
+            case "layer_kind" | "outcome" as label, _:
+                return self._split(label, self.layer_time if label == "layer_kind" else self.error_reasons, times)
+            case Query() as known:
+                return self._signal(known, times)
+        return self._percentile(query, times)
 
     def _percentile(self, query: str, times: list[float]) -> list[Row]:
         of = next((known for pattern, known in PERCENTILES if pattern.fullmatch(query)), None)

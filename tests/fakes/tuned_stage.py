@@ -45,6 +45,9 @@ class Tuned(Stage):
     def trials(self) -> list[dict[str, Any]]:
         return sorted(self.kube.all(TRIALS), key=lambda body: body["metadata"]["name"])
 
+    def trials_under_way(self) -> list[dict[str, Any]]:
+        return [body for body in self.trials() if (body.get("status") or {}).get("phase") != "Finished"]
+
     def sizes(self) -> list[int]:
         names = [body["metadata"]["name"] for body in self.kube.all(PODS)]
         return sorted(self.fleet.settings(name)["maxBatchSize"] for name in names)

@@ -5,6 +5,7 @@ Time jumps from tick to tick. The fake's Deployment controller settles after eac
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,7 @@ class Stage:
     recording: Recording | None = None
 
     def __post_init__(self) -> None:
+        self.past: list[tuple[float, float, int]] = []  # from when on: requests per second, pods
         self.clock = FakeClock(1_700_000_000.0)
         self.gate = WriteGate(self.clock)
         self.gate.open_until(float("inf"))
@@ -106,15 +108,21 @@ class Stage:
         """Every tick that falls due within the next `seconds`."""
         end = self.clock.monotonic() + seconds
         while (due := self.queue.next_due) is not None and due <= end:
-            self.clock.tick(max(0.0, due - self.clock.monotonic()))
-            self.kube.now = self.clock.now()
-            key = await self.queue.get()
-            self.outcomes[await self.ticks.run(key)] += 1
-            await self._tune_nodes()
-            if self.settles:
-                self._settle()
+            await self.tick(due)
         self.clock.tick(max(0.0, end - self.clock.monotonic()))
         self.kube.now = self.clock.now()
+
+    async def tick(self, due: float) -> None:
+        """The one tick that falls due then, on the monotonic clock."""
+        self._remember()
+        self.clock.tick(max(0.0, due - self.clock.monotonic()))
+        self.kube.now = self.clock.now()
+        key = await self.queue.get()
+        self.outcomes[await self.ticks.run(key)] += 1
+        await self._tune_nodes()
+        if self.settles:
+            self._settle()
+        self._remember()
 
     async def _tune_nodes(self) -> None:
         """The node queue at work."""
@@ -145,8 +153,16 @@ class Stage:
     def _pods(self) -> list[tuple[str, str]]:
         return self.kube.names(PODS)
 
-    def _share(self, _: float) -> float:
-        return self.load.requests_per_second / max(1, len(self._pods()))
+    def _remember(self) -> None:
+        """Load and pods from now on: Prometheus does not rewrite the past when they change."""
+        seen = (self.load.requests_per_second, len(self._pods()))
+        if not self.past or self.past[-1][1:] != seen:
+            self.past.append((self.clock.now(), *seen))
+
+    def _share(self, at: float) -> float:
+        later = bisect(self.past, at, key=lambda moment: moment[0])
+        _, rate, pods = self.past[max(0, later - 1)]
+        return rate / max(1, pods)
 
     def _busy(self, at: float) -> float:
         return min(1.0, self._share(at) / self.load.capacity)

@@ -65,8 +65,8 @@ class Engines:
         assert found, f"trial {name} is gone"
         return found
 
-    def wait_trial(self, phase: str, *, after: set[str], seconds: float = 240) -> Json:
-        """Wait until a trial that is not among `after` is in this phase."""
+    def wait_trial(self, phase: str, *, after: set[str], seconds: float = 480) -> Json:
+        """Wait until a trial that is not among `after` is in this phase; a noisy machine makes its run-in longer."""
 
         def found() -> Json | None:
             new = (each for each in self.trials() if each["metadata"]["name"] not in after)

@@ -75,11 +75,11 @@ def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
     room.apply(poor, service(), wish(rules={"approval": "Required"}, cache={"memory": {"max": GOOD_CACHE}}))
     room.wait_ready(2, seconds=180)
     rate = OVERLOAD * traffic.capacity(room.namespace)
-    load = traffic.answered(room.namespace, rate, seconds=600, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
+    load = traffic.answered(room.namespace, rate, seconds=850, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
     with load as answers:
         name = str(engines.wait_trial("AwaitingApproval", after=set(), seconds=150)["metadata"]["name"])
         room.trimtab("approve", name)
-        engines.wait_trial("Measuring", after=set(), seconds=150)
+        engines.wait_trial("Measuring", after=set(), seconds=400)
         os.kill(platform.process_of(platform.leader()), signal.SIGKILL)
         before = trusted(room.cluster, room.namespace)
         platform.cluster.kubectl("-n", NAMESPACE, "annotate", "secret", "trimtab-ca", "trimtab.dev/rotate=now")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import count
 
 import numpy as np
 from fakes.engine_noise import BLOCK_SCRAPES, SCRAPE_SECONDS, in_slots, recording, resampled
@@ -17,31 +18,31 @@ from trimtab_api.trial import Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.statistics import overdispersion
-from trimtab_operator.model.arms import TrialTimes
 from trimtab_operator.trial.judge import judge
 from trimtab_operator.trial.looks import look_at, look_times
-from trimtab_operator.trial.measuring import RUN_IN_WINDOWS
+from trimtab_operator.trial.times import long_enough, times_at
 
 TRIALS = 400
 START = 1_800_000_000.0
 RULES = TrialRules(window="60s", max_window="5m", min_requests=100)
+GOAL = Goal.MINIMIZE_COST
 
 
 def run(random: np.random.Generator, cost: float) -> Verdict:
-    """Run one trial whose canary costs this multiple, look by look."""
-    window, longest = trial_time.window(RULES), trial_time.longest_window(RULES)
+    """Run one trial whose canary costs this multiple, look by look, after a run-in as long as the noise asks for."""
     settling, slot = trial_time.settling(SCRAPE_SECONDS), trial_time.slot(RULES, SCRAPE_SECONDS)
-    run_in = RUN_IN_WINDOWS * window
-    changed = START + run_in + SCRAPE_SECONDS  # between two slots, as it comes
+    longest = trial_time.longest_run_in(RULES) + trial_time.longest_window(RULES) + 3.0 * slot
+    noise = resampled(random, round(longest / SCRAPE_SECONDS))
+    begins = (START + number * SCRAPE_SECONDS for number in count(1))
+    unchanged = in_slots(noise, slot, START)
+    changed = next(now for now in begins if long_enough(RULES, unchanged, GOAL, START, now))
     measured_from = math.ceil((changed + settling) / slot) * slot
-    noise = resampled(random, round((measured_from + longest - START) / SCRAPE_SECONDS))
     noise[round((changed - START) / SCRAPE_SECONDS) :, 0, 2] *= cost
     arms = in_slots(noise, slot, START)
-    for due in look_times(window, longest):
-        look = look_at(due, window, longest)
-        times = TrialTimes(changed - run_in, changed, measured_from, measured_from + look.seconds)
-        now = measured_from + due
-        comparison = compare(arms, times, now=now, goal=Goal.MINIMIZE_COST, objectives=None, confidence=look.confidence)
+    for due in look_times(RULES):
+        look, now = look_at(due, RULES), measured_from + due
+        times = times_at(look, RULES, START, changed, measured_from)
+        comparison = compare(arms, times, now=now, goal=GOAL, objectives=None, confidence=look.confidence)
         verdict = judge(comparison, RULES, look).verdict
         if verdict is not None:
             return verdict

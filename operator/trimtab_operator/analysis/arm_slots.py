@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import TypeVar
@@ -27,8 +28,8 @@ def over_arm(arms: Arms, pods: tuple[str, ...], signals: tuple[Signal, ...]) -> 
     for pod in pods:
         tables = [by_slot(arms, pod, signal) for signal in signals]
         for slot in set.intersection(*(set(table) for table in tables)):
-            before = sums.get(slot, (0.0,) * len(signals))
-            sums[slot] = tuple(value + table[slot] for value, table in zip(before, tables, strict=True))
+            found, before = [table[slot] for table in tables], sums.get(slot)
+            sums[slot] = tuple(found if before is None else map(operator.add, before, found))
     return sums
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from trimtab_api.objectives import LatencyObjective, Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, within
+from trimtab_operator.analysis.detectable import detectable
 from trimtab_operator.analysis.shift import shift
 from trimtab_operator.analysis.statistics import Shares, log_share_ratio
 from trimtab_operator.model import histogram
@@ -53,14 +55,30 @@ def goal_effect(
         return NotMeasured(absent(goal))
     ratios = _log_ratios(arms, cost)
     before = within(ratios, arms, times.run_in_from, times.changed_at)
-    after = within(ratios, arms, times.settled_at, times.judged_until)
+    after = within(ratios, arms, times.judged_from, times.judged_until)
     if len(before) < LEAST_RUN_IN_SLOTS:
         return NotMeasured(f"{len(before)} slots of the run-in have data of both arms; {LEAST_RUN_IN_SLOTS} are needed")
     if len(after) < LEAST_SLOTS:
         reason = f"{len(after)} slots since the change have data of both arms; {LEAST_SLOTS} are needed"
         return NotMeasured(reason, passing=True)
     found = shift(after, before, confidence, LEAST_ERROR)
-    return Effect(cost.what, cost.of_capacity, found.point, found.low, found.high, len(after), len(before))
+    least_half = NormalDist().inv_cdf((1.0 + confidence) / 2.0) * LEAST_ERROR
+    slots = (len(after), len(before))
+    return Effect(cost.what, cost.of_capacity, found.point, found.low, found.high, *slots, least_half_width=least_half)
+
+
+def detectable_effect(
+    arms: Arms, goal: Goal, run_in: tuple[float, float], slots: int, confidence: float
+) -> float | None:
+    """Return the effect (a logarithm) that so many slots would tell from a run-in between two times (unix seconds).
+
+    Infinity as long as the run-in has too few slots; None where nothing that stands for the goal's cost is measured.
+    """
+    cost = cost_of(arms, goal)
+    if cost is None:
+        return None
+    before = within(_log_ratios(arms, cost), arms, *run_in)
+    return detectable(before, slots, confidence, LEAST_ERROR) if len(before) >= LEAST_RUN_IN_SLOTS else math.inf
 
 
 def cost_of(arms: Arms, goal: Goal) -> Cost | None:

@@ -1,9 +1,9 @@
 """The guards in both arms. A guard is compared by counts of requests: how many broke it, of how many.
 
 Late and refused requests come in bursts, for they wait in one queue, so the test allows for their variance being a
-multiple of that of independent ones; for errors the multiple is measured where nothing was changed. Beyond doubt is one
-chance in a thousand: guards are looked at in every tick. Where the arms differed in the run-in already, only what the
-canary is worse by since then counts.
+multiple of that of independent ones; for errors the multiple is measured where nothing was changed. Guards are looked
+at in every tick, so what is beyond doubt is what equal arms show at any of all looks with one chance in a hundred.
+Where the arms differed in the run-in already, only what the canary is worse by since then counts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, total, val
 from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
 from trimtab_operator.analysis.durations import apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
-from trimtab_operator.analysis.statistics import Shares, larger_by_chance, overdispersion
+from trimtab_operator.analysis.statistics import Shares, excess, overdispersion
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import GuardComparison
 from trimtab_operator.model.signals import Distribution, Signal
 
-DOUBT = 0.001
+ABORT_ERROR = 0.01
+TELLING_EXCESS = 0.2  # of a share: a difference that shall end a trial soonest
 LEAST_MARGIN = 0.01
 ERROR_OVERDISPERSION = 2.0  # at least
 ERRORS_WITHOUT_OBJECTIVE = 0.05  # a change that breaks one request in twenty is broken, whatever was asked for
@@ -126,16 +127,17 @@ def _of_shares(
     name: ObjectiveName, after: Shares, before: Shares | None, allowed: float, overdispersion: float
 ) -> GuardComparison:
     canary, stable = (bad / count for bad, count in zip(after.bad, after.counts, strict=True))
-    chance = larger_by_chance(after, before, overdispersion) if canary - stable >= LEAST_MARGIN else 1.0
+    found = excess(after, before, overdispersion)
+    matters = canary - stable >= LEAST_MARGIN
     return GuardComparison(
         name=name,
         canary=canary,
         stable=stable,
         limit=allowed,
         breached=canary > allowed,
-        worse=chance < DOUBT,
+        worse=matters and found.chance_at_any_look(TELLING_EXCESS) < ABORT_ERROR,
         samples=after.counts[0],
-        chance=chance,
+        chance=found.chance if matters else 1.0,
         bad=after.bad[0],
         stable_breached=stable > allowed,
     )

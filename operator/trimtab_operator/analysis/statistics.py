@@ -15,6 +15,7 @@ import numpy as np
 
 DUST = 1e-18  # squares below that share of the values are what rounding leaves of equal ones
 MOST_CORRELATION = 0.9
+LEAST_CHI_SQUARED = 0.01  # over its degrees of freedom; below that the approximation fails
 _TINY = 1e-300
 _NORMAL = NormalDist()
 
@@ -46,14 +47,25 @@ def t_tail(t: float, freedom: float) -> float:
 def t_quantile(probability: float, freedom: float) -> float:
     """Return the t below which `probability` (0.5 to 1) of Student's distribution lies.
 
-    Newton's method from the normal quantile: that lies left of the root, and the tail is concave, so that it rises to
-    the root without overshooting.
+    Newton's method from the first two terms of the expansion about the normal quantile (Abramowitz and Stegun, 26.7.5):
+    they lie left of the root, and the tail is convex, so that it rises to the root without overshooting.
     """
-    t, wanted, step = _NORMAL.inv_cdf(probability), 1.0 - probability, math.inf
+    normal, wanted, step = _NORMAL.inv_cdf(probability), 1.0 - probability, math.inf
+    t = normal + (normal**3 + normal) / (4.0 * freedom)
     while step > 1e-10 * (1.0 + t):
         step = (t_tail(t, freedom) - wanted) / _t_density(t, freedom)
         t += step
     return t
+
+
+def variance_limit(variance: float, freedom: float, confidence: float) -> float:
+    """Return what a variance of normal values, estimated with so many degrees of freedom, does not exceed.
+
+    By the quantile of chi-squared that E. B. Wilson and M. M. Hilferty (1931) give.
+    """
+    spread = 2.0 / (9.0 * freedom)
+    root = 1.0 - spread - _NORMAL.inv_cdf(confidence) * math.sqrt(spread)
+    return variance / max(LEAST_CHI_SQUARED, root**3)
 
 
 def _t_density(t: float, freedom: float) -> float:
@@ -119,11 +131,12 @@ def sample(values: tuple[float, ...], neighbours: float) -> Sample:
 def difference(after: Sample, before: Sample, confidence: float, least_error: float) -> Interval:
     """Return the difference of two means with Welch's interval (degrees of freedom by Satterthwaite).
 
-    `least_error` is the smallest standard error that is believed, however still the slots are.
+    `least_error` is the smallest standard error that is believed, however still the slots are; as it is no estimate, it
+    counts by the normal distribution.
     """
-    parts = (after.variance / after.independent, before.variance / before.independent)
-    error = max(least_error, math.sqrt(sum(parts)))
-    half = t_quantile((1.0 + confidence) / 2.0, freedom(after, before)) * error
+    parts, probability = (each.variance / each.independent for each in (after, before)), (1.0 + confidence) / 2.0
+    estimated = t_quantile(probability, freedom(after, before)) * math.sqrt(sum(parts))
+    half = max(_NORMAL.inv_cdf(probability) * least_error, estimated)
     point = after.mean - before.mean
     return Interval(point, point - half, point + half)
 
@@ -193,14 +206,39 @@ def overdispersion(series: Sequence[tuple[tuple[float, float], ...]]) -> float:
     return squares / freedom if freedom else 0.0
 
 
-def larger_by_chance(after: Shares, before: Shares | None, overdispersion: float) -> float:
-    """Return the probability that an arm whose change does nothing shows so much more bad requests (one-sided).
+@dataclass(frozen=True)
+class Excess:
+    """By how much the first arm's share exceeds the second's, less what it did before; its variance for equal arms."""
 
-    The first arm must be worse than the second, and by more than it was before. `overdispersion` is the variance over
-    that of independent requests: neighbours wait in the same queue. 1 where no request is bad, and where all are.
+    value: float
+    variance: float
+
+    @property
+    def chance(self) -> float:
+        """Probability (one-sided) that equal arms show so much at one look; 1 where no request is bad, or all are."""
+        return 1.0 if self.variance <= 0.0 else 1.0 - _NORMAL.cdf(self.value / math.sqrt(self.variance))
+
+    def chance_at_any_look(self, scale: float) -> float:
+        """Return a bound on the probability that equal arms ever show so much, however often one looks.
+
+        The inverse of a one-sided normal mixture of likelihood ratios (H. Robbins, 1970; S. R. Howard and others,
+        Time-uniform, nonparametric, nonasymptotic confidence sequences, 2021). It is sharpest for an excess of `scale`.
+        """
+        if self.variance <= 0.0 or self.value <= 0.0:
+            return 1.0
+        score, prior = self.value / self.variance, 1.0 / (scale * scale)
+        spread = 1.0 / self.variance + prior
+        log_mixture = 0.5 * math.log(prior / spread) + score * score / (2.0 * spread)
+        return min(1.0, math.exp(-log_mixture) / (2.0 * _NORMAL.cdf(score / math.sqrt(spread))))
+
+
+def excess(after: Shares, before: Shares | None, overdispersion: float) -> Excess:
+    """Compare two arms with what they were before, where the first was worse already.
+
+    `overdispersion` is the variance over that of independent requests: neighbours wait in the same queue.
     """
-    excess, variance = after.difference, after.variance(overdispersion)
+    value, variance = after.difference, after.variance(overdispersion)
     if before is not None:
-        excess -= max(0.0, before.difference)
+        value -= max(0.0, before.difference)
         variance += before.variance(overdispersion)
-    return 1.0 if variance <= 0.0 else 1.0 - _NORMAL.cdf(excess / math.sqrt(variance))
+    return Excess(value, variance)

@@ -2,8 +2,8 @@
 
 The goal is judged by pairs of periods: the logarithm of changed cost over unchanged cost in each, their mean, and its
 interval by Student's t. The order within each pair was drawn, so where the change does nothing either sign is as likely
-whatever the minutes did, and the t test errs on the safe side (B. Efron, 1969). Everything else is compared as between
-two pods, one of which did the changed periods and the other the unchanged ones.
+whatever the minutes did, and the t test errs on the safe side (B. Efron, 1969) unless pairs are nearly equal in size.
+Everything else is compared as between two pods, one of which did the changed periods and the other the unchanged ones.
 
 The guards count the run-in as unchanged too, so that a change which breaks the first period is seen in it. Minutes
 differ by more than pods do in the same minute: by how much is measured over the unchanged periods.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 
 from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
@@ -63,7 +63,7 @@ def compare_periods(
         guards=guards(
             _as_two_pods(arms, arms.periods),
             objectives,
-            TrialTimes(since, since, since, times.judged_until),
+            TrialTimes(since, since, since, since, times.judged_until),
             now,
             _waiting_overdispersion(arms.periods, objectives or Objectives()),
         ),
@@ -71,9 +71,12 @@ def compare_periods(
 
 
 def paired(differences: tuple[float, ...], confidence: float) -> Interval:
-    """Return the mean of at least two differences of pairs with Student's two-sided interval."""
-    error = max(LEAST_ERROR, stdev(differences) / math.sqrt(len(differences)))
-    half = t_quantile((1.0 + confidence) / 2.0, len(differences) - 1.0) * error
+    """Return the mean of at least two differences of pairs with Student's two-sided interval.
+
+    It is never narrower than LEAST_ERROR allows, which is no estimate and so counts by the normal distribution.
+    """
+    estimated = t_quantile((1.0 + confidence) / 2.0, len(differences) - 1.0) * stdev(differences)
+    half = max(_least_half_width(confidence), estimated / math.sqrt(len(differences)))
     point = fmean(differences)
     return Interval(point, point - half, point + half)
 
@@ -87,8 +90,14 @@ def _effect(
     if len(differences) < LEAST_PAIRS:
         text = f"{len(differences)} pairs of periods have data with and without the change; {LEAST_PAIRS} are needed"
         return NotMeasured(text, passing=True)
-    interval = paired(differences, confidence)
-    return Effect(cost.what, cost.of_capacity, interval.point, interval.low, interval.high, pairs=len(differences))
+    found = paired(differences, confidence)
+    least_half, count = _least_half_width(confidence), len(differences)
+    ends = (found.point, found.low, found.high)
+    return Effect(cost.what, cost.of_capacity, *ends, pairs=count, least_half_width=least_half)
+
+
+def _least_half_width(confidence: float) -> float:
+    return NormalDist().inv_cdf((1.0 + confidence) / 2.0) * LEAST_ERROR
 
 
 def _period_cost(both: Arms, goal: Goal, objectives: Objectives | None) -> PeriodCost | NotMeasured:

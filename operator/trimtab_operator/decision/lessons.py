@@ -15,7 +15,8 @@ LEAST_SD = 0.02
 MOST_SURPRISE = math.log(2.0)
 """What is off by more than twofold says of a disturbed pod, or of another load, more than of the knob."""
 _MEASURED = (Verdict.IMPROVED, Verdict.REGRESSED, Verdict.INCONCLUSIVE)
-_SDS_OF_INTERVAL = 2.0 * 1.96
+_SDS_OF_INTERVAL = 2.0 * 3.4
+"""A look of a search of eight trials leaves out three in ten thousand on either side (trial/looks.py)."""
 _LEAST_FACTOR = 1e-3
 
 

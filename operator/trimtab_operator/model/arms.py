@@ -55,10 +55,12 @@ class TrialTimes:
     """The times of a trial, unix seconds.
 
     The run-in lasts from `run_in_from` to `changed_at`; slots between `changed_at` and `settled_at` belong to neither
-    side; the goal is judged on slots up to `judged_until`, the time of the look, so that a late tick sees no more.
+    side; the goal is judged on slots from `judged_from`, once caches are warm, up to `judged_until`, the time of the
+    look, so that a late tick sees no more.
     """
 
     run_in_from: float
     changed_at: float
     settled_at: float
+    judged_from: float
     judged_until: float

@@ -20,7 +20,8 @@ class Effect:
     """What the change did to the goal's cost, as natural logarithm of a ratio: below 0 is better.
 
     `what` names the cost; `of_capacity` says that it is the inverse of capacity. `slots` and `run_in_slots` are the
-    pairs of slots behind it, 0 where it rests on counts of requests; `pairs` are those of periods, in a switchback.
+    pairs of slots behind it, 0 where it rests on counts of requests; `pairs` are those of periods, in a switchback. No
+    measurement, however long, makes the interval narrower than `least_half_width` on either side.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Effect:
     slots: int = 0
     run_in_slots: int = 0
     pairs: int = 0
+    least_half_width: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class GuardComparison:
 
     For GPU memory they are shares of the memory.
 
-    `chance` is the probability that equal arms differ so much in this direction; `worse` says that the difference is
-    beyond doubt and large enough to matter. `samples` are the canary's requests, `bad` those of them that count.
+    `chance` is the probability that equal arms differ so much in this direction at one look; `worse` says that the
+    difference is beyond doubt, however often one looks, and large enough to matter. `samples` are the canary's
+    requests, `bad` those of them that count.
     """
 
     name: str

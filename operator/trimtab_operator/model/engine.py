@@ -45,11 +45,16 @@ class EngineState:
             return None
         return "; ".join(f"{each.setting} {each.value}: {each.phase}" for each in self.report.pending)
 
-    def refusal(self) -> str | None:
-        """Return what the engine would not take, as a sentence; None when it took everything."""
-        if self.report is None or not self.report.refused:
-            return None
-        return "; ".join(f"{each.setting} {each.value}: {each.reason}" for each in self.report.refused)
+    def refusal(self, of: EngineSettings | None = None) -> str | None:
+        """Return what the engine would not take, as a sentence; None when it took everything.
+
+        With `of`, only what these settings ask for counts: the report may still answer to earlier ones.
+        """
+        refused = () if self.report is None else self.report.refused
+        if of is not None:
+            asked = of.to_body()
+            refused = tuple(each for each in refused if str(asked.get(each.setting)) == each.value)
+        return "; ".join(f"{each.setting} {each.value}: {each.reason}" for each in refused) or None
 
     def _condition(self, kind: EngineConditionType) -> EngineCondition | None:
         if self.report is None:

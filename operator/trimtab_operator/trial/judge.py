@@ -2,13 +2,14 @@
 
 A guard that the canary breaches while it is worse than the stable arm ends the trial at any time. All else is judged
 at looks only (looks.py), by the interval of the goal's effect: improved or regressed when it is at least minEffect and
-its interval leaves out 0; of no use when the interval lies inside of plus and minus minEffect; else the next look.
+its interval leaves out 0; of no use when an effect of minEffect, either way, has become improbable; else the next look.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from trimtab_api.policy_spec import TrialRules
 from trimtab_api.quantities import parse_ratio
@@ -22,6 +23,9 @@ LEAST_ERRORS = 3  # one request that failed is no proof
 LEAST_LOAD = 0.6
 LEAST_SHARE, LARGEST_SHARE = 0.5, 2.0
 DOUBTFUL = 0.05
+MOST_SECONDS = 86_400.0  # that spec.trial.maxWindow may be
+FUTILE = 0.05  # one-sided: an effect that would have been worth it is given up
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Ver
     fewest = min(comparison.canary_requests, comparison.stable_requests)
     if fewest < rules.min_requests:
         text = f"{fewest:.0f} requests in an arm after {look.seconds:.0f} s; {rules.min_requests} are needed"
-        return _wait(look, f"{text} (spec.trial.minRequests)")
+        needed = look.seconds * rules.min_requests / fewest if fewest > 0.0 else None
+        return _wait(look, f"{text} (spec.trial.minRequests)", needed)
     goal = comparison.goal
     if isinstance(goal, NotMeasured):
         waits = goal.passing and not look.last
@@ -106,15 +111,39 @@ def _by_effect(goal: Effect, comparison: Comparison, rules: TrialRules, look: Lo
             return Verdict.IMPROVED, f"{text}: better, and no guard is worse"
         worse = f"{doubtful.name} seems worse ({doubtful.canary:.1%} against {doubtful.stable:.1%})"
         return _wait(look, f"{text}: better, but {worse}")
-    if -least < goal.low and goal.high < least:
-        return Verdict.INCONCLUSIVE, f"{text}: a difference of {rules.min_effect} (minEffect) is ruled out"
-    return _wait(look, f"{text}: not clear yet")
+    if _too_small(goal, least, look):
+        return Verdict.INCONCLUSIVE, f"{text}: a difference of {rules.min_effect} (minEffect) is improbable"
+    return _wait(look, f"{text}: not clear yet", _needed_seconds(goal, least, look.seconds))
 
 
-def _wait(look: Look, reason: str) -> tuple[Verdict | None, str]:
-    if look.last:
-        return Verdict.INCONCLUSIVE, f"{reason}, and spec.trial.maxWindow is over"
-    return None, reason
+def _too_small(goal: Effect, least: float, look: Look) -> bool:
+    """Say whether an effect of `least`, either way, has become improbable; to give up too early promotes nothing."""
+    narrower = _NORMAL.inv_cdf(1.0 - FUTILE) / _NORMAL.inv_cdf(1.0 - look.error)
+    low, high = (goal.log_ratio + narrower * (end - goal.log_ratio) for end in (goal.low, goal.high))
+    return -least < low and high < least
+
+
+def _wait(look: Look, reason: str, needed: float | None = None) -> tuple[Verdict | None, str]:
+    """Wait for the next look; after the last one, say what maxWindow (seconds) would have been needed, where known."""
+    if not look.last:
+        return None, reason
+    over = f"{reason}, and spec.trial.maxWindow is over"
+    if needed is None:
+        return Verdict.INCONCLUSIVE, over
+    if needed > MOST_SECONDS:
+        return Verdict.INCONCLUSIVE, f"{over}: none of up to 24h would tell so little"
+    minutes = math.ceil(max(needed, look.seconds + 1.0) / 60.0)
+    return Verdict.INCONCLUSIVE, f"{over}: about {minutes}m would have been needed"
+
+
+def _needed_seconds(goal: Effect, least: float, measured: float) -> float:
+    """Return after how many seconds an effect like this one would be told, or one of `least` where it is smaller.
+
+    The interval narrows with the root of the time, as the run-in grows with maxWindow too; infinity where no time is
+    enough, for pods wander.
+    """
+    size, half = max(abs(goal.log_ratio), least), (goal.high - goal.low) / 2.0
+    return math.inf if size <= goal.least_half_width else measured * (half / size) ** 2
 
 
 def _sentence(goal: Effect) -> str:

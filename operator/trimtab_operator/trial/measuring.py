@@ -14,9 +14,8 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.judge import Judgement, judge
 from trimtab_operator.trial.looks import Look, look_at
-from trimtab_operator.trial.stand import Stand, alike_since
-
-RUN_IN_WINDOWS = 2.0
+from trimtab_operator.trial.stand import Stand, alike_from
+from trimtab_operator.trial.times import times_at
 
 
 def measure(stand: Stand) -> TrialStatus:
@@ -55,10 +54,8 @@ def _look_of(stand: Stand, elapsed: float) -> Look:
 
     That at a switchback waits for a slot more, so that the period which ends at that moment counts whole.
     """
-    rules = stand.trial.spec.rules
-    if stand.by_turns:
-        elapsed -= _slot_seconds(stand)
-    return look_at(elapsed, trial_time.window(rules), trial_time.longest_window(rules))
+    late = _slot_seconds(stand) if stand.by_turns else 0
+    return look_at(elapsed - late, stand.trial.spec.rules)
 
 
 def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
@@ -95,11 +92,7 @@ def _times(stand: Stand, look: Look) -> TrialTimes:
     status = stand.status
     changed = status.started_at.timestamp() if status.started_at else stand.now
     settled = status.measured_from.timestamp() if status.measured_from else stand.now
-    longest = changed - RUN_IN_WINDOWS * trial_time.window(stand.trial.spec.rules)
-    alike = alike_since(stand) + trial_time.settling(stand.scrape_seconds)
-    return TrialTimes(
-        run_in_from=max(longest, alike), changed_at=changed, settled_at=settled, judged_until=settled + look.seconds
-    )
+    return times_at(look, stand.trial.spec.rules, alike_from(stand), changed, settled)
 
 
 def _seen(judgement: Judgement, look: Look) -> dict[str, object]:

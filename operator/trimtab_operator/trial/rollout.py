@@ -19,7 +19,7 @@ from trimtab_operator.model.analysis import Attainment
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
-from trimtab_operator.trial.looks import Look
+from trimtab_operator.trial.looks import look_at
 from trimtab_operator.trial.measuring import judge_now
 from trimtab_operator.trial.stand import Stand
 
@@ -74,7 +74,7 @@ def _worse_than_the_rest(stand: Stand) -> str | None:
     arms = stand.snapshot.arms
     if arms is None or not arms.stable or not stand.analysis.trust.trusted:
         return None
-    judgement = judge_now(stand, arms, Look(0, 1, 0.0))
+    judgement = judge_now(stand, arms, look_at(0.0, stand.trial.spec.rules))
     return judgement.reason if judgement.violation else None
 
 

@@ -22,9 +22,15 @@ from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
-from trimtab_operator.trial.stand import Stand, alike_since
+from trimtab_operator.trial.stand import Stand, alike_from
+from trimtab_operator.trial.times import long_enough
 from trimtab_operator.trial.tuning import tuning_of
 from trimtab_operator.trial.turns import take_turns
+
+RUN_IN = (
+    "both arms are measured while they are alike, until a gain of 15 % would be told, or maxWindow and a window pass"
+)
+RUN_IN_ALONE = "the pod is measured for a window as it runs, before old and new settings take turns"
 
 
 def next_status(stand: Stand) -> TrialStatus:
@@ -51,23 +57,27 @@ def _approval(stand: Stand) -> TrialStatus:
 
 
 def _run_in(stand: Stand) -> TrialStatus:
-    """Start once both arms have been alike for a whole window; that time may lie before the trial was made."""
-    if stand.now - alike_since(stand) < trial_time.window(stand.trial.spec.rules) + trial_time.settling(
-        stand.scrape_seconds
-    ):
-        return stand.status
+    """Start once both arms have been alike for long enough; that time may lie before the trial was made."""
+    if not _alike_long_enough(stand):
+        return stand.status.model_copy(update={"reason": RUN_IN_ALONE if stand.by_turns else RUN_IN})
     if not stand.analysis.trust.trusted or frozen_by(stand.policy.spec, stand.now) is not None:
         return stand.status
     now = texts.when(stand.now)
     canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
     return stand.status.model_copy(
-        update={"phase": TrialPhase.STARTING, "started_at": now, "changed": canaries, "changed_at": now}
+        update={"phase": TrialPhase.STARTING, "reason": "", "started_at": now, "changed": canaries, "changed_at": now}
     )
+
+
+def _alike_long_enough(stand: Stand) -> bool:
+    # The goal of a switchback is judged by pairs of periods, not against the run-in: a window is enough for its guards.
+    arms = None if stand.by_turns else stand.snapshot.arms
+    return long_enough(stand.trial.spec.rules, arms, stand.policy.spec.goal, alike_from(stand), stand.now)
 
 
 def _starting(stand: Stand) -> TrialStatus:
     for uid in stand.status.changed:
-        refusal = stand.engine(uid).refusal()
+        refusal = stand.refusal_by(uid)
         if refusal is not None:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):

@@ -10,6 +10,7 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
 from trimtab_api.trial import OptimizationTrial, TrialDesign, TrialStatus
+from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.engine import EngineState
@@ -62,9 +63,13 @@ class Stand:
         """Return what is known of a pod's engine."""
         return self.snapshot.engines.get(uid, EngineState())
 
+    def refusal_by(self, uid: str) -> str | None:
+        """Return what the engine of a pod says against the change; None where it says nothing."""
+        return self.engine(uid).refusal(of=self.trial.spec.canary)
+
     def refusal(self) -> str | None:
         """Return what an engine that was given the change says against it; None where none that serves does."""
-        said = (self.engine(uid).refusal() for uid in self.status.changed if self.pod(uid) is not None)
+        said = (self.refusal_by(uid) for uid in self.status.changed if self.pod(uid) is not None)
         return next((each for each in said if each is not None), None)
 
     def all_run(self, uids: tuple[str, ...], settings: EngineSettings) -> bool:
@@ -72,8 +77,8 @@ class Stand:
         return all(self.engine(uid).runs(settings) for uid in uids if self.pod(uid) is not None)
 
 
-def alike_since(stand: Stand) -> float:
-    """Return since when (unix seconds) the pods of both arms serve with the same settings, the trial's own aside."""
+def alike_from(stand: Stand) -> float:
+    """Return from when on (unix seconds) both arms had settled with the same settings, the trial's own aside."""
     serving = [stand.pod(pod.uid) for pod in stand.trial.spec.pods]
     since = [pod.ready_at or pod.created_at for pod in serving if pod is not None]
     others = (
@@ -81,4 +86,4 @@ def alike_since(stand: Stand) -> float:
     )
     since += [at.timestamp() for at in others if at is not None]
     since += [entry.at.timestamp() for entry in stand.policy.status.history if entry.what is LedgerEvent.ROLLED_BACK]
-    return max(since, default=stand.now)
+    return max(since, default=stand.now) + trial_time.settling(stand.scrape_seconds)

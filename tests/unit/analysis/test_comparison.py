@@ -262,7 +262,7 @@ def test_errors_that_came_in_bursts_where_nothing_was_changed_are_no_proof_again
     def bursts(number: int) -> float:
         return 12.0 if number % 3 == 0 else 0.0
 
-    grown = {ERRORS: after_change(4.0, 6.0)}
+    grown = {ERRORS: after_change(4.0, 7.0)}
     steady, bursting = (guard(compared(some_arms(grown, {ERRORS: each})), "errorRatio") for each in (4.0, bursts))
     assert steady.stable == bursting.stable == pytest.approx(4.0 / 30.0)
     assert (steady.worse, bursting.worse) == (True, False)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_operator.analysis.shift import FARTHEST, shift
-from trimtab_operator.analysis.statistics import correlation, difference, sample
+from trimtab_operator.analysis.shift import FARTHEST, LEAST_REACH, REACH, shift
+from trimtab_operator.analysis.statistics import correlation, difference, sample, t_quantile
 
 LEAST_ERROR = 0.02
 CONFIDENCE = 0.9833
@@ -64,8 +64,21 @@ def test_a_change_by_far_more_than_the_slots_vary_is_seen_from_nine_of_them() ->
 
 
 def test_one_slot_in_eight_may_miss_such_a_change() -> None:
-    before, after = (-0.1, -0.05, 0.0, 0.05, 0.1), (0.0, 0.45, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85)
+    before, after = (-0.1, -0.05, 0.0, 0.05, 0.1) * 2, (0.0, 0.45, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85)
     assert shift(after, before, CONFIDENCE, LEAST_ERROR).low > 0.0
+
+
+def test_slots_far_outside_of_a_run_in_of_a_few_prove_nothing() -> None:
+    """Five slots tell little of how far another one may lie."""
+    before, after = (-0.1, -0.05, 0.0, 0.05, 0.1), (0.30, 0.45, 0.35, 0.5, 0.4)
+    assert (
+        shift(after, before, 1.0 - 1e-5, LEAST_ERROR).low < 0.0 < shift(after, before * 3, 1.0 - 1e-5, LEAST_ERROR).low
+    )
+
+
+def test_a_few_slots_that_happen_to_be_alike_are_not_believed_to_be_stiller_than_the_run_in() -> None:
+    before, after = (-0.2, 0.1, -0.1, 0.2) * 3, (-0.11, -0.1, -0.1, -0.1, -0.11)
+    assert shift(after, before, 0.95, 0.0).high > 0.0
 
 
 def test_a_change_that_helps_as_often_as_it_hurts_does_neither() -> None:
@@ -118,6 +131,6 @@ def test_the_estimate_lies_within_its_interval_and_not_far_from_the_slots(
 ) -> None:
     found = shift(tuple(after), tuple(before), CONFIDENCE, LEAST_ERROR)
     centre = sum(before) / len(before)
-    reach = max(0.3, 3.0 * float(np.std(before, ddof=1)))
+    reach = max(LEAST_REACH, t_quantile(REACH, len(before) - 1.0) * 1.3 * float(np.std(before, ddof=1)))
     assert found.low <= found.point <= found.high
     assert min(after) - reach <= found.point + centre <= max(after) + reach

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_operator.analysis import statistics
-from trimtab_operator.analysis.statistics import Sample, Shares
+from trimtab_operator.analysis.statistics import Excess, Sample, Shares, excess
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_difference_has_welchs_interval() -> None:
 def test_slots_that_are_all_the_same_have_the_least_error_that_is_believed() -> None:
     still = Sample(1.0, 0.0, 12.0)
     found = statistics.difference(still, still, confidence=0.95, least_error=0.02)
-    assert (found.point, found.high) == pytest.approx((0.0, 0.02 * statistics.t_quantile(0.975, 22.0)))
+    assert (found.point, found.high) == pytest.approx((0.0, 0.02 * 1.95996), abs=1e-6)
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -142,20 +142,54 @@ def test_a_ratio_of_shares_that_was_there_before_is_taken_off_and_widens() -> No
 def test_the_two_proportion_test_is_the_textbooks() -> None:
     # 30 of 200 against 15 of 200: z = 2.37, one-sided p = 0.0088
     worse, better = Shares((30.0, 15.0), (200.0, 200.0)), Shares((15.0, 30.0), (200.0, 200.0))
-    assert statistics.larger_by_chance(worse, None, 1.0) == pytest.approx(0.0088, abs=2e-4)
-    assert statistics.larger_by_chance(better, None, 1.0) == pytest.approx(0.9912, abs=2e-4)
-    assert statistics.larger_by_chance(worse, None, 4.0) > 0.1
+    assert excess(worse, None, 1.0).chance == pytest.approx(0.0088, abs=2e-4)
+    assert excess(better, None, 1.0).chance == pytest.approx(0.9912, abs=2e-4)
+    assert excess(worse, None, 4.0).chance > 0.1
 
 
 def test_an_arm_must_be_worse_by_more_than_it_was_before() -> None:
     worse, better = Shares((30.0, 15.0), (200.0, 200.0)), Shares((15.0, 30.0), (200.0, 200.0))
-    assert statistics.larger_by_chance(worse, worse, 1.0) == pytest.approx(0.5)
-    assert statistics.larger_by_chance(worse, better, 1.0) > statistics.larger_by_chance(worse, None, 1.0)
+    assert excess(worse, worse, 1.0).chance == pytest.approx(0.5)
+    assert excess(worse, better, 1.0).chance > excess(worse, None, 1.0).chance
 
 
 @pytest.mark.parametrize("bad", [0.0, 50.0])
 def test_shares_of_none_and_of_all_are_no_evidence(bad: float) -> None:
-    assert statistics.larger_by_chance(Shares((bad, bad), (50.0, 50.0)), None, 2.0) == 1.0
+    found = excess(Shares((bad, bad), (50.0, 50.0)), None, 2.0)
+    assert (found.chance, found.chance_at_any_look(0.2)) == (1.0, 1.0)
+
+
+def test_looks_at_every_request_find_equal_arms_different_no_more_often_than_allowed() -> None:
+    """One look would find one in a hundred; so many of them, judged each as if it were the only one, a third."""
+    random = np.random.default_rng(11)
+    ever_by_looks, ever_by_one_look = 0, 0
+    for _ in range(300):
+        bad = np.cumsum(random.random((2, 1000)) < 0.1, axis=1)
+        counts = range(100, 1000, 10)
+        found = [excess(Shares((float(bad[0, n]), float(bad[1, n])), (n + 1.0, n + 1.0)), None, 1.0) for n in counts]
+        ever_by_looks += any(each.chance_at_any_look(0.2) < 0.05 for each in found)
+        ever_by_one_look += any(each.chance < 0.05 for each in found)
+    assert ever_by_looks <= 0.05 * 300 < ever_by_one_look
+
+
+@given(scale=st.floats(0.01, 1.0), value=st.floats(0.0, 1.0), variance=st.floats(1e-6, 1.0))
+def test_to_look_often_costs_evidence(scale: float, value: float, variance: float) -> None:
+    found = Excess(value, variance)
+    assert found.chance <= found.chance_at_any_look(scale) <= 1.0
+
+
+def test_an_excess_beyond_all_doubt_is_none_of_chance() -> None:
+    assert Excess(0.9, 1e-4).chance_at_any_look(0.2) < 1e-12
+    assert Excess(-0.9, 1e-4).chance_at_any_look(0.2) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("freedom", "ratio"), [pytest.param(4.0, 4.0 / 0.484, id="few"), pytest.param(30.0, 30.0 / 16.79, id="many")]
+)
+def test_a_variance_may_be_larger_than_few_values_show(freedom: float, ratio: float) -> None:
+    """Chi-squared of 4 and of 30 degrees of freedom: 2.5 % lie below .484 and 16.79 (any table)."""
+    assert statistics.variance_limit(2.0, freedom, 0.975) == pytest.approx(2.0 * ratio, rel=0.1)
+    assert statistics.variance_limit(2.0, 1.0, 0.9999) == 2.0 / statistics.LEAST_CHI_SQUARED
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from fakes.periods import PAIRS, PERIOD_SECONDS, RUN_IN_PERIODS, Level, the_time
 from trimtab_api.findings import Measure
 from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
-from trimtab_operator.analysis.statistics import t_quantile
 from trimtab_operator.analysis.switchback import compare_periods, paired
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.comparison import Comparison, Effect, GuardComparison, NotMeasured
@@ -196,4 +196,5 @@ def test_of_pairs_that_differ_by_chance_alone_one_interval_in_twenty_leaves_out_
 
 def test_pairs_that_are_all_alike_are_not_believed_beyond_what_pods_wander() -> None:
     found = paired((0.1,) * 5, 0.95)
-    assert found.high - found.point == pytest.approx(0.02 * t_quantile(0.975, 4.0))
+    assert found.high - found.point == pytest.approx(0.02 * NormalDist().inv_cdf(0.975))
+    assert effect(turns(busy(0.6))).least_half_width == pytest.approx(found.high - found.point)

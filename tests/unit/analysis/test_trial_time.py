@@ -34,6 +34,19 @@ def test_settling_leaves_out_what_straddles_the_change(scrape: float, seconds: f
     assert trial_time.settling(scrape) == seconds
 
 
+@pytest.mark.parametrize(
+    ("seconds", "left_out"),
+    [(0.0, 0.0), (300.0, 0.0), (600.0, 150.0), (900.0, 300.0), (2100.0, 300.0)],
+)
+def test_what_may_be_cold_is_left_out_once_there_is_enough_beyond_it(seconds: float, left_out: float) -> None:
+    assert trial_time.warming(rules(), seconds) == left_out
+
+
+def test_a_run_in_may_be_as_long_as_the_longest_measurement_once_caches_are_warm() -> None:
+    longest = trial_time.longest_run_in(rules())
+    assert longest - trial_time.warming(rules(), longest) == trial_time.longest_window(rules())
+
+
 def test_an_engine_goes_back_by_itself_after_every_stage_could_have_taken_its_longest() -> None:
     lasts = trial_time.expiry(rules(), 15.0, Knob.MAX_BATCH_SIZE)
     assert lasts == 120.0 + 30.0 + 1800.0 + 60.0
@@ -41,7 +54,7 @@ def test_an_engine_goes_back_by_itself_after_every_stage_could_have_taken_its_lo
 
 
 def test_the_slots_reach_back_over_the_run_in() -> None:
-    assert trial_time.lookback(rules(), Knob.MAX_BATCH_SIZE) == 600 + 120 + 1800 + 60
+    assert trial_time.lookback(rules(), Knob.MAX_BATCH_SIZE) == 1800 + 300 + 120 + 1800 + 60
     assert trial_time.window(rules()) == 300.0
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
-from trimtab_api.engine_settings import BatchingRule, EngineSettings, Quantization
+from trimtab_api.engine_settings import BatchingRule, EngineSettings, Eviction, Quantization
 from trimtab_api.findings import BottleneckKind, Measure
 from trimtab_api.knobs import Knobs
 from trimtab_api.policy_spec import Goal
@@ -19,9 +19,11 @@ from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision import expectation
 from trimtab_operator.decision.candidates import Candidate, candidates, ranked_candidates
+from trimtab_operator.decision.choices import choice_steps
 from trimtab_operator.decision.facts import Facts, facts_of
 from trimtab_operator.decision.knob_space import KnobRange, KnobSpace, knob_space, knob_words
 from trimtab_operator.decision.knob_values import value_of, with_value
+from trimtab_operator.decision.steps import steps
 from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import TargetProblem
@@ -387,6 +389,64 @@ def test_a_full_batch_is_shared_by_its_items() -> None:
     assert expectation.of_cache(None).low == 0.0
 
 
+def test_what_a_cache_saves_lies_between_half_of_what_is_expected_and_every_repeat() -> None:
+    saved = expectation.of_cache(0.5)
+    assert (saved.low, saved.effect, saved.high) == pytest.approx((1 / 0.8 - 1, 1 / 0.6 - 1, 1 / 0.5 - 1))
+
+
+FILLING = {"bottleneck": QUEUE, "mean_batch": 2.0}
+ADAPTIVE = EngineSettings(batching=BatchingRule.ADAPTIVE, latency_target="100ms", max_batch_size=8)
+LIMITED = EngineSettings(max_batch_tokens=4096, max_batch_size=8)
+WHY_STEPS: list[tuple[str, Knob, EngineSettings, KnobRange, Facts, str]] = [
+    ("latency-batch", BATCH, current(8), KnobRange(1, 64), LATENCY_SEARCH, "smaller batches are done sooner"),
+    ("delay", DELAY, current(8), KnobRange(0.0, 0.02), replace(FACTS, **FILLING),
+     "requests wait, and batches are not full"),
+    ("latency-delay", DELAY, current(8), KnobRange(0.0, 0.02), LATENCY_SEARCH,
+     "a batch that does not wait is done sooner"),
+    ("tokens", TOKENS, LIMITED, KnobRange(64, 2**15), replace(FACTS, **FILLING),
+     "requests wait, and tokens may cut batches"),
+    ("latency-tokens", TOKENS, LIMITED, KnobRange(64, 2**15), LATENCY_SEARCH, "a pass of fewer tokens is done sooner"),
+    ("target", TARGET, ADAPTIVE, KnobRange(0.05, 60.0), replace(FACTS, **FILLING),
+     "requests wait, and the target may cut batches"),
+    ("latency-target", TARGET, ADAPTIVE, KnobRange(0.05, 60.0), LATENCY_SEARCH, "shorter passes are done sooner"),
+    ("cache-unknown", CACHE, current(), KnobRange(0, 2**30), FACTS, "the cache is off and inputs may repeat"),
+    ("cache-off", CACHE, current(), KnobRange(0, 2**30), replace(FACTS, repeat_share=0.4),
+     "the cache is off and 40% of inputs were seen before"),
+    ("cache-small", CACHE, current(cache="16Mi"), KnobRange(0, 2**30), replace(FACTS, repeat_share=0.6, hit_share=0.2),
+     "the cache answers 20% of inputs, and 60% were seen before"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("knob", "settings", "bounds", "facts", "why"), [pytest.param(*case[1:], id=case[0]) for case in WHY_STEPS]
+)
+def test_each_step_of_a_number_says_why(
+    knob: Knob, settings: EngineSettings, bounds: KnobRange, facts: Facts, why: str
+) -> None:
+    assert {step.why for step in steps(knob, settings, bounds, facts)} == {why}
+
+
+WHY_CHOICES: list[tuple[Knob, str, EngineSettings, Facts, str]] = [
+    (Knob.QUANTIZATION, "Int8", EngineSettings(quantization=Quantization.NONE), FACTS,
+     "weights of 8 bits take less time and memory"),
+    (Knob.VARIANT, "small", EngineSettings(variant="base"), FACTS,
+     "another model that the engine declares may take less time"),
+    (Knob.CACHE_EVICTION, "S3FIFO", EngineSettings(cache_memory="16Mi", cache_eviction=Eviction.LRU),
+     replace(FACTS, repeat_share=0.6, hit_share=0.2), "inputs come again after the cache dropped them"),
+    (Knob.BATCHING, "Adaptive", EngineSettings(batching=BatchingRule.MANUAL), LATENCY_SEARCH,
+     "the engine learns how long passes take"),
+    (Knob.BATCHING, "Manual", ADAPTIVE, replace(FACTS, **FILLING),
+     "requests wait, and the engine keeps batches small"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("knob", "word", "settings", "facts", "why"), WHY_CHOICES, ids=[row[4] for row in WHY_CHOICES])
+def test_each_step_of_a_choice_says_why(
+    knob: Knob, word: str, settings: EngineSettings, facts: Facts, why: str
+) -> None:
+    assert [step.why for step in choice_steps(knob, (word,), settings, facts)] == [why]
+
+
 @st.composite
 def all_facts(draw: st.DrawFn) -> Facts:
     kind = draw(st.none() | st.sampled_from(BottleneckKind))
@@ -462,6 +522,8 @@ def test_facts_are_those_of_the_tick() -> None:
     assert (facts.mean_batch, facts.latency_violated, facts.saturated) == (4.0, True, True)
     assert facts.repeat_share == pytest.approx(0.4)
     assert facts.hit_share is None
+    assert (facts.goal, facts.bottleneck) == (Goal.MINIMIZE_LATENCY, analyze(snapshot, policy).bottleneck)
+    assert facts.bottleneck is not None
     assert facts.tried == {(BATCH, "1", "8")}
     assert not facts.seeks_latency
     with_series = replace(snapshot, history=snapshot.history | {Signal.BATCH_SIZE: a_series(Signal.BATCH_SIZE, 6.0)})

@@ -215,6 +215,11 @@ def test_a_freeze_lets_a_violated_guard_be_restored_but_nothing_be_removed() -> 
     assert (type(down), down.reason, down.desired) == (Hold, "Frozen", 1)
 
 
+def test_a_freeze_does_not_yield_to_a_guard_that_holds() -> None:
+    found = decided(BUSY_FLEET, freeze=FREEZE, objectives={"latency": {"max": "10s"}})
+    assert (type(found), found.reason) == (Hold, "Frozen")
+
+
 def standing(desired: int) -> dict[str, Any]:
     return {"mode": "Recommend", "status": {"replicas": replicas(2, desired)}}
 

@@ -140,3 +140,9 @@ def test_before_anything_limits_the_target_nothing_is_tried() -> None:
     found = strategize(snapshot, unknown, policy, snapshot.target)
     assert not isinstance(found, TrialProposal)
     assert found[0] == "Baseline"
+
+
+def test_trials_that_breached_nothing_do_not_end_the_search() -> None:
+    kept = {"phase": "Finished", "verdict": "Inconclusive"}
+    found = strategy(trials=(a_trial(status=kept), a_trial("chat-2", status=kept)))
+    assert isinstance(found, TrialProposal)

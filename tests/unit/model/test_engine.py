@@ -59,3 +59,9 @@ def test_a_refusal_names_each_value_and_why() -> None:
     refused = an_engine(refused={"maxBatchSize": "512", "cacheMemory": "9Ti"})
     assert refused.refusal() == "maxBatchSize 512: too large; cacheMemory 9Ti: too large"
     assert an_engine().refusal() is None
+
+
+def test_a_refusal_of_earlier_settings_says_nothing_against_these() -> None:
+    refused = an_engine(refused={"maxBatchSize": "512", "cacheMemory": "0"})
+    assert refused.refusal(of=STABLE) == "cacheMemory 0: too large"
+    assert refused.refusal(of=CANARY.model_copy(update={"cache_memory": "1Gi"})) is None

@@ -100,6 +100,7 @@ def test_an_intent_that_may_not_be_acted_upon_is_dropped_with_an_event(
     assert status_of(taken).intent is None
     dropped = next(event for event in taken.events if event.reason == "IntentDropped")
     assert text in dropped.message
+    assert dropped.type == "Warning"
 
 
 def test_an_intent_waits_a_moment_for_a_target_that_cannot_be_seen() -> None:
@@ -109,12 +110,12 @@ def test_an_intent_waits_a_moment_for_a_target_that_cannot_be_seen() -> None:
 
 
 def test_somebody_elses_number_drops_the_intent_and_is_noted() -> None:
-    owners = (ReplicasOwner("Scale", "kubectl"),)
+    owners = (ReplicasOwner("Scale", "kubectl"), ReplicasOwner("ScaledObject", "chat"))
     edited = a_snapshot(target=a_target(5, replicas_owners=owners), busy=0.2)
     taken = step(edited, {"intent": an_intent(), "replicas": replicas(2, 3)})
     (entry,) = status_of(taken).history
     assert (entry.what, entry.from_, entry.to) == ("ForeignEdit", "2", "5")
-    assert "Scale kubectl" in entry.why
+    assert entry.why == "ForeignEdit: the replicas were changed by Scale kubectl, ScaledObject chat"
     assert {"IntentDropped", "ForeignEdit"} <= set(reasons(taken))
 
 
@@ -122,7 +123,7 @@ def test_a_foreign_edit_between_two_ticks_is_noted_once() -> None:
     taken = step(a_snapshot(replicas=4), {"replicas": replicas(2)})
     after = status_of(taken)
     assert [(entry.what, entry.from_, entry.to) for entry in after.history] == [("ForeignEdit", "2", "4")]
-    assert "somebody else" in after.history[0].why
+    assert after.history[0].why == "ForeignEdit: the replicas were changed by somebody else"
     again = step(a_snapshot(replicas=4), taken.status)
     assert again.status is None
 

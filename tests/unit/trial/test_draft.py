@@ -52,10 +52,13 @@ def test_a_switchback_names_its_one_pod_as_the_canary() -> None:
 
 
 def test_a_trial_belongs_to_its_policy_and_does_not_keep_it_from_being_deleted() -> None:
-    metadata: dict[str, Any] = (drafted().body or {})["metadata"]
-    (owner,) = metadata["ownerReferences"]
-    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == ("policy-uid", True, False)
-    assert metadata["labels"] == {POLICY_LABEL: "chat"}
+    body: dict[str, Any] = drafted().body or {}
+    policy = {"apiVersion": "trimtab.dev/v1alpha1", "kind": "OptimizationPolicy", "name": "chat", "uid": "policy-uid"}
+    owner = policy | {"controller": True, "blockOwnerDeletion": False}
+    assert (body["apiVersion"], body["kind"]) == ("trimtab.dev/v1alpha1", "OptimizationTrial")
+    assert body["metadata"] == {
+        "name": "chat-1", "namespace": "prod", "labels": {POLICY_LABEL: "chat"}, "ownerReferences": [owner]
+    }  # fmt: skip
 
 
 def test_the_pod_that_is_first_by_name_gets_the_change_whatever_their_order() -> None:

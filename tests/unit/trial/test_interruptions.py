@@ -67,12 +67,12 @@ def test_without_an_interruption_the_trial_goes_on(phase: TrialPhase) -> None:
 def test_an_engine_that_goes_back_by_itself_ends_the_trial_with_its_words_and_counts_as_a_violation(
     phase: TrialPhase,
 ) -> None:
-    gone_back = engines(an_engine(refused={"quantization": "Int8"}), None)
+    gone_back = engines(an_engine(refused={"maxBatchSize": "8"}), None)
     found = interrupted(a_stand(in_phase(phase), engines=gone_back))
     assert (found is not None) == (phase in {TrialPhase.MEASURING, TrialPhase.VALIDATING})
     if found is not None:
         assert (found.phase, found.verdict, found.violations) == (TrialPhase.REVERTING, "Regressed", 1)
-        assert found.reason == "an engine took the change back: quantization Int8: too large"
+        assert found.reason == "an engine took the change back: maxBatchSize 8: too large"
 
 
 @pytest.mark.parametrize("number", [0, 1])

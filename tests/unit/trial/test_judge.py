@@ -13,11 +13,11 @@ from trimtab_api.policy_spec import TrialRules
 from trimtab_api.trial import Verdict
 from trimtab_operator.model.comparison import Beside, Comparison, Effect, GuardComparison, NotMeasured
 from trimtab_operator.trial.judge import Judgement, judge
-from trimtab_operator.trial.looks import Look, look_at, look_number, look_times
+from trimtab_operator.trial.looks import SEARCH_ERROR, Look, last_look, look_at, look_times
 from trimtab_operator.trial.observed import change_of, percent
 
 RULES = TrialRules(window="60s", max_window="5m", min_requests=100)
-FIRST, LAST, EARLY = Look(1, 4, 60.0), Look(4, 4, 300.0), Look(0, 4, 30.0)
+FIRST, LAST, EARLY = Look(1, 4, 60.0, 0.001), Look(4, 4, 300.0, 0.001), Look(0, 4, 30.0, 0.001)
 BETTER = Effect("busy seconds per answer", True, math.log(0.62), math.log(0.55), math.log(0.70), 6, 6)
 
 
@@ -70,16 +70,29 @@ def judged(look: Look = FIRST, **fields: Any) -> Judgement:
 def test_looks_are_due_after_each_doubling_of_the_window_and_at_the_end(
     elapsed: float, number: int, seconds: float
 ) -> None:
-    look = look_at(elapsed, 60.0, 300.0)
+    look = look_at(elapsed, RULES)
     assert (look.number, look.of, look.seconds, look.last) == (number, 4, seconds, number == 4)
-    assert look_number(elapsed, 60.0, 300.0) == number
 
 
-def test_looks_share_an_error_of_one_in_twenty() -> None:
-    assert look_times(60.0, 300.0) == (60.0, 120.0, 240.0, 300.0)
-    assert look_times(60.0, 60.0) == (60.0,)
-    assert look_at(60.0, 60.0, 60.0).confidence == pytest.approx(0.95)
-    assert FIRST.confidence == pytest.approx(0.9875)
+@pytest.mark.parametrize("trials", [1, 8, 64])
+@pytest.mark.parametrize(("window", "longest"), [("60s", "5m"), ("5m", "30m"), ("2m", "2m")])
+def test_the_looks_of_all_trials_of_a_search_spend_its_error(trials: int, window: str, longest: str) -> None:
+    rules = TrialRules(window=window, max_window=longest, max_trials=trials)
+    looks = [look_at(due, rules) for due in look_times(rules)]
+    assert trials * sum(look.error for look in looks) == pytest.approx(SEARCH_ERROR)
+    assert looks[-1] == last_look(rules)
+    assert all(look.confidence == pytest.approx(1.0 - 2.0 * look.error) for look in looks)
+
+
+def test_a_look_spends_by_how_much_it_adds() -> None:
+    assert look_times(RULES) == (60.0, 120.0, 240.0, 300.0)
+    first, second, third, last = (look_at(due, RULES).error for due in look_times(RULES))
+    assert (second, third, last) == pytest.approx((first, 2.0 * first, first))
+
+
+def test_a_policy_that_tries_nothing_has_looks_all_the_same() -> None:
+    none, one = (TrialRules(max_trials=trials, max_violating_trials=0) for trials in (0, 1))
+    assert last_look(none) == last_look(one)
 
 
 def test_a_clear_improvement_is_improved_with_numbers_in_its_reason() -> None:
@@ -103,7 +116,7 @@ def test_before_the_first_look_only_guards_speak() -> None:
     [
         pytest.param(-0.2, 0.1, Verdict.IMPROVED, id="better"),
         pytest.param(0.2, 0.1, Verdict.REGRESSED, id="worse"),
-        pytest.param(0.0, 0.04, Verdict.INCONCLUSIVE, id="a-difference-is-ruled-out"),
+        pytest.param(0.0, 0.04, Verdict.INCONCLUSIVE, id="a-difference-is-improbable"),
         pytest.param(-0.04, 0.03, None, id="better-by-less-than-is-worth-it"),
         pytest.param(-0.2, 0.3, None, id="wide"),
         pytest.param(0.2, 0.3, None, id="worse-but-wide"),
@@ -115,8 +128,29 @@ def test_the_interval_decides(point: float, half: float, verdict: Verdict | None
     assert judged(LAST, goal=an_effect(point, half)).verdict is (verdict or Verdict.INCONCLUSIVE)
 
 
-def test_at_the_last_look_what_is_not_clear_is_inconclusive() -> None:
-    assert judged(LAST, goal=an_effect(-0.2, 0.3)).reason.endswith("not clear yet, and spec.trial.maxWindow is over")
+@pytest.mark.parametrize(
+    ("point", "half", "needed"),
+    [
+        pytest.param(-0.2, 0.3, "about 12m would have been needed", id="half-as-wide-again-takes-over-twice-as-long"),
+        pytest.param(0.2, 0.8, "about 80m would have been needed", id="four-times-as-wide-takes-sixteen-times-as-long"),
+        pytest.param(-0.06, 0.05, "about 6m would have been needed", id="clear-but-not-worth-it-by-the-interval"),
+        pytest.param(-0.05, 0.1, "none of up to 24h would tell so little", id="pods-wander-by-more"),
+        pytest.param(-0.2, 6.0, "none of up to 24h would tell so little", id="nothing-is-known"),
+    ],
+)
+def test_at_the_last_look_what_is_not_clear_is_inconclusive_and_names_the_window_it_needs(
+    point: float, half: float, needed: str
+) -> None:
+    goal = replace(an_effect(point, half), low=point - half, high=max(point + half, 0.001), least_half_width=0.055)
+    found = judged(LAST, goal=goal)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason.endswith(f"not clear yet, and spec.trial.maxWindow is over: {needed}")
+
+
+def test_a_change_that_most_probably_is_worth_nothing_is_given_up_though_the_interval_is_wider() -> None:
+    assert judged(goal=an_effect(0.0, 0.08)).verdict is Verdict.INCONCLUSIVE
+    assert judged(goal=an_effect(0.0, 0.08)).reason.endswith("a difference of 0.05 (minEffect) is improbable")
+    assert judged(goal=an_effect(-0.04, 0.08)).verdict is None
 
 
 @pytest.mark.parametrize("look", [EARLY, FIRST, LAST])
@@ -194,6 +228,12 @@ def test_too_few_requests_wait_and_in_the_end_are_inconclusive(fields: dict[str,
     assert judged(**fields).verdict is None
     assert "100 are needed" in judged(**fields).reason
     assert judged(LAST, **fields).verdict is Verdict.INCONCLUSIVE
+
+
+def test_too_few_requests_name_the_window_in_which_enough_would_have_come() -> None:
+    few, none = judged(LAST, canary_requests=40.0), judged(LAST, canary_requests=0.0, request_share_ratio=None)
+    assert few.reason.endswith("maxWindow is over: about 13m would have been needed")
+    assert none.reason.endswith("spec.trial.maxWindow is over")
 
 
 @pytest.mark.parametrize("load", [0.59, None])

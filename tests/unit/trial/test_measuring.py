@@ -13,6 +13,7 @@ from trimtab_api.trial import TrialPhase, TrialStatus
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.measuring import measure
+from trimtab_operator.trial.texts import when
 
 GIVEN = {"phase": "Measuring", "changed": ["uid-chat-0"], "changedAt": at(), "startedAt": at()}
 SETTLED = GIVEN | {"measuredFrom": at(SETTLED_AT - NOW)}
@@ -38,8 +39,9 @@ def test_a_clear_gain_at_a_look_is_rolled_out() -> None:
     found: TrialStatus = measured(arms(changing(0.8, 0.5)))
     assert (found.phase, found.verdict) == ("RollingOut", "Improved")
     assert found.changed == ("uid-chat-0",), "one pod has it; the others follow"
-    assert found.ended_at == found.changed_at
+    assert found.ended_at == found.changed_at == when(NOW + AT_LOOK)
     assert found.observed
+    assert "throughput" in found.observed_summary
     assert "busy seconds per answer" in found.reason
 
 
@@ -59,6 +61,7 @@ def test_a_look_without_an_answer_is_noted_once() -> None:
     first: TrialStatus = measured(noisy)
     assert (first.phase, first.looks, first.verdict) == ("Measuring", 1, "Unknown")
     assert first.reason
+    assert first.observed_summary
     again = measured(noisy, status=first.to_body())
     assert again == first
 
@@ -93,7 +96,7 @@ def test_without_trusted_measurements_it_waits_until_its_time_is_over(
 @pytest.mark.parametrize(
     ("rules", "ready_at", "slots"),
     [
-        pytest.param(RULES | {"window": "15s"}, -3600.0, 3, id="two windows at most"),
+        pytest.param(RULES | {"window": "15s", "maxWindow": "30s"}, -3600.0, 3, id="maxWindow at most"),
         pytest.param(RULES, -45.0, 3, id="no longer than the pods have served"),
     ],
 )

@@ -18,6 +18,7 @@ from trimtab_operator.model.action import DeleteTrial
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
+from trimtab_operator.trial.stages import RUN_IN
 from trimtab_operator.trial.steer import Course, steer
 from trimtab_operator.trial.texts import when
 
@@ -58,6 +59,7 @@ def test_a_new_trial_is_written_before_anything_moves() -> None:
 def test_a_trial_that_moves_is_stored_whole_against_the_version_that_was_read() -> None:
     found = steered(trials=(a_trial(status={"phase": "RunIn"}),), status={"currentTrial": "chat-1"})
     assert found.record is not None
+    assert (found.record.namespace, found.record.name) == ("prod", "chat-1")
     assert found.record.body is None
     assert found.record.status is not None
     assert (found.record.status["phase"], found.record.status["observedGeneration"]) == ("Starting", 1)
@@ -253,7 +255,7 @@ def test_after_a_trial_moved_it_is_looked_at_again_at_once() -> None:
     ("phase", "seconds"), [("Starting", 1.0), ("Reverting", 1.0), ("RunIn", 15.0), ("Measuring", 15.0)]
 )
 def test_an_engine_that_is_waited_for_is_looked_at_soon(phase: str, seconds: float) -> None:
-    given = GIVEN if phase != "RunIn" else {}
+    given = GIVEN if phase != "RunIn" else {"reason": RUN_IN}
     target = attached_target(pods=attached_pods(ready_at=NOW - 61.0))
     seen: dict[str, Any] = {"target": target, "engines": engines(CANARY if phase == "Reverting" else None, None)}
     trial = a_trial(status=given | {"phase": phase, "measuredFrom": at()})

@@ -40,6 +40,9 @@ def test_an_entry_says_what_changed_why_and_in_which_trial() -> None:
     assert started.why == "Trial: trial chat-1: more in one pass"
     assert (ended.at.timestamp(), ended.why) == (NOW + 200.0, "Regressed: trial chat-1: better")
     assert (back.from_, back.to, back.at.timestamp()) == ("maxBatchSize 8", "maxBatchSize 1", NOW + 300.0)
+    assert back.why == "Regressed: trial chat-1: better"
+    *_, kept = entries_of(a_trial(status={"phase": "Finished", "verdict": "Improved"} | ENDED))
+    assert kept.why == "Improved: trial chat-1: better"
 
 
 def test_the_entries_of_two_trials_and_two_events_never_share_an_id() -> None:

@@ -1,0 +1,1 @@
+"""How often the shipped verdict errs, on simulated arms that contain what production contains."""
