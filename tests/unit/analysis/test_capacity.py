@@ -207,7 +207,7 @@ def test_more_load_than_the_replicas_carry_is_a_utilization_of_1() -> None:
 @pytest.mark.parametrize(
     ("running", "peak"),
     [
-        # 0.8 x 2 x 50 / 20 at 20 sequences each, a third of it at 5: with 10 replicas' worth before that, as many.
+        # Two replicas with n sequences each, at an h of 30: 2 n / (30 + n), times (30 + full) / full.
         pytest.param([20.0] * 40 + [5.0] * 12, 2 * 20 / 50, id="within-the-stabilisation-time"),
         pytest.param([20.0] * 40 + [5.0] * 30, 2 * 5 / 35, id="before-it"),
         pytest.param([20.0] * 4 + [5.0] * 6, None, id="not-all-of-it-known"),

@@ -181,6 +181,10 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], type, int | None, int | None, s
     ("few-sequences-after-many", batches(4.0, replicas=3, before=16.0), CHAT, Hold, 3, 1, "Stabilizing"),
     ("few-sequences-for-half-a-stabilisation", batching([3.0] * 10, replicas=3, pressure=0.66, kv=0.0), CHAT, Hold,
      3, 1, "Stabilizing"),
+    # Ten minutes say little of what may come: a quarter more than the load of 2, and than the peak of 2.8.
+    ("full-with-sequences-and-a-short-past", batching([20.0] * 40, kv=0.0), CHAT, Change, 3, 3, "Utilization"),
+    ("few-sequences-and-a-short-past", batching([11.7] * 34 + [5.0] * 6, replicas=4, pressure=0.7, kv=0.0), CHAT, Hold,
+     4, 2, "Stabilizing"),
     ("sequences-beyond-those-on-their-way", batches(30.0, of_vllm(3, starting()), waiting=40.0), CHAT,
      Change, 5, 5, "Utilization"),
     ("sequences-for-those-on-their-way", batches(25.0, of_vllm(3, starting())), CHAT, Hold, 3, 3, "Steady"),

@@ -116,6 +116,7 @@ def test_whatever_the_mean_says_the_percentile_stays_inside_its_bucket(
         pytest.param(TEN_EACH, 0.0, id="no-mean"),
         pytest.param(TEN_EACH, 0.4, id="all-bounds-below-the-mean"),
         pytest.param(Buckets((0.1, 0.2, INF), (0.0, 0.0, 9.0)), 0.05, id="all-of-them-above-a-bound-above-the-mean"),
+        pytest.param(Buckets((0.1, INF), (4.0, 9.0)), 0.0999, id="more-than-half-of-them-above-it"),
         pytest.param(Buckets((0.1, 0.2, INF), (5.0, 5.0, 9.0)), 0.001, id="more-than-any-log-normal-has-above"),
     ],
 )
@@ -123,10 +124,11 @@ def test_a_mean_that_does_not_fit_the_buckets_gives_no_percentile(buckets: Bucke
     assert percentile_by_mean(buckets, 95, mean) is None
 
 
-def test_nothing_above_a_bound_counts_as_half_a_request() -> None:
-    few, many = (
-        percentile_by_mean(Buckets((0.01, 1.0, INF), (0.0, requests, requests)), 95, 0.5) for requests in (20.0, 2000.0)
-    )
-    assert few is not None
-    assert many is not None
-    assert 0.5 < many < few < 1.0
+# z - sqrt(z^2 - 2 ln 2) = s, and the p95 is half a second x exp(1.645 s - s^2 / 2).
+@pytest.mark.parametrize(
+    ("requests", "seconds"),
+    [pytest.param(20.0, 0.883, id="1.96-gives-.393"), pytest.param(2000.0, 0.687, id="3.48-gives-.206")],
+)
+def test_nothing_above_a_bound_counts_as_half_a_request(requests: float, seconds: float) -> None:
+    buckets = Buckets((0.01, 1.0, INF), (0.0, requests, requests))
+    assert percentile_by_mean(buckets, 95, 0.5) == pytest.approx(seconds, rel=0.002)
