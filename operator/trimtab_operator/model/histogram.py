@@ -122,9 +122,8 @@ def percentile_by_mean(buckets: Buckets, percent: float, mean_seconds: float) ->
         return None
     spread = min(known)[1]
     seconds = mean_seconds * math.exp(_score(wanted) * spread - spread**2 / 2.0)
-    index = next(i for i, value in enumerate(buckets.cumulative) if value >= (1.0 - wanted) * total)
-    lowest = buckets.bounds_seconds[index - 1] if index else 0.0
-    return min(max(seconds, lowest), buckets.bounds_seconds[index])
+    lowest, highest = bucket_of(buckets, percent)
+    return min(max(seconds, lowest), highest)
 
 
 def _spread(ratio: float, share: float) -> float | None:
