@@ -184,7 +184,7 @@ def later(snapshot: Snapshot, seconds: float) -> Snapshot:
             signal: replace(each, at=_moved(each.at, seconds)) for signal, each in snapshot.distributions.items()
         },
         history={
-            signal: replace(each, points=tuple(Point(point.at + seconds, point.value) for point in each.points))
+            signal: replace(each, points=tuple(replace(point, at=point.at + seconds) for point in each.points))
             for signal, each in snapshot.history.items()
         },
     )

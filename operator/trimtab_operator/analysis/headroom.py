@@ -20,6 +20,7 @@ LATE_RATIO = 1.05  # above what is ready: batches give way a little
 PRIOR_TIMES = 30.0  # the usual headroom counts as so many times, of which twice the allowance was late below it
 SPENT_SHARE = 0.5
 USUAL_START_SECONDS = 60.0
+LONGEST_START_SECONDS = 1800.0  # beyond that a pod lost its readiness and found it again
 
 
 def headroom(past: Sequence[float], lead_steps: int, stabilization_steps: int, allowed_share: float) -> float:
@@ -47,6 +48,6 @@ def start_seconds(target: Target) -> float:
     taken = [
         pod.ready_at - pod.created_at
         for pod in target.pods
-        if pod.ready_at is not None and pod.ready_at > pod.created_at
+        if pod.ready_at is not None and 0.0 < pod.ready_at - pod.created_at <= LONGEST_START_SECONDS
     ]
     return float(np.median(taken)) if taken else USUAL_START_SECONDS

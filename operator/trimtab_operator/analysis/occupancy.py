@@ -96,21 +96,22 @@ def occupancy(snapshot: Snapshot, policy: OptimizationPolicy) -> Occupancy | Non
 
 
 def _past(snapshot: Snapshot) -> _Past | None:
-    """Return what is known at the times of the series of running sequences; None where there are too few."""
-    points = [each for each in series.points_since(snapshot.history.get(Signal.RUNNING_REQUESTS), 0.0) if each.pods]
+    """Return what is known at the times of which running and waiting requests are; None where those are too few."""
+    running, waiting, tokens = (
+        series.points_since(snapshot.history.get(signal), 0.0)
+        for signal in (Signal.RUNNING_REQUESTS, Signal.QUEUE_REQUESTS, Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS)
+    )
+    waiting_at, token_seconds_at = ({each.at: each.value for each in points} for points in (waiting, tokens))
+    points = [each for each in running if each.pods and each.at in waiting_at]
     step = series.spacing_seconds(tuple(points))
     if step is None:
         return None
-    waiting, tokens = (
-        {each.at: each.value for each in series.points_since(snapshot.history.get(signal), 0.0)}
-        for signal in (Signal.QUEUE_REQUESTS, Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS)
-    )
     steps = max(1, round(MEAN_SECONDS / step))
     return _Past(
         running=_moving([each.value / each.pods for each in points], steps),
         replicas=_moving([float(each.pods) for each in points], steps),
-        waiting=_moving([waiting.get(each.at, 0.0) for each in points], steps),
-        token_seconds=np.array([tokens.get(each.at, np.nan) for each in points]),
+        waiting=_moving([waiting_at[each.at] for each in points], steps),
+        token_seconds=np.array([token_seconds_at.get(each.at, np.nan) for each in points]),
         step_seconds=step,
         full_cache=_full_cache(snapshot),
     )
@@ -166,5 +167,5 @@ def _full_cache(snapshot: Snapshot) -> float:
     running = pods.values(snapshot, Signal.RUNNING_REQUESTS)
     taken = pods.values(snapshot, Signal.KV_CACHE_USED_RATIO)
     both = running.keys() & taken.keys()
-    ratio = sum(taken[name] for name in both)
-    return FULL_KV_RATIO * sum(running[name] for name in both) / ratio if ratio > 0.0 else math.inf
+    sequences, ratio = (sum(values[name] for name in both) for values in (running, taken))
+    return FULL_KV_RATIO * sequences / ratio if sequences > 0.0 and ratio > 0.0 else math.inf

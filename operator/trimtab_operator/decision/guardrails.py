@@ -128,7 +128,7 @@ def stabilization(proposal: Proposal, tick: Tick) -> Proposal:
     if fewest is None:
         return proposal.held("Stabilizing", f"measurements do not cover the last {spec} (scaling.stabilization) yet")
     if fewest >= proposal.current:
-        message = f"{fewest} replicas hold the largest demand of the last {spec} at {DOWN_UTILIZATION:g} utilization"
+        message = f"{fewest} replicas are needed for the largest load of the last {spec} (scaling.stabilization)"
         return proposal.held("Steady" if proposal.uncapped >= proposal.current - 1 else "Stabilizing", message)
     return proposal.limited(max(proposal.desired, fewest), proposal.reason, proposal.message)
 

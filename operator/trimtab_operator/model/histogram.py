@@ -108,6 +108,8 @@ def percentile_by_mean(buckets: Buckets, percent: float, mean_seconds: float) ->
     bound above the mean whose share is nearest to the percentile's; the result stays inside the percentile's bucket.
     A share of nothing is taken as half a request. ln(bound / mean) = z s - s^2 / 2, with the bound's normal score z.
     """
+    if mean_seconds <= 0.0:
+        return None
     total, wanted = count(buckets), 1.0 - percent / 100.0
     shares = [
         (bound, max(1.0 - cumulative / total, 0.5 / total))
@@ -120,16 +122,20 @@ def percentile_by_mean(buckets: Buckets, percent: float, mean_seconds: float) ->
         return None
     spread = min(known)[1]
     seconds = mean_seconds * math.exp(_score(wanted) * spread - spread**2 / 2.0)
-    index = next(i for i, value in enumerate(buckets.cumulative) if value >= (1.0 - wanted) * total)
-    lowest = buckets.bounds_seconds[index - 1] if index else 0.0
-    return min(max(seconds, lowest), buckets.bounds_seconds[index])
+    lowest, highest = bucket_of(buckets, percent)
+    return min(max(seconds, lowest), highest)
 
 
 def _spread(ratio: float, share: float) -> float | None:
-    """Return the sd of the logarithm of a log-normal variable that exceeds `ratio` times its mean with the share."""
+    """Return the sd of the logarithm of a log-normal variable that exceeds `ratio` times its mean with the share.
+
+    `ratio` is above 1, which none exceeds with half of its values: then there is no such variable.
+    """
+    if share >= 0.5:
+        return None
     score = _score(share)
     root = score**2 - 2.0 * math.log(ratio)
-    return score - math.sqrt(root) if score > 0.0 and root >= 0.0 else None
+    return score - math.sqrt(root) if root >= 0.0 else None
 
 
 def _score(share: float) -> float:

@@ -161,6 +161,11 @@ def itl() -> Case:
     )
 
 
+def mean(name: str) -> Case:
+    """Twenty observations at each scrape, of three seconds in the mean: whatever the traffic of the pod."""
+    return Case((vllm(f"{name}_sum", 60), vllm(f"{name}_count", 20)), same(3.0))
+
+
 VLLM_CASES: dict[Signal, Case] = {
     Signal.REQUESTS_PER_SECOND: Case((*FINISHED, *HTTP), per_second(66), per_second(52)),
     Signal.ERRORS_PER_SECOND: Case((*FINISHED, *HTTP), per_second(6), per_second(2)),
@@ -170,6 +175,9 @@ VLLM_CASES: dict[Signal, Case] = {
     Signal.SERVICE_SECONDS: histogram_case("vllm:request_inference_time_seconds", VLLM),
     Signal.TIME_TO_FIRST_TOKEN_SECONDS: histogram_case("vllm:time_to_first_token_seconds", VLLM),
     Signal.INTER_TOKEN_LATENCY_SECONDS: itl(),
+    Signal.LATENCY_MEAN_SECONDS: mean(E2E),
+    Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS: mean("vllm:time_to_first_token_seconds"),
+    Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS: mean("vllm:inter_token_latency_seconds"),
     Signal.QUEUE_REQUESTS: Case((vllm("vllm:num_requests_waiting", 6, counter=False),), scaled(6)),
     Signal.RUNNING_REQUESTS: Case((vllm("vllm:num_requests_running", 8, counter=False),), scaled(8)),
     Signal.PROMPT_TOKENS_PER_SECOND: Case((vllm("vllm:prompt_tokens_total", 500),), per_second(500)),

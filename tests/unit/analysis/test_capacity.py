@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.batching import FIRST_TOKEN, batching
 from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 
 from trimtab_operator.analysis.capacity import backlog_requests, capacity, device_use, fullness
@@ -181,3 +182,67 @@ def test_a_vllm_that_is_full_now_has_no_larger_peak() -> None:
 
 def test_a_target_that_is_not_there_is_not_full() -> None:
     assert fullness(Snapshot(now=NOW, target=TargetProblem("NotFound", ""))) == {}
+
+
+CHAT = {"objectives": FIRST_TOKEN}
+
+
+def test_of_a_runtime_that_batches_continuously_the_load_is_known_in_replicas() -> None:
+    carried = found(batching([20.0] * 120, replicas=4, pressure=0.8), **CHAT)
+    assert carried.load is not None
+    assert carried.load.full_sequences == pytest.approx(32.5, rel=1e-3)
+    assert carried.load.replicas == pytest.approx(4 * 0.4 * 62.5 / 32.5, rel=1e-3)
+    assert carried.utilization_ratio == pytest.approx(carried.load.replicas / 4)
+    assert (carried.binding, carried.utilization_peak_ratio) == (Signal.RUNNING_REQUESTS, None)
+    assert [fact.signal for fact in carried.evidence][:2] == [Signal.RUNNING_REQUESTS, RPS]
+
+
+def test_more_load_than_the_replicas_carry_is_a_utilization_of_1() -> None:
+    carried = found(batching([20.0] * 120, waiting=100.0), **CHAT)
+    assert carried.load is not None
+    assert carried.load.replicas == pytest.approx(2.0 + 100.0 / 20.0, rel=1e-3)
+    assert carried.utilization_ratio == 1.0
+
+
+@pytest.mark.parametrize(
+    ("running", "peak"),
+    [
+        # Two replicas with n sequences each, at an h of 30: 2 n / (30 + n), times (30 + full) / full.
+        pytest.param([20.0] * 40 + [5.0] * 12, 2 * 20 / 50, id="within-the-stabilisation-time"),
+        pytest.param([20.0] * 40 + [5.0] * 30, 2 * 5 / 35, id="before-it"),
+        pytest.param([20.0] * 4 + [5.0] * 6, None, id="not-all-of-it-known"),
+    ],
+)
+def test_the_peak_of_the_load_is_the_largest_of_the_stabilisation_time(
+    running: list[float], peak: float | None
+) -> None:
+    load = found(batching(running), **CHAT).load
+    assert load is not None
+    full = (30.0 + load.full_sequences) / load.full_sequences
+    assert load.peak_replicas == (None if peak is None else pytest.approx(peak * full))
+
+
+@pytest.mark.parametrize(
+    ("running", "seconds", "percentile", "headroom"),
+    [
+        pytest.param([20.0] * 120, 60.0, 95, 1.0, id="steady"),
+        pytest.param([20.0] * 40, 60.0, 95, 1.25, id="too-short"),
+        pytest.param([1.01**place for place in range(240)], 60.0, 50, 1.04, id="growing"),
+        pytest.param([1.01**place for place in range(240)], 120.0, 50, 1.08, id="growing-while-replicas-start-slowly"),
+        pytest.param([1.0] * 238 + [9.0] * 2, 60.0, 95, 1.0, id="a-few-late-times-are-allowed"),
+        pytest.param([1.0] * 238 + [9.0] * 2, 15.0, 99, 1.5, id="and-fewer-by-a-stricter-objective"),
+    ],
+)
+def test_the_headroom_is_what_the_past_asks_for_at_the_time_that_replicas_take(
+    running: list[float], seconds: float, percentile: int, headroom: float
+) -> None:
+    pods = tuple(a_pod(f"chat-{number}", ready_at=NOW - 3700.0 + seconds) for number in range(2))
+    objectives = {"timeToFirstToken": {"percentile": percentile, "max": "1s"}}
+    load = found(batching(running, target=a_target(pods=pods, runtime="vllm")), objectives=objectives).load
+    assert load is not None
+    assert load.headroom == headroom
+
+
+def test_until_its_times_are_known_the_kv_cache_and_the_queue_tell() -> None:
+    carried = found(batching([20.0] * 120, kv=0.4, requests=10.0), **CHAT)
+    assert (carried.load, carried.binding, carried.utilization_ratio) == (None, KV, 0.4)

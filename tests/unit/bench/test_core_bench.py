@@ -32,6 +32,14 @@ def test_every_recorded_tick_is_taken_and_costs_something(ticks: Path) -> None:
     assert all(0.0 < each < 1.0 for each in costs)
 
 
+def test_ticks_that_were_recorded_before_points_told_their_pods_are_read_and_taken() -> None:
+    recorded = core.read(core.TICKS)
+    assert {point.pods for snapshot, _ in recorded for each in snapshot.history.values() for point in each.points} == {
+        0
+    }
+    assert len(core.cpu_seconds(recorded[:3])) == 3
+
+
 @pytest.mark.parametrize(("floor", "code"), [(1.0, 0), (0.0, 1)])
 def test_a_floor_that_is_missed_ends_with_1(
     ticks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, floor: float, code: int

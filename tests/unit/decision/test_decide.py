@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.batching import FIRST_TOKEN, batching
 from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 from fakes.ledger import an_entry, replicas
 
@@ -58,6 +59,17 @@ def over(seconds: float, rps: float = 5.0, busy: float = 0.1) -> dict[Signal, Se
     return {RPS: a_series(RPS, rps, seconds=seconds), BUSY: a_series(BUSY, busy, seconds=seconds)}
 
 
+def batches(sequences: float, target: Target | None = None, *, before: float | None = None, **more: Any) -> Snapshot:
+    """A vLLM target that is full with 20 sequences at each replica; `before` ran until a minute and a half ago."""
+    running = [sequences if before is None else before] * 114 + [sequences] * 6
+    return batching(running, target=target, pressure=(30.0 + sequences) / 50.0, kv=0.0, **more)
+
+
+def of_vllm(replicas: int, *more: Pod) -> Target:
+    return a_target(replicas, pods=pods(2, *more), runtime="vllm")
+
+
+CHAT = {"objectives": FIRST_TOKEN}
 OVERLOAD = a_snapshot(rps=80.0, errors=40.0, busy=1.0, queue=200.0)
 WAITING = {"latency": 1.0, "waiting": 0.9, "queue": 12.0, "busy": 0.7}
 SCALING = {"minReplicas": 1, "maxReplicas": 8, "stabilization": "5m", "maxStep": 4}
@@ -161,6 +173,23 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], type, int | None, int | None, s
      "AboveMaxReplicas"),
     ("below-the-minimum-at-once-though-untrusted", a_snapshot(replicas=1, busy=9.0),
      {"scaling": SCALING | {"minReplicas": 7}}, Change, 7, 2, "BelowMinReplicas"),
+    # Two replicas with 25 each fill 2 x 25/55 / (20/50) = 2.27; with 30 each, and 40 that wait, 2.5 + 40/20 = 4.5.
+    ("sequences-beyond-full", batches(25.0), CHAT, Change, 3, 3, "Utilization"),
+    ("sequences-in-the-dead-band", batches(20.5), CHAT, Hold, 2, 3, "Steady"),
+    ("sequences-half-full", batches(10.0), CHAT, Hold, 2, 2, "Steady"),
+    ("few-sequences", batches(3.0, replicas=3), CHAT, Change, 1, 1, "Utilization"),
+    ("few-sequences-after-many", batches(4.0, replicas=3, before=16.0), CHAT, Hold, 3, 1, "Stabilizing"),
+    ("few-sequences-for-half-a-stabilisation", batching([3.0] * 10, replicas=3, pressure=0.66, kv=0.0), CHAT, Hold,
+     3, 1, "Stabilizing"),
+    # Ten minutes say little of what may come: a quarter more than the load of 2, and than the peak of 2.8.
+    ("full-with-sequences-and-a-short-past", batching([20.0] * 40, kv=0.0), CHAT, Change, 3, 3, "Utilization"),
+    ("few-sequences-and-a-short-past", batching([11.7] * 34 + [5.0] * 6, replicas=4, pressure=0.7, kv=0.0), CHAT, Hold,
+     4, 2, "Stabilizing"),
+    ("sequences-beyond-those-on-their-way", batches(30.0, of_vllm(3, starting()), waiting=40.0), CHAT,
+     Change, 5, 5, "Utilization"),
+    ("sequences-for-those-on-their-way", batches(25.0, of_vllm(3, starting())), CHAT, Hold, 3, 3, "Steady"),
+    ("sequences-while-most-are-broken", batches(30.0, of_vllm(5, *(starting(name, 900.0) for name in "abc")),
+     waiting=80.0), CHAT, Hold, 5, 7, "InFlight"),
     ("no-scaling", a_snapshot(), {"scaling": None}, Hold, None, None, "NoScalingBlock"),
     ("invalid", a_snapshot(), {"scaling": SCALING | {"minReplicas": 9}}, Hold, None, None, "InvalidSpec"),
     ("turned-off", a_snapshot(target=a_target(0)), {}, Hold, None, None, "ScaledToZero"),
@@ -180,6 +209,13 @@ def test_the_decision_keeps_the_wish_beside_what_was_allowed(
 def test_the_use_of_the_fullest_resource_is_said_as_a_share_of_its_limit_whatever_its_unit() -> None:
     found = decided(a_snapshot(busy=0.95))
     assert found.message.startswith("busy_ratio is at 0.95 of its limit, demand 40 requests/s")
+
+
+def test_a_load_in_replicas_is_explained_by_what_fills_one_and_what_is_kept_ready() -> None:
+    found = decided(batches(25.0), **CHAT)
+    assert found.message.startswith(
+        "the load fills 2.27 replicas of 20 sequences each, and 1 times that is to be ready"
+    )
 
 
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]

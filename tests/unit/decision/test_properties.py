@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from fakes.batching import over_time
 from fakes.builders import NOW, a_pod, a_policy, a_reading, a_snapshot, a_target
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision.decide import decide
 from trimtab_operator.decision.replicas import DOWN_UTILIZATION
 from trimtab_operator.model.decision import Change
-from trimtab_operator.model.signals import Reading, Signal, SignalState
+from trimtab_operator.model.signals import Reading, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod, Snapshot
 from trimtab_operator.trial.advance import advance
 
@@ -59,6 +60,14 @@ def readings(draw: st.DrawFn, names: list[str], numbers: st.SearchStrategy[float
 
 
 @st.composite
+def batches(draw: st.DrawFn, numbers: st.SearchStrategy[float]) -> dict[Signal, Series]:
+    """The series of a runtime that batches continuously."""
+    signals = (Signal.RUNNING_REQUESTS, Signal.QUEUE_REQUESTS, Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS)
+    drawn = {signal: draw(st.lists(numbers, max_size=4)) for signal in signals}
+    return {signal: over_time(signal, values * 10, draw(st.integers(0, 3))) for signal, values in drawn.items()}
+
+
+@st.composite
 def snapshots(draw: st.DrawFn, numbers: st.SearchStrategy[float] = ANY_NUMBER) -> Snapshot:
     made = draw(pods())
     target = a_target(
@@ -70,7 +79,8 @@ def snapshots(draw: st.DrawFn, numbers: st.SearchStrategy[float] = ANY_NUMBER) -
     snapshot = a_snapshot(target=target, rps=draw(st.floats(0.0, 500.0)), busy=draw(SENSIBLE), queue=draw(SENSIBLE))
     gpu_source: Any = draw(st.sampled_from(["none", "agent", "dcgm"]))
     drawn = draw(readings([pod.name for pod in made], numbers))
-    return replace(snapshot, readings=snapshot.readings | drawn, gpu_source=gpu_source)
+    history = snapshot.history | draw(batches(numbers))
+    return replace(snapshot, readings=snapshot.readings | drawn, history=history, gpu_source=gpu_source)
 
 
 @settings(max_examples=60)
@@ -102,10 +112,14 @@ def test_replicas_are_removed_only_on_trusted_measurements_of_a_settled_target(s
     if found.reason != "Unschedulable":
         carried = analysis.capacity
         assert carried is not None
-        assert carried.utilization_peak_ratio is not None
         ready = len(target.ready_pods)  # type: ignore[union-attr]
         assert ready >= found.current
-        assert ready * carried.utilization_peak_ratio / found.desired <= DOWN_UTILIZATION + 1e-6
+        if carried.load is not None:
+            assert carried.load.peak_replicas is not None
+            assert carried.load.peak_replicas * carried.load.headroom <= found.desired + 1e-6
+        else:
+            assert carried.utilization_peak_ratio is not None
+            assert ready * carried.utilization_peak_ratio / found.desired <= DOWN_UTILIZATION + 1e-6
         assert not target.rolling_out  # type: ignore[union-attr]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trimtab_operator.model.signals import Signal, SignalState
+from trimtab_operator.model.signals import Point, Signal, SignalState
 from trimtab_operator.model.snapshot import Pod
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid
@@ -168,6 +168,18 @@ def test_a_series_combines_pods_as_the_signal_asks(signal: Signal, expected: flo
     grid.state = SignalState.OK
     found = series(QUERIES[signal], "q", grid, scope())
     assert [(point.at, point.value) for point in found.points] == [(15.0, expected)]
+
+
+def test_each_point_of_a_series_says_how_many_pods_had_a_value_then() -> None:
+    grid = Grid()
+    rows = (
+        Row({"namespace": "prod", "pod": A}, ((0.0, 2.0), (15.0, 2.0))),
+        Row({"namespace": "prod", "pod": B}, ((15.0, 4.0),)),
+    )
+    grid.append([0, 15, 30], Answer(SignalState.OK, rows), PLAIN)
+    grid.state = SignalState.OK
+    found = series(QUERIES[Signal.QUEUE_REQUESTS], "q", grid, scope())
+    assert found.points == (Point(0.0, 2.0, pods=1), Point(15.0, 6.0, pods=2)), "and none where nobody had one"
 
 
 def test_label_pairs_to_try_follow_what_was_configured() -> None:

@@ -42,6 +42,15 @@ def test_the_example_is_played_on_a_real_trace_and_told_in_one_page(tmp_path: Pa
     assert json.loads(figures.read_text())["requests"] == 19366
 
 
+def test_the_law_keeps_the_objective_of_the_example_at_eight_times_the_real_traffic(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    code, said = called("--policy", EXAMPLE, "--trace", TRACE, "--times", 8, "--json", figures)
+    assert (code, "154928 requests, 0 not answered" in said) == (0, True), said
+    found = json.loads(figures.read_text())
+    assert found["attainment"]["timeToFirstToken"] >= 0.95
+    assert found["gpu_hours"] < 0.5 * 16 * 2, "half of what the most replicas would take in the hour"
+
+
 def test_too_much_load_misses_the_objective_says_so_and_lists_every_decision(tmp_path: Path) -> None:
     rows = [f"{place * 0.02:.2f},2000,200" for place in range(12_000)]
     report = tmp_path / "report.html"

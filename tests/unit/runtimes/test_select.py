@@ -63,6 +63,25 @@ def test_every_template_renders_without_a_placeholder_left(runtime: str, source:
         assert "rate({" not in text.replace(" ", ""), "never a rate over a name regex"
 
 
+@pytest.mark.parametrize(
+    ("signal", "metric"),
+    [
+        (Signal.LATENCY_MEAN_SECONDS, "vllm:e2e_request_latency_seconds"),
+        (Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS, "vllm:time_to_first_token_seconds"),
+        (Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS, "vllm:inter_token_latency_seconds"),
+    ],
+)
+def test_a_mean_is_the_sum_over_the_count_of_its_histogram_and_none_where_nothing_was_observed(
+    signal: Signal, metric: str
+) -> None:
+    query = RUNTIMES["vllm"].queries[signal]
+    promql = render(query.promql, window="20s", selector="", namespace_label="ns", pod_label="p")
+    total, count = (f"sum by (ns, p) (rate({metric}_{part}{{}}[20s]))" for part in ("sum", "count"))
+    assert promql == f"{total} / ({count} > 0)"
+    assert query.needs == (f"{metric}_sum", f"{metric}_count")
+    assert query.over_pods([1.0, 3.0]) == 2.0
+
+
 def test_an_unknown_placeholder_is_a_mistake_of_the_table() -> None:
     with pytest.raises(KeyError):
         render("$surprise", window="", selector="", namespace_label="", pod_label="")
