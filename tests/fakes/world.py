@@ -160,8 +160,9 @@ class Stage:
             self.past.append((self.clock.now(), *seen))
 
     def _share(self, at: float) -> float:
-        later = bisect(self.past, at, key=lambda moment: moment[0])
-        _, rate, pods = self.past[max(0, later - 1)]
+        past = self.past or [(at, self.load.requests_per_second, len(self._pods()))]
+        later = bisect(past, at, key=lambda moment: moment[0])
+        _, rate, pods = past[max(0, later - 1)]
         return rate / max(1, pods)
 
     def _busy(self, at: float) -> float:

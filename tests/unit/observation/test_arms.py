@@ -104,8 +104,8 @@ async def test_slots_hold_the_value_at_their_end_and_reach_back_over_the_run_in(
     assert found.slot_seconds == 30.0
     slots = found.slots[Signal.BUSY_RATIO]["chat-0"]
     assert {slot.at % 30.0 for slot in slots} == {0.0}
-    # Two windows, the start, the longest measurement and a margin; the newest slot may still be moving.
-    assert (slots[0].at, slots[-1].at) == (NOW - 930.0, NOW - 30.0)
+    # The longest run-in and measurement, the start and a margin; the newest slot may still be moving.
+    assert (slots[0].at, slots[-1].at) == (NOW - 1290.0, NOW - 30.0)
     assert {slot.value for slot in slots if slot.at < NOW - 300.0} == {0.5}
     assert {slot.value for slot in slots if slot.at >= NOW - 300.0} == {0.3}
 
