@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.engine.progress import say
 from bench.scaling import figures
-from bench.scaling.cases import Case, cases
+from bench.scaling.cases import SIZES, Case, cases
 from bench.scaling.contest import Results, all_results
 from bench.scaling.traffic import FAMILIES, TRACES, UnfitTraceError, windows
 
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     parser.add_argument("--traces", type=Path, default=TRACES)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=list(SIZES), help="mean replicas")
     options = parser.parse_args(arguments)
     try:
         for family in FAMILIES:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnfitTraceError as error:
         say(f"bench.scaling: {error}")
         return 2
-    results = all_results(options.traces, cases())
+    results = all_results(options.traces, cases(options.sizes))
     print("\n".join(_table(results)))
     rows = [_row(results, family, own) for family, own in _by_family(results).items()]
     print("\n".join(line for line, _ in rows))
