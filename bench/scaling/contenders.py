@@ -30,13 +30,11 @@ class Settings:
     """What a user of ours may set that matters here: the defaults, and what a sweep may draw from."""
 
     stabilization: str = "5m"
-    window: str = "30m"
     max_step: int = 4
 
 
 SPACE: Mapping[str, tuple[object, ...]] = {
-    "stabilization": ("1m", "2m", "3m", "5m", "8m"),
-    "window": ("15m", "30m", "1h"),
+    "stabilization": ("1m", "90s", "2m", "3m", "4m", "5m", "6m", "8m", "10m"),
     "max_step": (4, 10, 30, 100),
 }
 
@@ -86,7 +84,7 @@ def policy(settings: Settings, most_replicas: int) -> OptimizationPolicy:
             "stabilization": settings.stabilization,
             "maxStep": settings.max_step,
         },
-        "observation": {"interval": "15s", "window": settings.window},
+        "observation": {"interval": "15s", "window": "1h"},
     }
     return OptimizationPolicy.model_validate({"metadata": {"name": "llama", "namespace": "bench"}, "spec": spec})
 

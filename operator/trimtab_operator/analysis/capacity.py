@@ -67,17 +67,27 @@ def _occupied(snapshot: Snapshot, load_now: Load) -> dict[Signal, float]:
 
 
 def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found: Occupancy) -> Load:
-    """Return the load with its peak, and the headroom that the past asks for at the lead time of this target."""
-    held = lookback.stabilization_seconds(policy)
+    """Return the load with its peak, and the headroom that the past asks for at the lead time of this target.
+
+    The peak is that of a start at least: what would be asked for again before it could serve is not removed.
+    """
+    start_seconds = headroom.start_seconds(target)
+    held = max(lookback.stabilization_seconds(policy), start_seconds)
     allowed = min(1.0 - rule.percentile / 100.0 for _, rule in latency_rules(policy.spec.objectives))
-    lead_seconds = headroom.start_seconds(target) + MEAN_SECONDS / 2.0
+    lead_seconds = start_seconds + MEAN_SECONDS / 2.0
     start = snapshot.now - held
     covered = series.covers(snapshot.history.get(Signal.RUNNING_REQUESTS), start, snapshot.now)
     steps = math.ceil(held / found.step_seconds)
     return Load(
         replicas=found.load_replicas,
         peak_replicas=max(found.past_replicas[-steps:]) if covered else None,
-        headroom=headroom.headroom(found.past_replicas, round(lead_seconds / found.step_seconds), steps, allowed),
+        headroom=headroom.headroom(
+            found.past_replicas,
+            round(lead_seconds / found.step_seconds),
+            steps,
+            allowed,
+            before=headroom.usual(lead_seconds),
+        ),
         full_sequences=found.full,
     )
 

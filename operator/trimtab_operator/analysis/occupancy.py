@@ -33,7 +33,7 @@ PRIOR_POINTS, PRIOR_SPREAD = 20.0, 0.3  # the usual value weighs as so many poin
 FULL_KV_RATIO = 0.9
 BELIEVED_GROWTH = 2.0
 LEAST_SHARE = 0.5
-LARGEST_PRESSURE = 1.2  # beyond that queues make durations, not the sequences that run
+LARGEST_PRESSURE = 1.05  # beyond that queues make durations, not the sequences that run
 FEWEST_RUNNING = 8.0  # below twice as many, growth is always believed
 MEAN_SECONDS = 60.0  # one look at a batch is an instant of it
 

@@ -7,7 +7,7 @@ from fakes.builders import NOW, a_pod, a_target
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_operator.analysis.headroom import CHOICES, USUAL, USUAL_START_SECONDS, headroom, start_seconds
+from trimtab_operator.analysis.headroom import CHOICES, USUAL, USUAL_START_SECONDS, headroom, start_seconds, usual
 from trimtab_operator.model.snapshot import Pod
 
 LOADS = st.lists(st.floats(0.01, 50.0), max_size=200)
@@ -40,6 +40,13 @@ def test_the_smallest_headroom_is_kept_with_which_few_times_were_late(
     past: list[float], lead: int, held: int, expected: float
 ) -> None:
     assert headroom(past, lead, held, 0.05) == expected
+
+
+@pytest.mark.parametrize(("lead_seconds", "expected"), [(0.0, USUAL), (90.0, USUAL), (210.0, 1.4), (630.0, 1.6)])
+def test_a_longer_start_begins_with_more_headroom(lead_seconds: float, expected: float) -> None:
+    assert usual(lead_seconds) == expected
+    assert headroom([], 4, 4, 0.05, before=expected) == expected
+    assert headroom([1.0] * 300, 4, 4, 0.05, before=expected) == 1.0
 
 
 def test_half_of_the_allowance_is_spent() -> None:
