@@ -152,8 +152,7 @@ def _progressing(told: Told) -> Verdict:
         return TRUE, ProgressingReason.SCALING, decision.message
     trial = told.course.trial
     if trial is not None:
-        change = f"{trial.spec.change_summary} by {trial.spec.design}"
-        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {change}"
+        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {trial.spec.change_summary}"
     if not told.analysis.trust.trusted:
         return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
     if decision.reason == ProgressingReason.UNSCHEDULABLE:
