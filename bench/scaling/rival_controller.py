@@ -1,4 +1,4 @@
-"""A rival at the simulated fleet: it sees what its kind sees, at its own period."""
+"""A rival at the simulated fleet: it sees what its kind sees, at its own period, and has as many replicas as nodes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class RivalController:
             gateway_prompt_tokens=fleet.prompt_tokens(first, last),
             traffic=lambda seconds: self._traffic(fleet, seconds),
         )
-        return Wanted(max(1, self._rival.wants(view)), "", self._rival.period_seconds)
+        wanted = min(fleet.plan.nodes, max(1, self._rival.wants(view)))
+        return Wanted(wanted, "", self._rival.period_seconds)
 
     def _mark(self, fleet: Fleet) -> None:
         self._marks.append(_Mark(fleet.now, fleet.arrived, fleet.ended))
