@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.scaling.lower_bound import lower_bound
 from bench.scaling.play import Stage, with_lead_in
-from bench.scaling.profiles import OBJECTIVES, ONE_H200, TWO_H200
+from bench.scaling.profiles import BY_GPUS, OBJECTIVES
 from bench.scaling.traffic import FAMILIES, Family, scaled, windows
 from trimtab_replay.fleet import FleetPlan
 from trimtab_replay.serving import ServingModel
@@ -17,7 +17,6 @@ from trimtab_replay.trace import Trace
 
 SIZES = {4: 5, 16: 2, 64: 1}
 """Mean replicas of the lower bound, and how many seeds: larger fleets hardly differ from one to the next."""
-LONG_PROMPTS = "mooncake"
 BY_NAME = {family.name: family for family in FAMILIES}
 
 
@@ -52,7 +51,7 @@ def cases(sizes: Collection[int]) -> Iterator[Case]:
 def parts(folder: Path, case: Case) -> tuple[Part, ...]:
     """Return the windows of a case. Raises UnfitTraceError."""
     family = BY_NAME[case.family]
-    model, gpus = hardware(case.family)
+    model, gpus = BY_GPUS[family.gpus], family.gpus
     recorded = _windows(folder, family)
     factor = case.mean_replicas / _mean_replicas(recorded, model, case.startup_seconds)
     found = []
@@ -62,11 +61,6 @@ def parts(folder: Path, case: Case) -> tuple[Part, ...]:
         plan = FleetPlan(model, case.startup_seconds, gpus, nodes=_nodes(case))
         found.append(Part(Stage(with_lead_in(trace), plan, case.seed), bound.replica_seconds * gpus / 3600.0))
     return tuple(found)
-
-
-def hardware(family: str) -> tuple[ServingModel, int]:
-    """Return the replica that serves a family, and its GPUs: prompts of 12 000 tokens do not fit into one."""
-    return (TWO_H200, 2) if family == LONG_PROMPTS else (ONE_H200, 1)
 
 
 def _nodes(case: Case) -> int:

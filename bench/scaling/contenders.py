@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,3 @@ def policy(settings: Settings, most_replicas: int) -> OptimizationPolicy:
         "observation": {"interval": "15s", "window": "1h"},
     }
     return OptimizationPolicy.model_validate({"metadata": {"name": "llama", "namespace": "bench"}, "spec": spec})
-
-
-def described(settings: Any) -> dict[str, object]:
-    """Return settings for a file."""
-    return asdict(settings)

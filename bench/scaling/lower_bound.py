@@ -14,7 +14,9 @@ The cheapest fleet, which may be a fraction of a replica, is the solution of a l
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from scipy.optimize import linprog
@@ -22,6 +24,7 @@ from scipy.sparse import coo_array
 
 from bench.scaling.rival import Objectives
 from trimtab_operator.model.arrays import Floats
+from trimtab_replay.batches import Ints
 from trimtab_replay.serving import ServingModel
 from trimtab_replay.trace import Trace
 
@@ -58,30 +61,38 @@ def lower_bound(trace: Trace, model: ServingModel, objectives: Objectives, start
     served = [
         (number, place) for number, (first, span, _) in enumerate(classes) for place in range(first, first + span)
     ]
-    count = len(served)
-    # Variables: served work by class and bin, replicas by bin, replicas that begin to serve by bin (but the first).
-    columns = np.arange(count)
     numbers, places = (np.array(each) for each in zip(*served, strict=True))
-    total = (np.zeros(count, int), columns, np.full(count, -1.0))
-    by_class = (1 + numbers, columns, np.ones(count))
-    row = 1 + len(classes)
-    by_bin = (row + places, columns, np.ones(count))
-    room = (row + np.arange(bins), count + np.arange(bins), np.full(bins, -BIN_SECONDS))
-    row += bins
-    later = np.arange(1, bins)
-    grown = (row + later - 1, count + later, np.ones(bins - 1))
-    since = (row + later - 1, count + later - 1, np.full(bins - 1, -1.0))
-    begun = (row + later - 1, count + bins + later - 1, np.full(bins - 1, -1.0))
-    rows, places_, values = (
-        np.concatenate(each) for each in zip(total, by_class, by_bin, room, grown, since, begun, strict=True)
+    # Variables: work done by class and bin, then replicas by bin, then replicas that begin to serve by bin.
+    done, serving, begun = (start + np.arange(length) for start, length in _places(len(served), bins, bins - 1))
+    later = np.arange(bins - 1)
+    capacity, growth = 1 + len(classes), 1 + len(classes) + bins
+    entries = (
+        _entries(np.zeros(len(served), int), done, -1.0),  # enough work is done in all
+        _entries(1 + numbers, done, 1.0),  # of each class no more than there is
+        _entries(capacity + places, done, 1.0),  # in each bin no more than replicas can do
+        _entries(capacity + np.arange(bins), serving, -BIN_SECONDS),
+        _entries(growth + later, serving[1:], 1.0),  # whatever grows began to serve
+        _entries(growth + later, serving[:-1], -1.0),
+        _entries(growth + later, begun, -1.0),
     )
-    limits = np.concatenate([[-needed], [amount for _, _, amount in classes], np.zeros(bins), np.zeros(bins - 1)])
-    cost = np.concatenate([np.zeros(count), np.full(bins, BIN_SECONDS), np.full(bins - 1, startup_seconds)])
-    matrix = coo_array((values, (rows, places_)), shape=(len(limits), len(cost))).tocsr()
+    limits = np.concatenate([[-needed], [amount for _, _, amount in classes], np.zeros(2 * bins - 1)])
+    cost = np.concatenate([np.zeros(len(done)), np.full(bins, BIN_SECONDS), np.full(bins - 1, startup_seconds)])
+    rows, columns, values = (np.concatenate(each) for each in zip(*entries, strict=True))
+    matrix = coo_array((values, (rows, columns)), shape=(len(limits), len(cost))).tocsr()
     found = linprog(cost, A_ub=matrix, b_ub=limits, method="highs")
     if not found.success:
         raise ValueError(f"no lower bound: {found.message}")
-    return Bound(float(found.fun), np.asarray(found.x[count : count + bins]))
+    return Bound(float(found.fun), np.asarray(found.x[serving]))
+
+
+def _places(*lengths: int) -> Iterator[tuple[int, int]]:
+    """Return where each group of variables begins, with its length."""
+    return zip(accumulate(lengths, initial=0), lengths, strict=False)
+
+
+def _entries(rows: Ints, columns: Ints, value: float) -> tuple[Ints, Ints, Floats]:
+    """Return entries of the matrix that have the same value."""
+    return rows, columns, np.full(len(rows), value)
 
 
 def _latest_seconds(trace: Trace, objectives: Objectives) -> Floats:

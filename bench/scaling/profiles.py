@@ -29,6 +29,9 @@ TWO_H200: ServingModel = replace(
 )
 
 
+BY_GPUS = {1: ONE_H200, 2: TWO_H200}
+
+
 def profile(model: ServingModel) -> Profile:
     """Return what profiling one replica offline finds: steady load, requests of the mean length."""
 

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 
 from bench.engine.progress import say
 from bench.scaling.cases import Case, parts
-from bench.scaling.contenders import CHOSEN, CONSTANT, described, swept
+from bench.scaling.contenders import CHOSEN, CONSTANT, swept
 from bench.scaling.contest import PROCESSES, Result, in_hindsight, with_settings
 from bench.scaling.play import HOURLY_SHARE
 from bench.scaling.profiles import OBJECTIVES
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results = list(pool.map(partial(_played, options.traces, name), every))
             place = min(range(len(every)), key=lambda number: score(results[number], constants))
             missed, cost, by = score(results[place], constants)
-            chosen[name] = described(every[place])
+            chosen[name] = asdict(every[place])
             say(f"{name}: missed {missed} of {len(CASES)}, by {by:.3f}; {cost:+.3f} over the bound: {every[place]}")
     document = {"settings": chosen, "budget": options.budget, "traces": _hashes(options.traces)}
     CHOSEN.write_text(json.dumps(document, indent=2) + "\n")

@@ -30,8 +30,8 @@ class UnfitTraceError(Exception):
 class Family:
     """Traffic of one origin. `windows` are seconds from its start; `startups_seconds` those it is played with.
 
-    A copy of a request lies within `jitter_seconds` of it: larger traffic has more clients, not larger bursts.
-    ServeGen's requests were thinned a thousandfold, which made each burst of a client as much longer.
+    A replica takes `gpus`. A copy of a request lies within `jitter_seconds` of it: larger traffic has more clients, not
+    larger bursts. ServeGen's requests were thinned a thousandfold, which made each burst of a client as much longer.
     """
 
     name: str
@@ -40,12 +40,14 @@ class Family:
     windows: tuple[tuple[float, float], ...]
     own_lengths: bool = True
     jitter_seconds: float = 30.0
+    gpus: int = 1
 
 
 AZURE = Family("azure-conv", "llm_azure_conv_2023.csv.gz", (60.0, 180.0), ((0.0, 3501.0),))
 FAMILIES = (
     AZURE,
-    Family("mooncake", "llm_mooncake_conversation.jsonl.gz", (60.0, 180.0), ((0.0, 3540.0),)),
+    # Prompts of 12 000 tokens: the cache of one GPU holds fourteen.
+    Family("mooncake", "llm_mooncake_conversation.jsonl.gz", (60.0, 180.0), ((0.0, 3540.0),), gpus=2),
     Family(
         "servegen-mid",
         "semisynth_servegen_m-mid_3d.csv.gz",

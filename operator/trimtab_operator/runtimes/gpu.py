@@ -10,6 +10,8 @@ each side reduced first, so that two agents or a GPU shared by two pods cannot b
 
 from __future__ import annotations
 
+from typing import Literal
+
 from trimtab_operator.model.signals import GpuSource, Signal
 from trimtab_operator.runtimes.rows import BY
 from trimtab_operator.runtimes.table import Query
@@ -62,6 +64,21 @@ _A_TENSOR = "trimtab_agent_gpu_tensor_active_ratio"
 _A_THROTTLED = "trimtab_agent_gpu_throttled"
 _A_ASSIGNED = "trimtab_agent_gpu_assigned"
 
+
+def _pipe(signal: Signal, metric: str) -> Query:
+    """Return the row of how busy a part of the GPUs is, as dcgm-exporter tells."""
+    promql = f"avg {BY} {_averaged(metric, '2')}"
+    return Query(signal, promql, kind="gauge", unit="ratio", how="mean", needs=(metric,), source="dcgm")
+
+
+def _agent_row(
+    signal: Signal, over_gpus: str, metric: str, unit: str = "ratio", how: Literal["sum", "mean"] = "mean"
+) -> Query:
+    """Return the row of a gauge of the node agent; `over_gpus` combines the GPUs of a pod, `how` the pods."""
+    promql = _joined(over_gpus, _agent_gauge(metric))
+    return Query(signal, promql, kind="gauge", unit=unit, how=how, needs=(metric, _A_ASSIGNED), source="agent")
+
+
 _DCGM: tuple[Query, ...] = (
     Query(
         Signal.GPU_UTILIZATION_RATIO,
@@ -90,24 +107,8 @@ _DCGM: tuple[Query, ...] = (
         needs=(_POWER,),
         source="dcgm",
     ),
-    Query(
-        Signal.GPU_DRAM_ACTIVE_RATIO,
-        f"avg {BY} {_averaged(_DRAM, '2')}",
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_DRAM,),
-        source="dcgm",
-    ),
-    Query(
-        Signal.GPU_TENSOR_ACTIVE_RATIO,
-        f"avg {BY} {_averaged(_TENSOR, '2')}",
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_TENSOR,),
-        source="dcgm",
-    ),
+    _pipe(Signal.GPU_DRAM_ACTIVE_RATIO, _DRAM),
+    _pipe(Signal.GPU_TENSOR_ACTIVE_RATIO, _TENSOR),
     Query(
         Signal.GPU_THROTTLED,
         f"max {BY} {_throttled(_REASONS)} or max {BY} {_throttled(_OLDER_REASONS)}",
@@ -120,15 +121,7 @@ _DCGM: tuple[Query, ...] = (
 )
 
 _AGENT: tuple[Query, ...] = (
-    Query(
-        Signal.GPU_UTILIZATION_RATIO,
-        _joined("avg", _agent_gauge(_A_UTIL)),
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_A_UTIL, _A_ASSIGNED),
-        source="agent",
-    ),
+    _agent_row(Signal.GPU_UTILIZATION_RATIO, "avg", _A_UTIL),
     Query(
         Signal.GPU_MEMORY_USED_RATIO,
         _joined("max", f"(max by (uuid) ({_A_USED}) / (max by (uuid) ({_A_TOTAL}) > 0))"),
@@ -138,42 +131,10 @@ _AGENT: tuple[Query, ...] = (
         needs=(_A_USED, _A_TOTAL, _A_ASSIGNED),
         source="agent",
     ),
-    Query(
-        Signal.GPU_POWER_WATTS,
-        _joined("sum", _agent_gauge(_A_POWER)),
-        kind="gauge",
-        unit="W",
-        how="sum",
-        needs=(_A_POWER, _A_ASSIGNED),
-        source="agent",
-    ),
-    Query(
-        Signal.GPU_DRAM_ACTIVE_RATIO,
-        _joined("avg", _agent_gauge(_A_DRAM)),
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_A_DRAM, _A_ASSIGNED),
-        source="agent",
-    ),
-    Query(
-        Signal.GPU_TENSOR_ACTIVE_RATIO,
-        _joined("avg", _agent_gauge(_A_TENSOR)),
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_A_TENSOR, _A_ASSIGNED),
-        source="agent",
-    ),
-    Query(
-        Signal.GPU_THROTTLED,
-        _joined("max", _agent_gauge(_A_THROTTLED)),
-        kind="gauge",
-        unit="ratio",
-        how="mean",
-        needs=(_A_THROTTLED, _A_ASSIGNED),
-        source="agent",
-    ),
+    _agent_row(Signal.GPU_POWER_WATTS, "sum", _A_POWER, unit="W", how="sum"),
+    _agent_row(Signal.GPU_DRAM_ACTIVE_RATIO, "avg", _A_DRAM),
+    _agent_row(Signal.GPU_TENSOR_ACTIVE_RATIO, "avg", _A_TENSOR),
+    _agent_row(Signal.GPU_THROTTLED, "max", _A_THROTTLED),
 )
 
 GPU_QUERIES: dict[GpuSource, tuple[Query, ...]] = {"dcgm": _DCGM, "agent": _AGENT, "none": ()}
