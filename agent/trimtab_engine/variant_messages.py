@@ -14,7 +14,7 @@ import msgspec
 from trimtab_engine.model_directory import Description
 
 Format = Literal["int8_dynamic", "int8_weight_only", "float8_dynamic", "int4_weight_only"]
-Backend = Literal["onednn", "torchao"]
+Backend = Literal["onednn", "cublas", "torchao"]
 RefusalReason = Literal[
     "UnknownModel",
     "UnknownVariant",

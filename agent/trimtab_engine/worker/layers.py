@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,16 +10,24 @@ from torch import nn
 
 from trimtab_engine.variant_messages import Candidate, LayerChange, LayerFacts, RefusalReason
 from trimtab_engine.variants.layer_costs import kind_of
+from trimtab_engine.worker.cublas_linear import CublasFloat8Linear, CublasInt8Linear
 from trimtab_engine.worker.int8_linear import Int8Linear
 from trimtab_engine.worker.packed_linear import PackedLinear
 
 _PROBE_WIDTH = 64
 _PROBE_ERROR = 0.05
-_INT8 = Candidate("int8_dynamic", "onednn")
 _NOT_BUILT = tuple(
     f"{format_} torchao: not built, the engine comes without torchao"
-    for format_ in ("int8_weight_only", "float8_dynamic", "int4_weight_only")
+    for format_ in ("int8_weight_only", "int4_weight_only")
 )
+
+EightBitLinear = Int8Linear | CublasInt8Linear | CublasFloat8Linear
+_KERNELS: Mapping[Candidate, tuple[str, type[EightBitLinear]]] = {
+    Candidate("int8_dynamic", "onednn"): ("cpu", Int8Linear),
+    Candidate("int8_dynamic", "cublas"): ("cuda", CublasInt8Linear),
+    Candidate("float8_dynamic", "cublas"): ("cuda", CublasFloat8Linear),
+}
+"""The kind of device that each works on, and the layer that computes it."""
 
 
 @runtime_checkable
@@ -43,20 +51,20 @@ class PlanError(Exception):
 
 def probe(device: torch.device) -> tuple[list[Candidate], list[str]]:
     """Return what computes rightly on this device, and for each candidate that does not why; tried, not assumed."""
-    why_not = _why_not_int8(device)
-    if why_not:
-        return [], [f"int8_dynamic onednn: {why_not}", *_NOT_BUILT]
-    return [_INT8], list(_NOT_BUILT)
+    why_not = {candidate: _why_not(candidate, device) for candidate in _KERNELS}
+    refused = [f"{candidate.format} {candidate.backend}: {why}" for candidate, why in why_not.items() if why]
+    return [candidate for candidate, why in why_not.items() if not why], [*refused, *_NOT_BUILT]
 
 
-def _why_not_int8(device: torch.device) -> str:
-    if device.type != "cpu":
-        return f"works on the CPU only, not on {device.type}"
-    linear = nn.Linear(_PROBE_WIDTH, _PROBE_WIDTH)
-    x = torch.linspace(-1.0, 1.0, 4 * _PROBE_WIDTH).view(4, _PROBE_WIDTH)
+def _why_not(candidate: Candidate, device: torch.device) -> str:
+    device_type, kernel = _KERNELS[candidate]
+    if device.type != device_type:
+        return f"works on {device_type} only, not on {device.type}"
+    linear = nn.Linear(_PROBE_WIDTH, _PROBE_WIDTH, device=device)
+    x = torch.linspace(-1.0, 1.0, 4 * _PROBE_WIDTH, device=device).view(4, _PROBE_WIDTH)
     try:
         with torch.inference_mode():
-            exact, found = linear(x), Int8Linear(linear)(x)
+            exact, found = linear(x), kernel(linear)(x)
     except (AttributeError, RuntimeError) as error:  # an operator that this build of torch lacks, or no kernel
         return type(error).__name__
     return "computes wrongly here" if float((found - exact).norm() / exact.norm()) > _PROBE_ERROR else ""
@@ -90,22 +98,25 @@ def change_layers(module: nn.Module, plan: Sequence[LayerChange], candidates: Se
         PlanError: UnknownLayer, BackendMissing or FormatUnsupported; the tree may be half changed, throw it away.
     """
     layers = linear_layers(module)
-    planned: dict[str, nn.Linear] = {}
+    planned: dict[str, type[EightBitLinear]] = {}
     for change in plan:
-        layer = layers.get(change.layer)
-        if layer is None:
+        if change.layer not in layers:
             raise PlanError("UnknownLayer", f"the model has no linear layer {change.layer!r}")
-        if Candidate(change.format, change.backend) not in candidates:
-            known = any(candidate.backend == change.backend for candidate in candidates)
+        candidate = Candidate(change.format, change.backend)
+        if candidate not in candidates:
+            known = any(each.backend == change.backend for each in candidates)
             reason: RefusalReason = "FormatUnsupported" if known else "BackendMissing"
             raise PlanError(reason, f"{change.format} by {change.backend} does not work on this device")
-        planned[change.layer] = layer
+        planned[change.layer] = _KERNELS[candidate][1]
     count = len(planned)
     for _, parent, names in _joinable(module):
-        if planned.keys() >= set(names):
-            parent.join(Int8Linear(*(planned.pop(name) for name in names)))
-    for name, layer in planned.items():
-        module.set_submodule(name, Int8Linear(layer))
+        kernels = {planned.get(name) for name in names}
+        if len(kernels) == 1 and (kernel := kernels.pop()) is not None:
+            parent.join(kernel(*(layers[name] for name in names)))
+            for name in names:
+                del planned[name]
+    for name, kernel in planned.items():
+        module.set_submodule(name, kernel(layers[name]))
     return count
 
 

@@ -26,8 +26,7 @@ from trimtab_engine.variant_messages import (
 )
 from trimtab_engine.wire import MAX_PACKET_BYTES, in_one_packet
 from trimtab_engine.worker.declared import weight_file_bytes
-from trimtab_engine.worker.int8_linear import Int8Linear
-from trimtab_engine.worker.layers import PlanError, change_layers, layer_facts, linear_layers, probe
+from trimtab_engine.worker.layers import EightBitLinear, PlanError, change_layers, layer_facts, linear_layers, probe
 from trimtab_engine.worker.model import Arrays, Model, ModelWithTree
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
 
@@ -126,9 +125,9 @@ class Variants:
         changed = change_layers(tree, plan, self._candidates)
         if changed == 0:
             raise PlanError("NoLayersChanged", "the plan changes no layer")
-        int8_bytes = sum(layer.weight_bytes for layer in tree.modules() if isinstance(layer, Int8Linear))
-        total, share = int8_bytes + _weight_bytes(tree), _quantized_share(base.module, tree)
-        return _Made(base.with_module(tree), changed, total, int8_bytes, share)
+        own_bytes = sum(layer.weight_bytes for layer in tree.modules() if isinstance(layer, EightBitLinear))
+        total, share = own_bytes + _weight_bytes(tree), _quantized_share(base.module, tree)
+        return _Made(base.with_module(tree), changed, total, own_bytes, share)
 
     def _loaded(self, request: BuildVariant, declared: Description) -> _Made:
         _check_memory(request, weight_file_bytes(declared))
@@ -160,7 +159,7 @@ def _weight_bytes(module: nn.Module) -> int:
 
 
 def _quantized_share(base: nn.Module, tree: nn.Module) -> float:
-    """Share of the multiplications in linear layers, per token, that the tree does in int8."""
+    """Share of the multiplications in linear layers, per token, that the tree does in 8 bits."""
     everything = {name: layer.in_features * layer.out_features for name, layer in linear_layers(base).items()}
     left = sum(everything[name] for name in linear_layers(tree))
     total = sum(everything.values())

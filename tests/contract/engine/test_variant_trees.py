@@ -20,8 +20,9 @@ from trimtab_engine.variants.accuracy import Task, agreement_of_each
 from trimtab_engine.variants.intervals import mean_interval
 from trimtab_engine.wire import MAX_PACKET_BYTES, encode
 from trimtab_engine.worker.bert import bert_shape, load_bert
+from trimtab_engine.worker.cublas_linear import CublasFloat8Linear, CublasInt8Linear
 from trimtab_engine.worker.int8_linear import Int8Linear
-from trimtab_engine.worker.layers import change_layers, probe
+from trimtab_engine.worker.layers import EightBitLinear, change_layers, probe
 from trimtab_engine.worker.model import Arrays, Model
 from trimtab_engine.worker.packed_linear import PackedLinear
 from trimtab_engine.worker.share_clone import changing_buffers, share_clone
@@ -114,8 +115,9 @@ def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: 
     assert layer.weight_bytes == 384 * 1536 * 4
     assert layer.formats == listed.backends != []
     assert [line.split(":")[0] for line in listed.unavailable] == [
+        "int8_dynamic cublas",
+        "float8_dynamic cublas",
         "int8_weight_only torchao",
-        "float8_dynamic torchao",
         "int4_weight_only torchao",
     ]
 
@@ -123,7 +125,7 @@ def test_every_linear_layer_is_listed_with_its_sizes(minilm: TreeModel, tokens: 
 def test_a_device_without_kernels_is_told_why_for_each_candidate() -> None:
     candidates, unavailable = probe(torch.device("meta"))
     assert candidates == []
-    assert unavailable[0] == "int8_dynamic onednn: works on the CPU only, not on meta"
+    assert unavailable[0] == "int8_dynamic onednn: works on cpu only, not on meta"
 
 
 def test_a_variant_answers_nearly_alike_and_leaves_the_original_bit_identical(
@@ -250,14 +252,35 @@ def test_a_plan_of_every_layer_keeps_the_embeddings_of_real_sentences(minilm: Tr
     assert mean_interval(cosines, 0).low >= 0.995  # the objective is 0.98; measured 0.9973
 
 
-def test_one_rows_outlier_does_not_coarsen_its_neighbours_and_a_row_of_zeros_gives_the_bias() -> None:
+KERNELS = [Int8Linear, CublasInt8Linear, CublasFloat8Linear]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_one_rows_outlier_does_not_coarsen_its_neighbours_and_a_row_of_zeros_gives_the_bias(
+    kernel: type[EightBitLinear],
+) -> None:
     linear = nn.Linear(64, 32)
-    layer = Int8Linear(linear)
+    layer = kernel(linear)
     x = torch.linspace(-1, 1, 128).view(2, 64)
     outlier, zeros = 1000 * torch.ones(1, 64), torch.zeros(1, 64)
     with torch.inference_mode():
         assert torch.equal(layer(torch.cat([x, outlier]))[:2], layer(x))
         assert torch.allclose(layer(zeros), linear.bias[None], atol=1e-5)
+
+
+@pytest.mark.parametrize(("kernel", "most_error"), list(zip(KERNELS, (0.012, 0.012, 0.05), strict=True)))
+def test_layers_of_one_input_in_8_bits_give_their_outputs_side_by_side_nearly_exactly(
+    kernel: type[EightBitLinear], most_error: float
+) -> None:
+    torch.manual_seed(5)
+    layers = [nn.Linear(64, 32), nn.Linear(64, 96, bias=False)]
+    x = torch.randn(2, 5, 64)
+    joined = kernel(*layers)
+    with torch.inference_mode():
+        exact, found = torch.cat([layer(x) for layer in layers], 2), joined(x)
+    assert found.shape == exact.shape
+    assert 0 < float((found - exact).norm() / exact.norm()) < most_error
+    assert joined.weight_bytes == 128 * 64 + 4 * 128, "a byte for each weight and a scale for each output"
 
 
 def test_a_packed_weight_answers_as_the_plain_one_and_is_shared_by_the_trees_that_share_the_weight() -> None:
