@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pruned_model import a_pruned_model
-from contract.engine.running_engine import TOLERANCE, WORDS, EngineProcess, Reply, start_in_vain, v2_body
+from contract.engine.running_engine import start_in_vain, v2_body
+from contract.engine.variant_clients import BATCHING_NOISE, SENTENCES, Clients, references
 from fakes.engine_agent import EngineAgent, a_document
-from numpy.typing import NDArray
 
 # In each set. The 256 of the default, which the bench keeps, need some 900 distinct sentences to fill three sets, and
 # sixteen times as many passes for each step of search and gate: minutes where this takes seconds.
 INPUTS = "16"
-SENTENCES = [  # of about twenty tokens: with ten there is hardly anything to save
-    " ".join(WORDS[(n * factor) % len(WORDS)] for factor in range(1, 16)) + f" number {n}" for n in range(120)
-]
-BATCH = 4  # inputs of a request
-BATCHING_NOISE = 5 * TOLERANCE
 
 
 @pytest.fixture
@@ -31,45 +23,6 @@ def agent(tmp_path: Path) -> Iterator[EngineAgent]:
     """One for each test: its reports are those of the test's engine."""
     with listening_agent(tmp_path, {}) as agent:
         yield agent
-
-
-class Clients:
-    """Two clients that keep asking, until closed; every answer is kept under its stamped version."""
-
-    def __init__(self, engine: EngineProcess) -> None:
-        self.answers: dict[str, list[tuple[int, NDArray[np.float32]]]] = defaultdict(list)
-        self.failed: list[Reply] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(engine, seed)) for seed in (1, 2)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, engine: EngineProcess, seed: int) -> None:
-        number = seed
-        while not self._stop.wait(0.25):  # leaves the device quiet moments to search in, on a slow machine too
-            numbers = [(number + 7 * step) % len(SENTENCES) for step in range(BATCH)]
-            number = numbers[-1]
-            reply = engine.infer(v2_body([SENTENCES[each] for each in numbers]))
-            if reply.status == 200:
-                self.answers[reply.headers["trimtab-version"]] += zip(numbers, reply.vectors(), strict=True)
-            else:
-                self.failed.append(reply)
-
-
-def references(engine: EngineProcess) -> tuple[str, NDArray[np.float32]]:
-    """The version in force and what it answers, each sentence alone."""
-    replies = [engine.infer(v2_body([sentence])) for sentence in SENTENCES]
-    versions = {reply.headers["trimtab-version"] for reply in replies}
-    assert len(versions) == 1
-    return versions.pop(), np.stack([reply.vectors()[0] for reply in replies])
 
 
 def test_an_int8_plan_is_found_gated_and_swapped_in_under_requests_and_taken_back(
