@@ -21,8 +21,11 @@ REPORT_SECONDS = 30.0
 class LiveEngine:
     """Started and ready; leaving the `with` block ends all three. `workload` names the inputs of the load."""
 
-    def __init__(self, workload: str, settings: Mapping[str, str], extent: Extent) -> None:
-        """Start all; raises BenchError."""
+    def __init__(
+        self, workload: str, settings: Mapping[str, str], extent: Extent, *, core: int | None = SERVER_CORE
+    ) -> None:
+        """Start all, the engine on this core; None = on any. Raises BenchError."""
+        self._core = core
         self._workload, self._extent = workload, extent
         self._folder = tempfile.TemporaryDirectory(prefix="trimtab-bench-agent-")
         self._agent = LineProcess("bench.engine.agent", self._folder.name)
@@ -42,7 +45,7 @@ class LiveEngine:
             **settings,
             **self._agent.ask({"kind": "environment"}),
         }
-        return EngineProcess(variables, core=SERVER_CORE)
+        return EngineProcess(variables, core=self._core)
 
     def __enter__(self) -> LiveEngine:
         return self

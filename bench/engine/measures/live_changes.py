@@ -20,7 +20,7 @@ def measure(run: Run) -> list[Result]:
         "TRIMTAB_CAPTURE_INPUTS": str(run.extent.captured_inputs),
     }
     with LiveEngine("minilm", settings, run.extent) as live:
-        base = _learn(live)
+        base = learn(live)
         try:
             searched = gated_plan.search(live, run)
         except TimeoutError as error:
@@ -28,17 +28,17 @@ def measure(run: Run) -> list[Result]:
             raise BenchError(f"no end of the search for a plan in {limit:.0f} s: {error}") from error
         swapped = None
         if searched.admitted:
-            _learn(live)
+            learn(live)
             live.change({})
             swapped = gated_plan.swap(live, run, base)
-        per_second = swapped.original_per_second if swapped is not None else _saturation(live)
+        per_second = swapped.original_per_second if swapped is not None else saturation(live)
         live.change({})
         formats = ("None", "Int8") if searched.admitted else ("None",)
         hot = hot_settings.measure(live, run, hot_settings.LOAD_SHARE * per_second, formats)
     return [*gated_plan.rows(searched, swapped, run), *hot]
 
 
-def _learn(live: LiveEngine) -> str:
+def learn(live: LiveEngine) -> str:
     """Learn what the version in force answers; returns it. Raises BenchError where batches blur it with another."""
     learned = live.learn(gated_plan.DEPTH)
     if learned["mixed"]:
@@ -50,6 +50,7 @@ def _learn(live: LiveEngine) -> str:
     return str(learned["version"])
 
 
-def _saturation(live: LiveEngine) -> float:
+def saturation(live: LiveEngine) -> float:
+    """Return the answers per second of a closed loop."""
     seconds = 5.0
     return len(live.load("swaps", depth=gated_plan.DEPTH, seconds=seconds)["received"]) / seconds

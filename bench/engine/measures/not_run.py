@@ -14,7 +14,7 @@ _DEVICE = Path("/dev/nvidia0")
 
 def measure(_: Run) -> list[Result]:
     """Return them."""
-    why = "a GPU is here, but this bench drives the CPU only" if _DEVICE.exists() else NO_GPU
+    why = "its own bench: `python -m bench.gpu`" if _DEVICE.exists() else NO_GPU
     return [
         Result("hit ratio on real cache traces", note="its own bench: `python -m bench.cache`"),
         *(Result(name, note=why) for name in GPU_ROWS),
