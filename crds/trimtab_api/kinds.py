@@ -71,6 +71,7 @@ KINDS = (
         columns={
             "Policy": ".spec.policy",
             "Change": ".spec.changeSummary",
+            "Design": ".spec.design",
             "Predicted": ".spec.predictedSummary",
             "Observed": ".status.observedSummary",
             "Verdict": ".status.verdict",

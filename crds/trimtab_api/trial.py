@@ -19,13 +19,17 @@ from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, S
 MAX_TRIAL_PODS = 256
 """Pods that a trial may name, in both arms together."""
 
+MAX_PERIODS = 64
+"""Periods of a switchback."""
+
 _LEDGER = "a trial is a ledger entry; the operator writes a new trial for another change"
 
 
 class TrialDesign(StrEnum):
     """How the two arms are made."""
 
-    PAIRED_CANARY = "PairedCanary"
+    PAIRED_CANARY = "PairedCanary"  # one pod has the change, others are measured beside it
+    SWITCHBACK = "Switchback"  # one pod has the change in some periods and not in others
 
 
 class TrialApproval(StrEnum):
@@ -100,7 +104,14 @@ class TrialPod(ApiModel):
     uid: Uid = Field(description="Uid of the pod.")
     name: ObjectName = Field(description="Name of the pod.")
     node: ObjectName = Field(description="Node of the pod.")
-    arm: Arm = Field(description="Canary: has the change. Stable: is measured beside it.")
+    arm: Arm = Field(description="Canary: has the change, by turns in a Switchback. Stable: is measured beside it.")
+
+
+class TrialPeriod(ApiModel):
+    """A period of a switchback in which the engine was seen to run with the settings of an arm."""
+
+    arm: Arm = Field(description="Canary: with the change. Stable: without it.")
+    from_: AwareDatetime = Field(alias="from", description="When it was seen so for the first time in the period.")
 
 
 class TrialSpec(ApiModel):
@@ -113,8 +124,10 @@ class TrialSpec(ApiModel):
                 "spec.approval is write-once: it is already set; to take a change back set rollbackTo in the policy",
             ),
             Cel(
-                "self.pods.exists(each, each.arm == 'Canary') && self.pods.exists(each, each.arm == 'Stable')",
-                "pods needs at least one Canary and one Stable: a change is judged beside the running configuration",
+                "self.pods.exists(each, each.arm == 'Canary') && "
+                "(self.design == 'Switchback' || self.pods.exists(each, each.arm == 'Stable'))",
+                "pods needs at least one Canary and one Stable: a change is judged beside the running configuration; "
+                "a Switchback needs one Canary, which is both by turns",
             ),
         )
     )
@@ -142,9 +155,10 @@ class TrialSpec(ApiModel):
         json_schema_extra=immutable("spec.predictedSummary", _LEDGER),
     )
     design: TrialDesign = Field(
-        description="How the two arms are made.", json_schema_extra=immutable("spec.design", _LEDGER)
+        description="How the two arms are made: PairedCanary side by side, Switchback by turns on one pod.",
+        json_schema_extra=immutable("spec.design", _LEDGER),
     )
-    pods: Annotated[tuple[TrialPod, ...], Field(min_length=2, max_length=MAX_TRIAL_PODS)] = Field(
+    pods: Annotated[tuple[TrialPod, ...], Field(min_length=1, max_length=MAX_TRIAL_PODS)] = Field(
         description="Pods of both arms.",
         json_schema_extra={**list_map("uid"), **immutable("spec.pods", _LEDGER)},
     )
@@ -194,6 +208,12 @@ class TrialStatus(ApiModel):
         default=(), description="Uids of the pods that were given the change.", json_schema_extra=list_set()
     )
     changed_at: AwareDatetime | None = Field(default=None, description="When pods were last given or rid of it.")
+    period_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
+        default=None, description="Length of a period of a switchback, in seconds."
+    )
+    periods: Annotated[tuple[TrialPeriod, ...], Field(max_length=MAX_PERIODS)] = Field(
+        default=(), description="Periods of a switchback, oldest first; one that the engine never reported is absent."
+    )
     looks: Count = Field(default=0, description="How often a verdict was tried.")
     approved_by: Word | None = Field(default=None, description="Field manager that wrote the approval.")
     started_at: AwareDatetime | None = Field(default=None, description="When the canary was first asked to change.")

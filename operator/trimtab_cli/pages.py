@@ -57,7 +57,7 @@ def explanation_page(policy: OptimizationPolicy, now: datetime) -> Group:
 
 def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
     """One row for each trial; the columns of `kubectl get opttrial`."""
-    made = table("Namespace", "Name", "Policy", "Change", "Predicted", "Observed", "Verdict", "Age")
+    made = table("Namespace", "Name", "Policy", "Change", "Design", "Predicted", "Observed", "Verdict", "Age")
     for trial in trials:
         add(
             made,
@@ -65,6 +65,7 @@ def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
             trial.metadata.name,
             trial.spec.policy,
             trial.spec.change_summary,
+            trial.spec.design.value,
             trial.spec.predicted_summary,
             trial.status.observed_summary,
             trial.status.verdict.value,

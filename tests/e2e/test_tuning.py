@@ -52,7 +52,7 @@ def test_no_request_failed_in_it_and_every_answer_was_to_its_own_input(tuned: Tu
 @pytest.mark.parametrize(
     ("kind", "columns"),
     [
-        ("opttrial", ["NAME", "POLICY", "CHANGE", "PREDICTED", "OBSERVED", "VERDICT", "AGE"]),
+        ("opttrial", ["NAME", "POLICY", "CHANGE", "DESIGN", "PREDICTED", "OBSERVED", "VERDICT", "AGE"]),
         ("nodetune", ["NAME", "APPLIED", "AGE"]),
     ],
 )

@@ -52,7 +52,7 @@ def goal_effect(
         return _late_share(arms, objectives.latency, confidence)
     cost = cost_of(arms, goal)
     if cost is None:
-        return NotMeasured(_absent(goal))
+        return NotMeasured(absent(goal))
     ratios = _log_ratios(arms, cost)
     before = within(ratios, arms, times.run_in_from, times.changed_at)
     after = within(ratios, arms, times.judged_from, times.judged_until)
@@ -98,7 +98,8 @@ def _in_both(arms: Arms, signal: Signal) -> bool:
     return all(any(found.get(pod) for pod in pods) for pods in (arms.canary, arms.stable))
 
 
-def _absent(goal: Goal) -> str:
+def absent(goal: Goal) -> str:
+    """Say that nothing stands for the goal's cost."""
     if goal is Goal.MINIMIZE_ENERGY:
         return "the power of the GPUs is not measured in both arms"
     return "neither busy time nor CPU time is measured in both arms"
@@ -111,11 +112,12 @@ def _log_ratios(arms: Arms, cost: Cost) -> dict[int, float]:
         spent, good = canary[slot]
         spent_beside, good_beside = stable[slot]
         if spent > 0.0 or spent_beside > 0.0:
-            ratios[slot] = _bounded_log(spent * good_beside, spent_beside * good)
+            ratios[slot] = bounded_log(spent * good_beside, spent_beside * good)
     return ratios
 
 
-def _bounded_log(upper: float, lower: float) -> float:
+def bounded_log(upper: float, lower: float) -> float:
+    """Return the logarithm of a ratio, within LARGEST_LOG_RATIO."""
     if lower <= 0.0 or upper <= 0.0:
         return LARGEST_LOG_RATIO if lower <= 0.0 else -LARGEST_LOG_RATIO
     return max(-LARGEST_LOG_RATIO, min(LARGEST_LOG_RATIO, math.log(upper / lower)))

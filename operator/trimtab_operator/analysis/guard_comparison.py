@@ -11,7 +11,7 @@ from __future__ import annotations
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis.arm_slots import bad_shares, over_arm, total, values, within
-from trimtab_operator.analysis.attainment import LATENCIES
+from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
 from trimtab_operator.analysis.durations import apdex
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
 from trimtab_operator.analysis.statistics import Shares, excess, overdispersion
@@ -27,32 +27,36 @@ ERROR_OVERDISPERSION = 2.0  # at least
 ERRORS_WITHOUT_OBJECTIVE = 0.05  # a change that breaks one request in twenty is broken, whatever was asked for
 
 
-def guards(arms: Arms, objectives: Objectives | None, times: TrialTimes, now: float) -> tuple[GuardComparison, ...]:
-    """Compare every guard that the policy has and both arms measure, and errors always; `now` in unix seconds."""
+def guards(
+    arms: Arms,
+    objectives: Objectives | None,
+    times: TrialTimes,
+    now: float,
+    waiting: float = WAITING_OVERDISPERSION,
+) -> tuple[GuardComparison, ...]:
+    """Compare every guard that the policy has and both arms measure, and errors always; `now` in unix seconds.
+
+    `waiting` is the variance of late requests over that of independent ones.
+    """
     asked = objectives or Objectives()
-    rules = (
-        (ObjectiveName.LATENCY, asked.latency),
-        (ObjectiveName.TIME_TO_FIRST_TOKEN, asked.time_to_first_token),
-        (ObjectiveName.INTER_TOKEN_LATENCY, asked.inter_token_latency),
-    )
     found = [
-        *(_duration(arms, name, rule) for name, rule in rules if rule is not None),
-        _satisfaction(arms, asked),
+        *(_duration(arms, name, rule, waiting) for name, rule in latency_rules(asked)),
+        _satisfaction(arms, asked, waiting),
         _errors(arms, asked, times, now),
         _memory(arms, asked, times.settled_at, now),
     ]
     return tuple(each for each in found if each is not None)
 
 
-def _duration(arms: Arms, name: ObjectiveName, rule: LatencyObjective) -> GuardComparison | None:
+def _duration(arms: Arms, name: ObjectiveName, rule: LatencyObjective, waiting: float) -> GuardComparison | None:
     limit, signal = parse_duration_seconds(rule.max), LATENCIES[name]
     after, before = late(arms, arms.distributions.get(signal), limit), late(arms, arms.run_in.get(signal), limit)
     if after is None:
         return None
-    return _of_shares(name, after, before, 1.0 - rule.percentile / 100.0, WAITING_OVERDISPERSION)
+    return _of_shares(name, after, before, 1.0 - rule.percentile / 100.0, waiting)
 
 
-def _satisfaction(arms: Arms, asked: Objectives) -> GuardComparison | None:
+def _satisfaction(arms: Arms, asked: Objectives, waiting: float) -> GuardComparison | None:
     rule, signal = asked.satisfaction_ratio, Signal.LATENCY_SECONDS
     if rule is None:
         return None
@@ -62,7 +66,7 @@ def _satisfaction(arms: Arms, asked: Objectives) -> GuardComparison | None:
         return None
     before = _unsatisfied(arms, arms.run_in.get(signal), satisfied_within)
     allowed = 1.0 - parse_ratio(rule.min)
-    return _of_shares(ObjectiveName.SATISFACTION_RATIO, after, before, allowed, WAITING_OVERDISPERSION)
+    return _of_shares(ObjectiveName.SATISFACTION_RATIO, after, before, allowed, waiting)
 
 
 def _unsatisfied(arms: Arms, distribution: Distribution | None, satisfied_within: float) -> Shares | None:

@@ -33,7 +33,15 @@ def longest_run_in(rules: TrialRules) -> float:
 
 def slot(rules: TrialRules, scrape: float) -> int:
     """Return the length of a slot: a sixth of the window, and at least two scrapes."""
-    wanted = max(window(rules) / SLOTS_PER_WINDOW, 2.0 * scrape)
+    return _slot_of(max(window(rules) / SLOTS_PER_WINDOW, 2.0 * scrape))
+
+
+def short_slot(scrape: float) -> int:
+    """Return the length of a slot of a switchback, whose periods are short: at least two scrapes."""
+    return _slot_of(2.0 * scrape)
+
+
+def _slot_of(wanted: float) -> int:
     return next((length for length in SLOT_LENGTHS if length >= wanted), SLOT_LENGTHS[-1])
 
 

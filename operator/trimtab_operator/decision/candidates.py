@@ -67,22 +67,19 @@ class Candidate:
         return f"{self.change.knob} {self.change.from_}→{self.change.to}"
 
 
-def best_candidate(
+def ranked_candidates(
     snapshot: Snapshot,
     analysis: Analysis,
     policy: OptimizationPolicy,
     current: EngineSettings,
     search: tuple[OptimizationTrial, ...],
-) -> Candidate | tuple[str, str]:
-    """Return the change most worth a trial, or (reason, sentence) where none is. `search`: what was tried already."""
+) -> tuple[Candidate, ...]:
+    """Return the changes worth a trial of this policy, best first. `search`: what was tried already."""
     runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
     facts = facts_of(snapshot, analysis, policy, search)
     offers = {knob: offered(snapshot, knob) for knob in ENGINE_KNOBS} | {Knob.QUANTIZATION: runnable_formats(snapshot)}
     words = knob_words(policy.spec.knobs, offers, has_accuracy=facts.min_accuracy is not None)
-    found = candidates(knob_space(policy.spec.knobs, runtime), current, facts, words)
-    if found:
-        return found[0]
-    return "SearchEnded", f"no change is expected to bring {policy.spec.trial.min_effect} (trial.minEffect) any more"
+    return candidates(knob_space(policy.spec.knobs, runtime), current, facts, words)
 
 
 def candidates(

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import Phase
-from trimtab_api.trial import OptimizationTrial
-from trimtab_operator.analysis import pods, trial_time
+from trimtab_api.trial import OptimizationTrial, TrialDesign
+from trimtab_operator.analysis import pods, switch_schedule, trial_time
+from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.analysis.tunable import has_knobs
-from trimtab_operator.decision.candidates import Candidate, best_candidate
+from trimtab_operator.decision.candidates import Candidate, ranked_candidates
+from trimtab_operator.decision.design import FEWEST_PAIRED_PODS, first_testable
 from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, trial_pods, unattached
 from trimtab_operator.decision.permission import refusal
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
-FEWEST_REPLICAS = 2
 _TOO_EARLY = (Phase.UNKNOWN, Phase.DISCOVERY)
 
 Held = tuple[str, str]
@@ -30,9 +31,10 @@ Held = tuple[str, str]
 
 @dataclass(frozen=True)
 class TrialProposal:
-    """A candidate, the settings that every engine runs with now, and the pods that may be compared."""
+    """A candidate and how it is tried, the settings that every engine runs with now, and the pods that take part."""
 
     candidate: Candidate
+    design: TrialDesign
     current: EngineSettings
     pods: tuple[Pod, ...]
 
@@ -56,6 +58,11 @@ class Ground:
         """The pods that a trial may compare."""
         return trial_pods(self.target, self.analysis.worse_pods)
 
+    @property
+    def by_turns(self) -> bool:
+        """Whether there are too few pods to compare one with another."""
+        return len(self.pods) < FEWEST_PAIRED_PODS
+
 
 def strategize(
     snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy, target: Target
@@ -70,8 +77,12 @@ def strategize(
     if current is None:
         why = engine_refusal(snapshot, target)
         return "SettingsDiffer", f"the engines do not run with the same settings yet{'' if why is None else f': {why}'}"
-    found = best_candidate(snapshot, analysis, policy, current, ground.search)
-    return found if isinstance(found, tuple) else TrialProposal(found, current, ground.pods)
+    ranked = ranked_candidates(snapshot, analysis, policy, current, ground.search)
+    if not ranked:
+        least = policy.spec.trial.min_effect
+        return "SearchEnded", f"no change is expected to bring {least} (trial.minEffect) any more"
+    found = first_testable(ranked, len(ground.pods))
+    return found if isinstance(found, tuple) else TrialProposal(found.candidate, found.design, current, ground.pods)
 
 
 def search_of(policy: OptimizationPolicy, trials: tuple[OptimizationTrial, ...]) -> tuple[OptimizationTrial, ...]:
@@ -107,8 +118,15 @@ def _not_measured(ground: Ground) -> Held | None:
     if early or ground.analysis.bottleneck is None:
         return "Baseline", "what is normal, and what limits it, is not known yet"
     scrape = ground.snapshot.scrape_interval_seconds
-    short = None if scrape is None else trial_time.too_short(ground.policy.spec.trial, scrape)
-    return None if short is None else ("TrialWindowTooShort", short)
+    return None if scrape is None else _too_short(ground, scrape)
+
+
+def _too_short(ground: Ground, scrape: float) -> Held | None:
+    rules = ground.policy.spec.trial
+    why = trial_time.too_short(rules, scrape)
+    if why is None and ground.by_turns:
+        why = switch_schedule.too_few_pairs(rules, scrape)
+    return None if why is None else ("TrialWindowTooShort", why)
 
 
 def _unsettled(ground: Ground) -> Held | None:
@@ -118,16 +136,13 @@ def _unsettled(ground: Ground) -> Held | None:
     return None
 
 
-def _too_few(ground: Ground) -> Held | None:
+def _not_attached(ground: Ground) -> Held | None:
     pods = attachable_pods(ground.target)
     if not pods:
         return "NoTokenVolume", "no pod mounts a token for its node's agent: see docs/how-to/attach-engine.md"
     missing = unattached(ground.snapshot, ground.target)
     if missing:
         return "Attaching", f"the engine of pod {missing[0].name} has not asked its node's agent for settings yet"
-    if len(ground.pods) < FEWEST_REPLICAS:
-        wanted = "two serving pods are needed, neither worse than its siblings"
-        return "NeedsTwoReplicas", f"a change is judged beside the running configuration: {wanted}"
     return None
 
 
@@ -135,9 +150,12 @@ def _too_little_traffic(ground: Ground) -> Held | None:
     """Hold where no trial could end with a verdict: a quiet night must not spend the search. Unknown is too little."""
     rules, offered = ground.policy.spec.trial, pods.total(ground.snapshot, Signal.REQUESTS_PER_SECOND)
     pod_rate = 0.0 if offered is None else offered / max(1, len(ground.target.ready_pods))
-    if pod_rate * trial_time.longest_window(rules) >= rules.min_requests:
+    seconds = trial_time.longest_window(rules)
+    if ground.by_turns:
+        seconds = switch_schedule.measured_seconds(rules, interval_seconds(ground.snapshot))
+    if pod_rate * seconds >= rules.min_requests:
         return None
-    wanted = f"{rules.min_requests} for one pod (trial.minRequests)"
+    wanted = f"{rules.min_requests} for one {'setting' if ground.by_turns else 'pod'} (trial.minRequests)"
     return "TooLittleTraffic", f"requests come too seldom: {wanted} would take longer than trial.maxWindow"
 
 
@@ -155,7 +173,7 @@ GATES: tuple[Callable[[Ground], Held | None], ...] = (
     _not_permitted,
     _asked_back,
     _no_knobs,
-    _too_few,
+    _not_attached,
     _not_measured,
     _unsettled,
     _too_little_traffic,

@@ -16,11 +16,28 @@ class SlotValue:
 
 
 @dataclass(frozen=True)
+class Period:
+    """What is measured of one period of a switchback: all of it in which the engine has settled, from slot to slot.
+
+    Times are unix seconds. Numbers 2n and 2n + 1 are a pair; below 0 are stretches of the run-in. `over` says that
+    nothing more of it will be measured. `distributions` are the histograms between the two times.
+    """
+
+    number: int
+    changed: bool
+    begin: float
+    end: float
+    over: bool
+    distributions: dict[Signal, Distribution] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Arms:
     """What both arms of a trial did, slot by slot. Names are pod names.
 
     `slots` hold rates and gauges by signal and pod; `distributions` hold the histograms since the measurement began
     (`since`, unix seconds; None before it), and `run_in` those of the run-in, empty where they were not read.
+    `periods` are those of a switchback, in which one pod is both arms by turns.
     """
 
     slot_seconds: float
@@ -30,6 +47,7 @@ class Arms:
     distributions: dict[Signal, Distribution]
     since: float | None
     run_in: dict[Signal, Distribution] = field(default_factory=dict)
+    periods: tuple[Period, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class Effect:
     """What the change did to the goal's cost, as natural logarithm of a ratio: below 0 is better.
 
     `what` names the cost; `of_capacity` says that it is the inverse of capacity. `slots` and `run_in_slots` are the
-    pairs of slots behind it, 0 where it rests on counts of requests. No measurement, however long, makes the interval
-    narrower than `least_half_width` on either side.
+    pairs of slots behind it, 0 where it rests on counts of requests; `pairs` are those of periods, in a switchback. No
+    measurement, however long, makes the interval narrower than `least_half_width` on either side.
     """
 
     what: str
@@ -31,6 +31,7 @@ class Effect:
     high: float
     slots: int = 0
     run_in_slots: int = 0
+    pairs: int = 0
     least_half_width: float = 0.0
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from trimtab_api import OptimizationTrial
-from trimtab_api.trial import Arm, TrialPhase
-from trimtab_operator.analysis import trial_time
-from trimtab_operator.model.arms import Arms, SlotValue
+from trimtab_api.trial import Arm, TrialDesign, TrialPhase
+from trimtab_operator.analysis import switch_schedule, trial_time
+from trimtab_operator.analysis.attainment import LATENCIES
+from trimtab_operator.model.arms import Arms, Period, SlotValue
 from trimtab_operator.model.signals import Distribution, Signal
-from trimtab_operator.observation.history import Grid
+from trimtab_operator.observation.history import SETTLE_SECONDS, Grid
 from trimtab_operator.observation.look import Look
 from trimtab_operator.runtimes.table import Query
 
@@ -30,6 +32,7 @@ SIGNALS: Final = frozenset(
         Signal.GPU_MEMORY_USED_RATIO,
     }
 )
+DURATIONS: Final = frozenset(LATENCIES.values())
 UNDER_WAY: Final = (
     TrialPhase.RUN_IN,
     TrialPhase.STARTING,
@@ -44,30 +47,72 @@ async def read_arms(look: Look, queries: Iterable[Query], trials: tuple[Optimiza
     trial = trials[-1] if trials else None
     if trial is None or trial.status.phase not in UNDER_WAY:
         return None
+    asked = tuple(queries)
+    if trial.spec.design is TrialDesign.SWITCHBACK and trial.status.phase is TrialPhase.MEASURING:
+        return await _by_turns(look, asked, trial)
+    return await _side_by_side(look, asked, trial)
+
+
+async def _side_by_side(look: Look, queries: tuple[Query, ...], trial: OptimizationTrial) -> Arms:
+    """Return the pods of both arms, with the histograms since the change and before it."""
     canary, stable = _members(trial)
     slot = trial_time.slot(trial.spec.rules, look.scope.scrape_interval_seconds)
-    lookback = trial_time.lookback(trial.spec.rules, trial.spec.change.knob)
-    wanted = [query for query in queries if query.signal in SIGNALS]
     histograms = [query for query in queries if query.kind == "histogram"]
     started = trial.status.started_at
     since = trial.status.measured_from.timestamp() if trial.status.measured_from else None
-    grids, distributions, run_in = await asyncio.gather(
-        asyncio.gather(*(_grid(look, query, lookback, slot) for query in wanted)),
+    slots, distributions, run_in = await asyncio.gather(
+        _all_slots(look, queries, trial, slot),
         asyncio.gather(*(look.distribution(query, span) for query in histograms if (span := _span(look, since)))),
         asyncio.gather(*(_before(look, query, trial, started) for query in histograms if started is not None)),
     )
-    names = (*canary, *stable)
     return Arms(
         slot_seconds=float(slot),
         canary=canary,
         stable=stable,
-        slots={
-            query.signal: _slots(grid, look.scope.namespace, names) for query, grid in zip(wanted, grids, strict=True)
-        },
+        slots=slots,
         distributions={each.signal: each for each in distributions},
         since=since,
         run_in={each.signal: each for each in run_in},
     )
+
+
+async def _by_turns(look: Look, queries: tuple[Query, ...], trial: OptimizationTrial) -> Arms:
+    """Return the one pod of a switchback, with the durations of requests period by period."""
+    scrape = look.scope.scrape_interval_seconds
+    slot = trial_time.short_slot(scrape)
+    durations = tuple(query for query in queries if query.signal in DURATIONS)
+    (pod,) = trial.spec.pods
+    periods = switch_schedule.measured_periods(trial, scrape, look.scope.now - SETTLE_SECONDS)
+    slots, measured = await asyncio.gather(
+        _all_slots(look, queries, trial, slot),
+        asyncio.gather(*(_with_durations(look, durations, pod.name, period) for period in periods)),
+    )
+    return Arms(
+        slot_seconds=float(slot),
+        canary=(pod.name,),
+        stable=(),
+        slots=slots,
+        distributions={},
+        since=trial.status.measured_from.timestamp() if trial.status.measured_from else None,
+        periods=tuple(measured),
+    )
+
+
+async def _with_durations(look: Look, queries: tuple[Query, ...], pod: str, period: Period) -> Period:
+    found = await asyncio.gather(*(look.past_distribution(query, period.begin, period.end) for query in queries))
+    of_pod = (replace(each, by_pod={name: own for name, own in each.by_pod.items() if name == pod}) for each in found)
+    return replace(period, distributions={each.signal: each for each in of_pod})
+
+
+async def _all_slots(
+    look: Look, queries: tuple[Query, ...], trial: OptimizationTrial, slot: int
+) -> dict[Signal, dict[str, tuple[SlotValue, ...]]]:
+    """Return the slots of every pod of the trial, by signal."""
+    wanted = [query for query in queries if query.signal in SIGNALS]
+    lookback = trial_time.lookback(trial.spec.rules, trial.spec.change.knob)
+    grids = await asyncio.gather(*(_grid(look, query, lookback, slot) for query in wanted))
+    names = [pod.name for pod in trial.spec.pods]
+    return {query.signal: _slots(grid, look.scope.namespace, names) for query, grid in zip(wanted, grids, strict=True)}
 
 
 def _members(trial: OptimizationTrial) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -81,6 +81,12 @@ class Look:
         answer = await self.batch.instant(text, self.scope.now if at is None else at)
         return distribution(query, text, window, answer, feed=self.feeds[query.source], scope=self.scope)
 
+    async def past_distribution(self, query: Query, begin: float, end: float) -> Distribution:
+        """One histogram for each pod between two times that are over (unix seconds); asked of Prometheus once."""
+        feed = self.feeds[query.source]
+        text = self.batch.text_of_one(query.promql, feed.labels, end - begin, self.scope.namespace)
+        return distribution(query, text, end - begin, await self.batch.past(text, end), feed=feed, scope=self.scope)
+
     async def window_distributions(
         self, histograms: Iterable[Query], policy: OptimizationPolicy
     ) -> tuple[Distribution, ...]:

@@ -89,8 +89,10 @@ def _pause(intent: Intent | None, outcome: Outcome, interval: float) -> float:
 
 
 def _rhythm(course: Course, interval: float) -> float:
-    """Look again at once after a trial moved, soon while an engine is waited for, else after the interval."""
+    """Look again at once after a trial moved, soon while an engine is waited for, else as the trial wants it."""
     if course.record is not None:
         return 0.0
     attaching = course.held is not None and course.held[0] == "Attaching"
-    return min(SOON_SECONDS, interval) if attaching or course.phase in _WAITING else interval
+    if attaching or course.phase in _WAITING:
+        return min(SOON_SECONDS, interval)
+    return min(course.pause_seconds, interval)

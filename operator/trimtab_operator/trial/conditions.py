@@ -152,7 +152,8 @@ def _progressing(told: Told) -> Verdict:
         return TRUE, ProgressingReason.SCALING, decision.message
     trial = told.course.trial
     if trial is not None:
-        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {trial.spec.change_summary}"
+        change = f"{trial.spec.change_summary} by {trial.spec.design}"
+        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {change}"
     if not told.analysis.trust.trusted:
         return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
     if decision.reason == ProgressingReason.UNSCHEDULABLE:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from trimtab_api.base import API_VERSION
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
+from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialPod, TrialSpec, TrialTarget
 from trimtab_operator.decision.strategy import TrialProposal
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
@@ -26,7 +26,7 @@ def draft(found: TrialProposal, snapshot: Snapshot, target: Target, policy: Opti
         hypothesis=candidate.hypothesis,
         predicted=candidate.predicted,
         predicted_summary=candidate.predicted_summary,
-        design=TrialDesign.PAIRED_CANARY,
+        design=found.design,
         pods=_arms(found.pods),
         canary=candidate.settings,
         stable=found.current,

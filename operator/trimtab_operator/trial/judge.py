@@ -149,4 +149,5 @@ def _needed_seconds(goal: Effect, least: float, measured: float) -> float:
 def _sentence(goal: Effect) -> str:
     low, high = percent(change_of(goal.low)), percent(change_of(goal.high))
     slots = f" over {goal.slots} slots after {goal.run_in_slots} of run-in" if goal.slots else ""
+    slots = f" over {goal.pairs} pairs of periods" if goal.pairs else slots
     return f"{goal.what} {percent(change_of(goal.log_ratio))} ({low} to {high}){slots}"

@@ -8,6 +8,7 @@ from datetime import datetime
 from trimtab_api.trial import TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
+from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
@@ -24,7 +25,7 @@ def measure(stand: Stand) -> TrialStatus:
         return _without_data(stand, elapsed)
     if elapsed < 0.0:
         return stand.status
-    look = look_at(elapsed, stand.trial.spec.rules)
+    look = _look_of(stand, elapsed)
     judgement = judge_now(stand, stand.snapshot.arms, look)
     if judgement.verdict is Verdict.IMPROVED:
         return _improved(stand, judgement)
@@ -38,14 +39,29 @@ def measure(stand: Stand) -> TrialStatus:
 
 def measured_from(stand: Stand) -> datetime:
     """Return when the measurement begins of a change that is in force now: after settling, at the edge of a slot."""
-    slot = trial_time.slot(stand.trial.spec.rules, stand.scrape_seconds)
+    slot = _slot_seconds(stand)
     return texts.when(math.ceil((stand.now + trial_time.settling(stand.scrape_seconds)) / slot) * slot)
+
+
+def _slot_seconds(stand: Stand) -> int:
+    if stand.by_turns:
+        return trial_time.short_slot(stand.scrape_seconds)
+    return trial_time.slot(stand.trial.spec.rules, stand.scrape_seconds)
+
+
+def _look_of(stand: Stand, elapsed: float) -> Look:
+    """Return the newest look that is due after so many seconds of measurement.
+
+    That at a switchback waits for a slot more, so that the period which ends at that moment counts whole.
+    """
+    late = _slot_seconds(stand) if stand.by_turns else 0
+    return look_at(elapsed - late, stand.trial.spec.rules)
 
 
 def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
     """Compare the arms and judge them at a look."""
     spec = stand.policy.spec
-    comparison = compare(
+    comparison = (compare_periods if stand.by_turns else compare)(
         arms,
         _times(stand, look),
         now=stand.now,

@@ -62,7 +62,7 @@ def _measure(goal: Effect) -> Measure | None:
     """Return the measure that the goal's effect speaks of; a share of late requests is none of them."""
     if goal.of_capacity:
         return Measure.THROUGHPUT
-    return Measure.ENERGY_PER_REQUEST if goal.slots else None
+    return Measure.ENERGY_PER_REQUEST if goal.slots or goal.pairs else None
 
 
 def _value(value: float | None) -> str | None:

@@ -4,7 +4,7 @@ Unknown            just made                          → AwaitingApproval, RunI
 AwaitingApproval   a person has to say yes            → RunIn, Finished (Denied)
 RunIn              both arms alike, being measured    → Starting
 Starting           the canary takes the change        → Measuring, Reverting (FailedToStart)
-Measuring          the arms differ by the change      → RollingOut (Improved), Reverting
+Measuring          the arms differ by the change      → RollingOut (Improved), Reverting   (measuring.py, turns.py)
 RollingOut         ever more pods take the change     → Validating, Reverting        (rollout.py)
 Validating         all pods have it: does it hold?    → Finished, Reverting          (rollout.py)
 Reverting          pods take back what they had       → Finished
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from trimtab_api.policy_spec import Approval
 from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
-from trimtab_operator.analysis import trial_time
+from trimtab_operator.analysis import switch_schedule, trial_time
 from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
@@ -25,10 +25,12 @@ from trimtab_operator.trial.rollout import roll_out, validate
 from trimtab_operator.trial.stand import Stand, alike_from
 from trimtab_operator.trial.times import long_enough
 from trimtab_operator.trial.tuning import tuning_of
+from trimtab_operator.trial.turns import take_turns
 
 RUN_IN = (
     "both arms are measured while they are alike, until a gain of 15 % would be told, or maxWindow and a window pass"
 )
+RUN_IN_ALONE = "the pod is measured for a window as it runs, before old and new settings take turns"
 
 
 def next_status(stand: Stand) -> TrialStatus:
@@ -56,16 +58,21 @@ def _approval(stand: Stand) -> TrialStatus:
 
 def _run_in(stand: Stand) -> TrialStatus:
     """Start once both arms have been alike for long enough; that time may lie before the trial was made."""
-    spec, rules = stand.policy.spec, stand.trial.spec.rules
-    if not long_enough(rules, stand.snapshot.arms, spec.goal, alike_from(stand), stand.now):
-        return stand.status.model_copy(update={"reason": RUN_IN})
-    if not stand.analysis.trust.trusted or frozen_by(spec, stand.now) is not None:
+    if not _alike_long_enough(stand):
+        return stand.status.model_copy(update={"reason": RUN_IN_ALONE if stand.by_turns else RUN_IN})
+    if not stand.analysis.trust.trusted or frozen_by(stand.policy.spec, stand.now) is not None:
         return stand.status
     now = texts.when(stand.now)
     canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
     return stand.status.model_copy(
         update={"phase": TrialPhase.STARTING, "reason": "", "started_at": now, "changed": canaries, "changed_at": now}
     )
+
+
+def _alike_long_enough(stand: Stand) -> bool:
+    # The goal of a switchback is judged by pairs of periods, not against the run-in: a window is enough for its guards.
+    arms = None if stand.by_turns else stand.snapshot.arms
+    return long_enough(stand.trial.spec.rules, arms, stand.policy.spec.goal, alike_from(stand), stand.now)
 
 
 def _starting(stand: Stand) -> TrialStatus:
@@ -75,7 +82,8 @@ def _starting(stand: Stand) -> TrialStatus:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
         begins = measuring.measured_from(stand)
-        return stand.status.model_copy(update={"phase": TrialPhase.MEASURING, "measured_from": begins})
+        begun = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": _period(stand)}
+        return stand.status.model_copy(update=begun)
     working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
     if stand.seconds_since(stand.status.changed_at) > limit:
@@ -84,6 +92,16 @@ def _starting(stand: Stand) -> TrialStatus:
             reason = f"the engine was still at it after {limit:g} s: {working[0]}"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
+
+
+def _period(stand: Stand) -> int | None:
+    rules, scrape = stand.trial.spec.rules, stand.scrape_seconds
+    return switch_schedule.period_seconds(rules, scrape) if stand.by_turns else None
+
+
+def _measuring(stand: Stand) -> TrialStatus:
+    measured = measuring.measure(stand)
+    return take_turns(stand, measured) if stand.by_turns else measured
 
 
 def _reverting(stand: Stand) -> TrialStatus:
@@ -105,7 +123,7 @@ STAGES: dict[TrialPhase, Callable[[Stand], TrialStatus]] = {
     TrialPhase.AWAITING_APPROVAL: _approval,
     TrialPhase.RUN_IN: _run_in,
     TrialPhase.STARTING: _starting,
-    TrialPhase.MEASURING: measuring.measure,
+    TrialPhase.MEASURING: _measuring,
     TrialPhase.ROLLING_OUT: roll_out,
     TrialPhase.VALIDATING: validate,
     TrialPhase.REVERTING: _reverting,

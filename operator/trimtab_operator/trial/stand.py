@@ -9,7 +9,7 @@ from datetime import datetime
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import LedgerEvent
-from trimtab_api.trial import OptimizationTrial, TrialStatus
+from trimtab_api.trial import OptimizationTrial, TrialDesign, TrialStatus
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.model.analysis import Analysis
@@ -41,6 +41,11 @@ class Stand:
     def scrape_seconds(self) -> float:
         """Time between two scrapes."""
         return interval_seconds(self.snapshot)
+
+    @property
+    def by_turns(self) -> bool:
+        """Whether one pod is both arms by turns."""
+        return self.trial.spec.design is TrialDesign.SWITCHBACK
 
     def seconds_since(self, moment: datetime | None) -> float:
         """Return the seconds since a stored time, below 0 where it lies ahead; infinity where none is stored."""

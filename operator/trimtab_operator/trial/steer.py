@@ -6,6 +6,7 @@ that a process which dies between the two writes leaves nothing that the next ti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from trimtab_api.engine_settings import EngineSettings
@@ -29,11 +30,15 @@ from trimtab_operator.trial.stages import next_status
 from trimtab_operator.trial.stand import Stand
 from trimtab_operator.trial.trial_ledger import entries_of
 from trimtab_operator.trial.tuning import last_known_good, restored, tuning_of
+from trimtab_operator.trial.turns import seconds_to_next
 
 
 @dataclass(frozen=True)
 class Course:
-    """What status shall say of the tuning, and what is to be stored of a trial. `held` is why nothing new is tried."""
+    """What status shall say of the tuning, and what is to be stored of a trial. `held` is why nothing new is tried.
+
+    `pause_seconds` is the longest time after which the trial wants to be looked at again.
+    """
 
     tuning: Tuning | None = None
     good: LastKnownGood | None = None
@@ -44,6 +49,7 @@ class Course:
     entries: tuple[HistoryEntry, ...] = ()
     held: Held | None = None
     rediscover: bool = False
+    pause_seconds: float = math.inf
 
     @property
     def constraint(self) -> Constraint | None:
@@ -93,7 +99,13 @@ def _advanced(stand: Stand, standing: Course) -> Course:
     after = interrupted(stand) or next_status(stand)
     trial = stand.trial.model_copy(update={"status": after})
     course = _told_by(trial, standing, stand.scrape_seconds)
-    return course if after == stand.status else replace(course, record=_record(stand.trial, after))
+    if after != stand.status:
+        return replace(course, record=_record(stand.trial, after))
+    return replace(course, pause_seconds=_pause(stand))
+
+
+def _pause(stand: Stand) -> float:
+    return seconds_to_next(stand) if stand.by_turns and stand.status.phase is TrialPhase.MEASURING else math.inf
 
 
 def _record(trial: OptimizationTrial, after: TrialStatus) -> TrialRecord:

@@ -21,15 +21,21 @@ def tuning_of(trial: OptimizationTrial, before: Tuning, good: LastKnownGood | No
     if status.phase in _BEFORE:
         return before.model_copy(update={"change": None})
     if status.phase in _UNDER_TEST or status.phase is TrialPhase.ROLLING_OUT:
-        ends = None
-        if status.phase in _UNDER_TEST and status.started_at is not None:
-            lasts = trial_time.expiry(spec.rules, scrape_seconds, spec.change.knob)
-            ends = status.started_at + timedelta(seconds=round(lasts))
-        change = SettingsChange(trial=trial.metadata.name, settings=spec.canary, pods=status.changed, expires_at=ends)
-        return before.model_copy(update={"change": change})
+        return before.model_copy(update={"change": _given(trial, scrape_seconds)})
     if status.phase is TrialPhase.VALIDATING or status.verdict is Verdict.IMPROVED:
         return Tuning(settings=spec.canary, trial=trial.metadata.name, change=None)
     return _taken_back(trial, before, good)
+
+
+def _given(trial: OptimizationTrial, scrape_seconds: float) -> SettingsChange | None:
+    """Return what some pods have; None while none has it, as by turns in a switchback."""
+    spec, status, ends = trial.spec, trial.status, None
+    if not status.changed:
+        return None
+    if status.phase in _UNDER_TEST and status.started_at is not None:
+        lasts = trial_time.expiry(spec.rules, scrape_seconds, spec.change.knob)
+        ends = status.started_at + timedelta(seconds=round(lasts))
+    return SettingsChange(trial=trial.metadata.name, settings=spec.canary, pods=status.changed, expires_at=ends)
 
 
 def _taken_back(trial: OptimizationTrial, before: Tuning, good: LastKnownGood | None) -> Tuning:

@@ -204,7 +204,7 @@ def test_columns_of_a_new_trial_are_never_blank(api_server: ApiServer, namespace
     text = (GOOD / "trial.yaml").read_text().replace("name: trial\n", "name: fresh-1\n")
     api_server.kubectl("apply", "-n", namespace, "-f", "-", input=text)
     head, row = api_server.kubectl("get", "opttrial", "fresh-1", "-n", namespace).splitlines()
-    assert head.split() == ["NAME", "POLICY", "CHANGE", "PREDICTED", "OBSERVED", "VERDICT", "AGE"]
+    assert head.split() == ["NAME", "POLICY", "CHANGE", "DESIGN", "PREDICTED", "OBSERVED", "VERDICT", "AGE"]
     assert row.split()[-3:-1] == ["Unknown", "Unknown"]
 
 

@@ -165,9 +165,12 @@ def test_a_trial_is_shown_with_prediction_observation_and_verdict() -> None:
     body = {"metadata": {"name": "chat-1", "namespace": "prod", "creationTimestamp": AT}, "spec": spec}
     trial = OptimizationTrial.model_validate_json(json.dumps(body))
     header, row = text(trials_page([trial], NOW)).strip().splitlines()
-    assert header.split() == ["NAMESPACE", "NAME", "POLICY", "CHANGE", "PREDICTED", "OBSERVED", "VERDICT", "AGE"]
+    assert header.split() == [
+        "NAMESPACE", "NAME", "POLICY", "CHANGE", "DESIGN", "PREDICTED", "OBSERVED", "VERDICT", "AGE",
+    ]  # fmt: skip
     assert row.split() == [
-        "prod", "chat-1", "chat", "maxBatchSize", "1→8", "throughput", "+80%", "Unknown", "Unknown", "5m",
+        "prod", "chat-1", "chat", "maxBatchSize", "1→8", "PairedCanary",
+        "throughput", "+80%", "Unknown", "Unknown", "5m",
     ]  # fmt: skip
 
 

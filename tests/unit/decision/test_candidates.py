@@ -18,7 +18,7 @@ from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision import expectation
-from trimtab_operator.decision.candidates import Candidate, best_candidate, candidates
+from trimtab_operator.decision.candidates import Candidate, candidates, ranked_candidates
 from trimtab_operator.decision.choices import choice_steps
 from trimtab_operator.decision.facts import Facts, facts_of
 from trimtab_operator.decision.knob_space import KnobRange, KnobSpace, knob_space, knob_words
@@ -282,11 +282,10 @@ def test_a_format_is_the_best_candidate_once_engines_offer_it_and_the_policy_say
     snapshot = a_snapshot(busy=0.97, engines=engines)
     knobs = {"quantization": {"allowed": ["None", "Int8"]}}
     policy = a_policy(knobs=knobs, objectives={"accuracyRatio": {"min": "0.985"}})
-    best = best_candidate(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())
-    assert isinstance(best, Candidate)
+    best = ranked_candidates(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())[0]
     assert (best.change_summary, best.settings.min_accuracy) == ("quantization None→Int8", "0.985")
     unlimited = a_policy(knobs=knobs)
-    assert isinstance(best_candidate(snapshot, analyze(snapshot, unlimited), unlimited, CHOOSING, ()), tuple)
+    assert ranked_candidates(snapshot, analyze(snapshot, unlimited), unlimited, CHOOSING, ()) == ()
 
 
 def test_a_format_that_the_machines_cannot_run_is_not_tried() -> None:
@@ -301,11 +300,11 @@ def test_a_format_that_the_machines_cannot_run_is_not_tried() -> None:
 
     def best(**seen: Any) -> str:
         snapshot = a_snapshot(busy=0.97, engines=engines, **seen)
-        found = best_candidate(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())
-        return found.change_summary if isinstance(found, Candidate) else found[0]
+        found = ranked_candidates(snapshot, analyze(snapshot, policy), policy, CHOOSING, ())
+        return found[0].change_summary if found else "none"
 
     assert best() == "quantization None→Int8"
-    assert best(trials=(trial,)) == "SearchEnded"
+    assert best(trials=(trial,)) == "none"
     pods = tuple(a_pod(f"chat-{number}", gpus=1) for number in range(2))
     assert best(trials=(trial,), target=a_target(pods=pods)) == "quantization None→FP8"
     assert best(trials=(trial,), target=a_target(template_hash="another")) == "quantization None→Int8"
@@ -501,20 +500,16 @@ def a_trial_of(knob: Knob, before: str, after: str) -> OptimizationTrial:
 def test_the_best_candidate_of_a_busy_target_is_a_larger_batch_until_all_is_tried() -> None:
     snapshot, policy = a_snapshot(busy=0.97), a_policy()
     analysis = analyze(snapshot, policy)
-    best = best_candidate(snapshot, analysis, policy, current(), ())
-    assert isinstance(best, Candidate)
+    best = ranked_candidates(snapshot, analysis, policy, current(), ())[0]
     assert best.change_summary == "maxBatchSize 1→8"
     search = (a_trial_of(BATCH, "1", "8"), a_trial_of(BATCH, "1", "2"), a_trial_of(CACHE, "0", "16Mi"))
-    assert best_candidate(snapshot, analysis, policy, current(), search) == (
-        "SearchEnded",
-        "no change is expected to bring 0.05 (trial.minEffect) any more",
-    )
+    assert ranked_candidates(snapshot, analysis, policy, current(), search) == ()
 
 
 def test_a_target_that_is_not_there_has_no_candidate() -> None:
     snapshot = replace(a_snapshot(), target=TargetProblem("TargetNotFound", "gone"))
     policy = a_policy()
-    assert isinstance(best_candidate(snapshot, analyze(snapshot, policy), policy, current(), ()), tuple)
+    assert ranked_candidates(snapshot, analyze(snapshot, policy), policy, current(), ()) == ()
 
 
 def test_facts_are_those_of_the_tick() -> None:

@@ -21,6 +21,7 @@ STARTING = attached_target(pods=(*attached_pods(), a_pod("chat-2", ready=False))
 UNLIKE = engines(None, CANARY)
 REFUSED = {"quantization": "Int8"}
 ONE_REFUSED = engines(CANARY, an_engine(pod="chat-1", refused=REFUSED))
+CACHE = {"cache": {"memory": {"max": "64Mi"}}}
 NO_BREACH = RULES | {"maxViolatingTrials": 0}
 BREACHED = {"phase": "Finished", "verdict": "Regressed", "violations": 1}
 
@@ -41,7 +42,12 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("asked-back", {"spec": {"rollbackTo": "chat-4"}}, "RolledBackByUser", "trial chat-4"),
     ("no-token", {"target": a_target()}, "NoTokenVolume", "no pod mounts a token"),
     ("attaching", {"engines": AWAY}, "Attaching", "pod chat-1"),
-    ("one-pod", {"target": attached_target(1)}, "NeedsTwoReplicas", "two serving pods"),
+    ("one-pod-and-a-cache", {"target": attached_target(1), "spec": {"knobs": CACHE}}, "NeedsTwoReplicas",
+     "cacheMemory 0→16Mi is worth a trial, for which two serving pods are needed: one alone cannot take turns"),
+    ("one-pod-and-a-short-time", {"target": attached_target(1), "spec": {"trial": RULES | {"maxWindow": "4m"}}},
+     "TrialWindowTooShort", "set it to 300s or more"),
+    ("one-pod-with-little-traffic", {"target": attached_target(1), "rps": 1.1}, "TooLittleTraffic",
+     "100 for one setting (trial.minRequests)"),
     ("untrusted", {"busy": 9.0}, "MetricsUntrusted", "busy"),
     ("discovery", {"status": {"phase": "Discovery"}}, "Baseline", "not known yet"),
     ("just-made", {"status": {"phase": "Unknown"}}, "Baseline", "not known yet"),
@@ -83,7 +89,14 @@ def test_with_every_gate_open_the_best_candidate_is_proposed(fields: dict[str, A
     found = strategy(**fields)
     assert isinstance(found, TrialProposal), found
     assert found.candidate.change_summary == "maxBatchSize 1→8"
-    assert found.current == STABLE
+    assert (found.current, found.design) == (STABLE, "PairedCanary")
+
+
+def test_one_pod_alone_takes_turns_with_the_best_change_that_lets_it() -> None:
+    found = strategy(target=attached_target(1), spec={"knobs": CACHE | {"batching": {"maxBatchSize": {"max": 8}}}})
+    assert isinstance(found, TrialProposal), found
+    assert (found.candidate.change_summary, found.design) == ("maxBatchSize 1→8", "Switchback")
+    assert [pod.name for pod in found.pods] == ["chat-0"]
 
 
 def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
@@ -98,7 +111,7 @@ def test_why_nothing_is_tried_does_not_depend_on_what_was_tuned_before() -> None
 
 def test_the_gates_are_passed_in_the_order_in_which_a_person_would_mend_them() -> None:
     names = [gate.__name__ for gate in GATES]
-    assert names.index("_not_permitted") < names.index("_too_few") < names.index("_not_measured")
+    assert names.index("_not_permitted") < names.index("_not_attached") < names.index("_not_measured")
     assert names[-1] == "_spent"
 
 

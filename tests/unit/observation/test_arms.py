@@ -162,3 +162,58 @@ async def test_the_requests_of_the_run_in_are_those_of_the_window_before_the_cha
     assert "[120s]" in run_in.query
     assert (run_in.state, set(run_in.by_pod)) == (SignalState.OK, set(PODS))
     assert (await seen(prometheus, startedAt=None)).run_in == {}
+
+
+SWITCHBACK: dict[str, Any] = {
+    "design": "Switchback",
+    "rules": {"window": "2m", "maxWindow": "20m"},
+    "pods": [{"uid": "uid-chat-0", "name": "chat-0", "node": "node-a", "arm": "Canary"}],
+}
+PERIODS = [{"arm": "Canary", "from": at(-178.0)}, {"arm": "Stable", "from": at(-117.0)}]
+
+
+async def by_turns(prometheus: FakePrometheus, **status: Any) -> Arms:
+    trial = a_trial(status=MEASURING | {"changed": [], "periods": PERIODS, "periodSeconds": 60} | status, **SWITCHBACK)
+    found = await arms_of(prometheus, trial)
+    assert found is not None
+    return found
+
+
+async def test_a_switchback_is_read_in_short_slots_of_its_one_pod(prometheus: FakePrometheus) -> None:
+    found = await by_turns(prometheus)
+    assert (found.canary, found.stable, found.slot_seconds, found.since) == (("chat-0",), (), 10.0, NOW - 180.0)
+    assert set(found.slots[Signal.BUSY_RATIO]) == {"chat-0"}
+    assert (found.distributions, found.run_in) == ({}, {})
+
+
+async def test_the_durations_of_requests_are_read_period_by_period_and_of_its_pod_alone(
+    prometheus: FakePrometheus,
+) -> None:
+    found = await by_turns(prometheus)
+    spans = [(each.number, each.changed, each.begin - NOW, each.end - NOW) for each in found.periods]
+    assert spans == [
+        (-2, False, -400.0, -360.0), (-1, False, -340.0, -300.0), (0, True, -160.0, -120.0), (1, False, -100.0, -60.0),
+    ]  # fmt: skip
+    for period in found.periods:
+        assert set(period.distributions) == {Signal.LATENCY_SECONDS}
+        assert set(period.distributions[Signal.LATENCY_SECONDS].by_pod) == {"chat-0"}
+        assert "[40s]" in period.distributions[Signal.LATENCY_SECONDS].query
+
+
+@pytest.mark.parametrize("phase", sorted(UNDER_WAY - {"Measuring"}))
+async def test_before_and_after_its_measurement_the_pod_of_a_switchback_is_the_canary(
+    prometheus: FakePrometheus, phase: str
+) -> None:
+    found = await by_turns(prometheus, phase=phase)
+    assert (found.canary, found.stable, found.periods) == (("chat-0",), (), ())
+
+
+async def test_a_switchback_whose_measurement_has_not_begun_has_no_periods(prometheus: FakePrometheus) -> None:
+    found = await by_turns(prometheus, measuredFrom=None)
+    assert (found.periods, found.since) == ((), None)
+
+
+async def test_of_a_period_that_is_not_over_what_prometheus_has_stored_is_read(prometheus: FakePrometheus) -> None:
+    found = await by_turns(prometheus, periods=[{"arm": "Stable", "from": at(-58.0)}])
+    newest = found.periods[-1]
+    assert (newest.number, newest.begin, newest.end, newest.over) == (2, NOW - 40.0, NOW - 10.0, False)

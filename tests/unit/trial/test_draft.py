@@ -9,7 +9,7 @@ import pytest
 from fakes.builders import CANARY, STABLE, a_pod, a_trial
 from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target
 
-from trimtab_api.trial import OptimizationTrial
+from trimtab_api.trial import OptimizationTrial, TrialDesign
 from trimtab_operator.decision.candidates import Candidate
 from trimtab_operator.decision.engines import trial_pods
 from trimtab_operator.decision.strategy import TrialProposal
@@ -25,9 +25,10 @@ def drafted(
     target: Target | None = None,
     trials: tuple[OptimizationTrial, ...] = (),
     worse: frozenset[str] = frozenset(),
+    design: TrialDesign = TrialDesign.PAIRED_CANARY,
 ) -> TrialRecord:
     seen = target or attached_target()
-    proposal = TrialProposal(CANDIDATE, STABLE, trial_pods(seen, worse))
+    proposal = TrialProposal(CANDIDATE, design, STABLE, trial_pods(seen, worse))
     return draft(proposal, a_tuned_snapshot(target=seen, trials=trials), seen, a_tuned_policy())
 
 
@@ -40,7 +41,14 @@ def test_a_trial_says_what_is_tried_why_and_what_to_go_back_to() -> None:
     assert (trial.spec.change_summary, trial.spec.hypothesis) == ("maxBatchSize 1→8", "more in one pass")
     assert (trial.spec.target.uid, trial.spec.target.template_hash) == ("target-uid", "abc")
     assert trial.spec.rules == a_tuned_policy().spec.trial
-    assert trial.status.phase == "Unknown"
+    assert (trial.spec.design, trial.status.phase) == ("PairedCanary", "Unknown")
+
+
+def test_a_switchback_names_its_one_pod_as_the_canary() -> None:
+    record = drafted(attached_target(1), design=TrialDesign.SWITCHBACK)
+    trial = OptimizationTrial.model_validate(record.body)
+    assert trial.spec.design == "Switchback"
+    assert [(pod.name, pod.arm) for pod in trial.spec.pods] == [("chat-0", "Canary")]
 
 
 def test_a_trial_belongs_to_its_policy_and_does_not_keep_it_from_being_deleted() -> None:

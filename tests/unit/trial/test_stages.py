@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes.arms import some_arms
 from fakes.builders import CANARY, NOW, RULES, STABLE, a_pod, a_trial, a_tuning, an_engine, at
 from fakes.ledger import an_entry
 from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.engine_settings import Quantization
 from trimtab_api.trial import TrialPhase, TrialStatus
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.stages import STAGES, next_status
 
 ASKING = RULES | {"approval": "Required"}
@@ -22,6 +24,8 @@ REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
 INT8 = {"knob": "quantization", "from": "None", "to": "Int8"}
 IN_INT8 = CANARY.model_copy(update={"quantization": Quantization.INT8})
 SEARCHING = engines(an_engine(CANARY, pending={"quantization": "Int8"}), None)
+ALONE: dict[str, Any] = {"pods": [{"uid": "uid-chat-0", "name": "chat-0", "node": "node-a", "arm": "Canary"}]}
+NEW = attached_target(pods=attached_pods(1, ready_at=NOW - 100.0))
 YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
 
 
@@ -42,6 +46,8 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("denied", trial_in("AwaitingApproval", approval="Denied"), {}, "Finished", "Denied", "denied by a person"),
     ("alike", trial_in("RunIn"), {}, "Starting", "Unknown", ""),
     ("not-alike-yet", trial_in("RunIn"), {"target": YOUNG}, "RunIn", "Unknown", "until a gain of 15 %"),
+    ("not-alone-for-long-yet", trial_in("RunIn", design="Switchback", **ALONE), {"target": NEW}, "RunIn", "Unknown",
+     "for a window"),
     ("run-in-untrusted", trial_in("RunIn"), {"busy": 9.0}, "RunIn", "Unknown", ""),
     ("run-in-frozen", trial_in("RunIn"), {"policy": a_tuned_policy(freeze=FREEZE)}, "RunIn", "Unknown", ""),
     ("taken", trial_in("Starting", status=GIVEN), {"engines": engines(CANARY, None)}, "Measuring", "Unknown", ""),
@@ -143,6 +149,14 @@ def test_a_trial_that_ends_before_any_pod_has_the_change_has_nothing_to_take_bac
 )  # fmt: skip
 def test_the_run_in_counts_from_when_both_arms_were_last_made_unequal(stand: dict[str, Any], starts: bool) -> None:
     found = after(trial_in("RunIn"), **stand)
+    assert (found.phase is TrialPhase.STARTING) is starts
+
+
+@pytest.mark.parametrize(("design", "starts"), [("PairedCanary", False), ("Switchback", True)])
+def test_only_a_canary_beside_others_waits_until_the_run_in_tells_enough(design: str, starts: bool) -> None:
+    wild = some_arms({Signal.BUSY_RATIO: lambda number: 0.2 + 0.6 * (number % 2)})
+    served = attached_target(pods=attached_pods(ready_at=NOW - 200.0))
+    found = after(trial_in("RunIn", design=design), arms=wild, target=served)
     assert (found.phase is TrialPhase.STARTING) is starts
 
 

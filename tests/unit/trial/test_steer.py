@@ -13,6 +13,7 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy_status import LastKnownGood, Tuning
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.analysis.switch_schedule import has_change
 from trimtab_operator.model.action import DeleteTrial
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
@@ -263,11 +264,23 @@ def test_an_engine_that_is_waited_for_is_looked_at_soon(phase: str, seconds: flo
     assert step.requeue_seconds == seconds
 
 
+@pytest.mark.parametrize(("after", "seconds"), [(2.0, 15.0), (50.0, 10.0), (61.0, 1.0)])
+def test_a_switchback_is_looked_at_again_when_its_next_period_begins(after: float, seconds: float) -> None:
+    pods = [{"uid": "uid-chat-0", "name": "chat-0", "node": "node-a", "arm": "Canary"}]
+    first = has_change("uid-chat-1", 0)
+    periods = [{"arm": "Canary" if first else "Stable", "from": at()}]
+    status = GIVEN | {"phase": "Measuring", "measuredFrom": at(), "periods": periods}
+    status |= {"changed": ["uid-chat-0"] if first is (after < 60.0) else []}
+    trial = a_trial(status=status, design="Switchback", pods=pods, rules={"window": "2m", "maxWindow": "20m"})
+    step = stepped(trials=(trial,), target=attached_target(1), after=after)
+    assert step.requeue_seconds == seconds
+
+
 def test_a_trial_under_way_is_shown_as_progress() -> None:
     step = stepped(trials=(a_trial(status=GIVEN | {"phase": "Starting"}),), status={"tuning": UNDER_TEST})
     rows = {row["type"]: row for row in step.status["conditions"]}
     assert (rows["Progressing"]["reason"], rows["Progressing"]["status"]) == ("TrialRunning", "True")
-    assert rows["Progressing"]["message"] == "trial chat-1: maxBatchSize 1→8"
+    assert rows["Progressing"]["message"] == "trial chat-1: maxBatchSize 1→8 by PairedCanary"
 
 
 def test_why_no_setting_is_tried_is_a_constraint_where_it_lasts() -> None:

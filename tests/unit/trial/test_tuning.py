@@ -32,6 +32,8 @@ CASES: list[tuple[str, OptimizationTrial, Tuning, Tuning]] = [
     ("run-in-after-a-change-left-behind", trial_in("RunIn"), UNDER_TEST, BEFORE),
     ("starting", trial_in("Starting", **GIVEN), BEFORE, UNDER_TEST),
     ("measuring", trial_in("Measuring", **GIVEN), UNDER_TEST, UNDER_TEST),
+    ("measuring-in-a-period-without-it", trial_in("Measuring", **GIVEN | {"changed": []}), UNDER_TEST, BEFORE),
+    ("rolling-out-what-no-pod-has-yet", trial_in("RollingOut", "Improved", **GIVEN | {"changed": []}), BEFORE, BEFORE),
     ("rolling-out", trial_in("RollingOut", "Improved", **GIVEN), UNDER_TEST, ROLLING_OUT),
     ("validating", trial_in("Validating", "Improved", **GIVEN), ROLLING_OUT, PROMOTED),
     ("kept", trial_in("Finished", "Improved", **GIVEN), PROMOTED, PROMOTED),
