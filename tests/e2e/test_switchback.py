@@ -14,7 +14,7 @@ from harness.workload import deployment, service
 pytestmark = pytest.mark.disturbs
 
 LARGEST_BATCH = 8
-RULES = {"window": "75s", "maxWindow": "10m", "maxTrials": 1}
+RULES = {"window": "75s", "maxWindow": "10m", "maxTrials": 1, "maxViolatingTrials": 1}
 """Five pairs of periods of 30 s are over at the third look, ten at the fourth and last; fewer if scrapes lag."""
 
 
