@@ -17,7 +17,7 @@ from collections.abc import Callable
 from trimtab_api.policy_spec import Approval
 from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
-from trimtab_operator.analysis import switch_schedule, trial_time
+from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
@@ -25,7 +25,7 @@ from trimtab_operator.trial.rollout import roll_out, validate
 from trimtab_operator.trial.stand import Stand, alike_from
 from trimtab_operator.trial.times import long_enough
 from trimtab_operator.trial.tuning import tuning_of
-from trimtab_operator.trial.turns import take_turns
+from trimtab_operator.trial.turns import period_seconds, take_turns
 
 RUN_IN = (
     "both arms are measured while they are alike, until a gain of 15 % would be told, or maxWindow and a window pass"
@@ -82,7 +82,8 @@ def _starting(stand: Stand) -> TrialStatus:
             return ended(stand, Verdict.FAILED_TO_START, f"the engine refused the change: {refusal}")
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
         begins = measuring.measured_from(stand)
-        begun = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": _period(stand)}
+        period = period_seconds(stand) if stand.by_turns else None
+        begun = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": period}
         return stand.status.model_copy(update=begun)
     working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
@@ -92,11 +93,6 @@ def _starting(stand: Stand) -> TrialStatus:
             reason = f"the engine was still at it after {limit:g} s: {working[0]}"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
-
-
-def _period(stand: Stand) -> int | None:
-    rules, scrape = stand.trial.spec.rules, stand.scrape_seconds
-    return switch_schedule.period_seconds(rules, scrape) if stand.by_turns else None
 
 
 def _measuring(stand: Stand) -> TrialStatus:

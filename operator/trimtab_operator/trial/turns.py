@@ -42,7 +42,13 @@ def seconds_to_next(stand: Stand) -> float:
         return -elapsed
     if not _is_noted(stand):
         return SOON_SECONDS
-    return _length(stand) - elapsed % _length(stand)
+    return period_seconds(stand) - elapsed % period_seconds(stand)
+
+
+def period_seconds(stand: Stand) -> int:
+    """Return the length of a period as stored, since what a tick knows of the scrapes may change; at first, by them."""
+    stored = stand.status.period_seconds
+    return stored or switch_schedule.period_seconds(stand.trial.spec.rules, stand.scrape_seconds)
 
 
 def _has_change(stand: Stand) -> bool:
@@ -51,17 +57,11 @@ def _has_change(stand: Stand) -> bool:
 
 
 def _all_over(stand: Stand) -> bool:
-    return _number(stand) >= 2 * switch_schedule.pairs(stand.trial.spec.rules, _length(stand))
+    return _number(stand) >= 2 * switch_schedule.pairs(stand.trial.spec.rules, period_seconds(stand))
 
 
 def _number(stand: Stand) -> int:
-    return switch_schedule.number_at(stand.seconds_since(stand.status.measured_from), _length(stand))
-
-
-def _length(stand: Stand) -> int:
-    """Return the length of a period as it was stored: what is known of the scrapes may change from tick to tick."""
-    stored = stand.status.period_seconds
-    return stored or switch_schedule.period_seconds(stand.trial.spec.rules, stand.scrape_seconds)
+    return switch_schedule.number_at(stand.seconds_since(stand.status.measured_from), period_seconds(stand))
 
 
 def _in_force(stand: Stand) -> bool:
@@ -78,5 +78,5 @@ def _unchanged(stand: Stand) -> EngineSettings:
 def _is_noted(stand: Stand) -> bool:
     """Tell whether the engine was seen to run with the settings of this period; after the last pair nothing is."""
     newest = stand.status.periods[-1].from_ if stand.status.periods else None
-    begun = stand.seconds_since(stand.status.measured_from) - _number(stand) * _length(stand)
+    begun = stand.seconds_since(stand.status.measured_from) - _number(stand) * period_seconds(stand)
     return _all_over(stand) or stand.seconds_since(newest) <= begun
