@@ -45,8 +45,12 @@ def freshness(name: str) -> str:
 
 
 def scrape_interval(name: str) -> str:
-    """Read the spacing of samples in seconds, from the last two minutes."""
-    return f"120 / max {BY} (count_over_time({name}{{$selector}}[2m]))"
+    """Read the spacing of samples in seconds, from the last two minutes.
+
+    Where they are at most 10 s apart the last minute is enough: a trial may begin on a pod of less than two.
+    """
+    one, two = (f"max {BY} (count_over_time({name}{{$selector}}[{minutes}m]))" for minutes in (1, 2))
+    return f"60 / ({one} > 5) or 120 / {two}"
 
 
 def request_rate(signal: Signal, promql: str, counter: str) -> Query:

@@ -20,12 +20,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         for signal, case in cases.items():
             for variant in VARIANTS:
                 add_case(text, namespace_of(table, signal, variant), case, variant)
-    for variant, shift in {"present": 0, "stale": 60}.items():
-        for pod in PODS:
-            times = [(END - shift - (SCRAPES - 1 - scrape) * STEP, 1.0) for scrape in range(SCRAPES)]
-            for name in ("trimtab_engine_ready", "vllm:num_requests_running"):
-                text.add(name, {"namespace": f"freshness-{variant}", "pod": pod}, times)
     times = [END - (SCRAPES - 1 - scrape) * STEP for scrape in range(SCRAPES)]
+    spacings = {"present": times, "stale": [at - 60 for at in times], "young": times[-13:], "rare": times[::4]}
+    for variant, scrapes in spacings.items():
+        for pod in PODS:
+            for name in ("trimtab_engine_ready", "vllm:num_requests_running"):
+                text.add(name, {"namespace": f"freshness-{variant}", "pod": pod}, [(at, 1.0) for at in scrapes])
     for number, kind in enumerate(LAYER_KINDS, 1):
         for model, share in {"first": number / 100, "second": number / 50}.items():
             labels = {"namespace": "layers", "pod": "chat-0", "model": model, "layer_kind": kind}

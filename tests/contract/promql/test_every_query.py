@@ -127,8 +127,11 @@ def test_freshness_tells_the_age_of_the_newest_sample(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_spacing_of_samples_tells_the_scrape_interval(prometheus: Prometheus, runtime: str) -> None:
-    assert companion(prometheus, RUNTIMES[runtime].scrape_interval, "present") == dict.fromkeys(PODS, 5.0)
+@pytest.mark.parametrize(("variant", "seconds"), [("present", 5.0), ("young", 5.0), ("rare", 20.0)])
+def test_the_spacing_of_samples_tells_the_scrape_interval_of_a_pod_scraped_for_a_minute_too(
+    prometheus: Prometheus, runtime: str, variant: str, seconds: float
+) -> None:
+    assert companion(prometheus, RUNTIMES[runtime].scrape_interval, variant) == dict.fromkeys(PODS, seconds)
 
 
 def test_the_five_costliest_kinds_of_layers_are_the_mean_over_the_models_of_a_pod(prometheus: Prometheus) -> None:
