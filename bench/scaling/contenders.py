@@ -21,21 +21,20 @@ from trimtab_replay.policy_controller import PolicyController
 from trimtab_replay.run import Controller
 
 OURS, CONSTANT, CRON = "trimtab", "constant", "cron"
+LARGEST_STEP = 100  # that the API takes
 CHOSEN = Path(__file__).with_name("settings.json")
 Build = Callable[[Stage], Controller]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user of ours may set that matters here: the defaults, and what a sweep may draw from."""
+    """What a user of ours may set that matters here; no step is too large for anybody who plays."""
 
     stabilization: str = "5m"
-    max_step: int = 4
 
 
 SPACE: Mapping[str, tuple[object, ...]] = {
     "stabilization": ("1m", "90s", "2m", "3m", "4m", "5m", "6m", "8m", "10m"),
-    "max_step": (4, 10, 30, 100),
 }
 
 
@@ -82,7 +81,7 @@ def policy(settings: Settings, most_replicas: int) -> OptimizationPolicy:
             "minReplicas": 1,
             "maxReplicas": most_replicas,
             "stabilization": settings.stabilization,
-            "maxStep": settings.max_step,
+            "maxStep": min(LARGEST_STEP, most_replicas),
         },
         "observation": {"interval": "15s", "window": "1h"},
     }

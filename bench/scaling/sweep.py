@@ -1,9 +1,10 @@
-"""`python -m bench.scaling.sweep [--traces DIR]`: choose each contender's settings, with the same budget for all.
+"""`python -m bench.scaling.sweep [--traces DIR] [--only NAME]`: choose settings, with one budget for all.
 
 32 settings of each, the defaults among them, the others drawn evenly from its space; on one case of each family, with
 a seed that the bench does not use, and the smallest fleet. The ones kept miss the objectives on the fewest cases; of
 those alike, they have the smallest mean cost over the bound, where a case that is missed is charged the best constant;
-then the one that missed by less. They are written to bench/scaling/settings.json with the hashes of the traces.
+then the one that missed by less. They are written to bench/scaling/settings.json with the hashes of the traces. A space
+may hold fewer settings than the budget; then all of them are tried.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from bench.engine.progress import say
 from bench.scaling.cases import Case, parts
 from bench.scaling.contenders import CHOSEN, CONSTANT, swept
+from bench.scaling.contenders import chosen as kept
 from bench.scaling.contest import PROCESSES, Result, in_hindsight, with_settings
 from bench.scaling.play import HOURLY_SHARE
 from bench.scaling.profiles import OBJECTIVES
@@ -71,11 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling.sweep", description=__doc__)
     parser.add_argument("--traces", type=Path, default=TRACES)
     parser.add_argument("--budget", type=int, default=BUDGET)
+    parser.add_argument("--only", choices=sorted(swept()), help="choose the settings of one, keep those of the others")
     options = parser.parse_args(arguments)
-    chosen: dict[str, object] = {}
+    chosen = {name: asdict(settings) for name, settings in kept().items()}
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         constants = list(pool.map(partial(_constant, options.traces), CASES))
-        for name, (settings, space) in swept().items():
+        for name in [options.only] if options.only else swept():
+            settings, space = swept()[name]
             every = draws(settings, dict(space), options.budget)
             results = list(pool.map(partial(_played, options.traces, name), every))
             place = min(range(len(every)), key=lambda number: score(results[number], constants))

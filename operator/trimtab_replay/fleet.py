@@ -58,7 +58,8 @@ class Fleet:
         self._batches = batches.batches(plan.model, requests, FIRST_ROWS)
         self._born = 0
         for _ in range(replicas):
-            self._order(epoch).ready_at = epoch
+            pod = self._order(epoch)
+            pod.created_at, pod.ready_at = epoch - plan.startup_seconds, epoch
 
     @property
     def rows(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_operator.analysis.analyze import analyze
+from trimtab_operator.analysis.burn import SHORT_SECONDS
 from trimtab_operator.analysis.lookback import lookback_seconds, window_seconds
 from trimtab_operator.model.action import Scale, Step
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
@@ -66,6 +67,7 @@ class PolicyController:
             readings=scrapes.readings(fleet),
             distributions=scrapes.distributions(fleet),
             history=scrapes.history(),
+            five_minutes=scrapes.distributions(fleet, SHORT_SECONDS),
             window_distributions={} if known else scrapes.distributions(fleet, window_seconds(self.policy)),
         )
 

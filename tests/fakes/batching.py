@@ -48,26 +48,27 @@ def batching(
     token_seconds: Sequence[float] = (),
     kv: float = 0.1,
     requests: float = 1e6,
+    answers_rps: float = 10.0,
     readings: Mapping[Signal, Reading] | None = None,
     history: Mapping[Signal, Series] | None = None,
     **overrides: Any,
 ) -> Snapshot:
-    """`running` sequences at each replica, oldest first, the last now; p95 of the first token is `pressure` seconds."""
+    """`running` sequences at each replica, oldest first, the last now; p95 of the first token is `pressure` seconds.
+
+    With other sequences it was as their number and 30. `answers_rps` are those of all replicas.
+    """
     made = target or a_target(replicas, runtime="vllm")
     names = [pod.name for pod in made.ready_pods]
     mean = pressure / log_normal_percentile(95.0, 1.0, SPREAD)
-    per_pod = {
-        Signal.RUNNING_REQUESTS: running[-1],
-        Signal.KV_CACHE_USED_RATIO: kv,
-        Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS: mean,
+    per_pod = {Signal.RUNNING_REQUESTS: running[-1], Signal.KV_CACHE_USED_RATIO: kv}
+    values = {
+        Signal.RUNNING_REQUESTS: [len(names) * n for n in running],
+        Signal.QUEUE_REQUESTS: [waiting] * len(running),
+        Signal.REQUESTS_PER_SECOND: [answers_rps] * len(running),
+        Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS: [mean * (30.0 + n) / (30.0 + running[-1]) for n in running],
+        Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS: token_seconds,
     }
-    series = {
-        Signal.RUNNING_REQUESTS: over_time(Signal.RUNNING_REQUESTS, [len(names) * n for n in running], len(names)),
-        Signal.QUEUE_REQUESTS: over_time(Signal.QUEUE_REQUESTS, [waiting] * len(running), len(names)),
-        Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS: over_time(
-            Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS, token_seconds, len(names)
-        ),
-    }
+    series = {signal: over_time(signal, each, len(names)) for signal, each in values.items()}
     first_token = {name: log_normal(mean, SPREAD, requests / len(names)) for name in names}
     return a_snapshot(
         target=made,

@@ -19,7 +19,8 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
 from trimtab_operator.analysis import headroom, load, lookback, pods
 from trimtab_operator.analysis.attainment import latency_rules
-from trimtab_operator.analysis.occupancy import MEAN_SECONDS, Occupancy, occupancy
+from trimtab_operator.analysis.occupancy import Occupancy, occupancy
+from trimtab_operator.analysis.sequences import MEAN_SECONDS
 from trimtab_operator.model import series
 from trimtab_operator.model.analysis import Capacity, Evidence, Load
 from trimtab_operator.model.signals import Signal
@@ -35,7 +36,7 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
     """Measure load and use; None where not even the use of the pods is known."""
     if isinstance(snapshot.target, TargetProblem):
         return None
-    found = occupancy(snapshot, policy)
+    found = occupancy(snapshot, policy, headroom.start_seconds(snapshot.target))
     load_now = None if found is None else _load(snapshot, policy, snapshot.target, found)
     used = fullness(snapshot) if load_now is None else _occupied(snapshot, load_now)
     if not used:
@@ -69,7 +70,8 @@ def _occupied(snapshot: Snapshot, load_now: Load) -> dict[Signal, float]:
 def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found: Occupancy) -> Load:
     """Return the load with its peak, and the headroom that the past asks for at the lead time of this target.
 
-    The peak is that of a start at least: what would be asked for again before it could serve is not removed.
+    The peak is that of a start at least: what would be asked for again before it could serve is not removed. It is read
+    cautiously, so that a replica does not go because the reading was bold for once.
     """
     start_seconds = headroom.start_seconds(target)
     held = max(lookback.stabilization_seconds(policy), start_seconds)
@@ -80,7 +82,7 @@ def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found:
     steps = math.ceil(held / found.step_seconds)
     return Load(
         replicas=found.load_replicas,
-        peak_replicas=max(found.past_replicas[-steps:]) if covered else None,
+        peak_replicas=max(found.cautious_replicas[-steps:]) if covered else None,
         headroom=headroom.headroom(
             found.past_replicas,
             round(lead_seconds / found.step_seconds),

@@ -78,7 +78,7 @@ def _explain(carried: Capacity, wanted: float) -> str:
         load = carried.load
         return (
             f"the load fills {load.replicas:.2f} replicas of {load.full_sequences:.0f} sequences each, "
-            f"and {load.headroom:g} times that is to be ready: {wanted:.2f} replicas are needed"
+            f"and {load.headroom:.2f} times that is to be ready: {wanted:.2f} replicas are needed"
         )
     text = f"{carried.binding} is at {carried.utilization_ratio:.2f} of its limit"
     if carried.demand_rps is not None:

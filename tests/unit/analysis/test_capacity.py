@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.batching import FIRST_TOKEN, batching
-from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
+from fakes.batching import FIRST_TOKEN, batching, log_normal
+from fakes.builders import NOW, a_distribution, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 
 from trimtab_operator.analysis.capacity import backlog_requests, capacity, device_use, fullness
+from trimtab_operator.analysis.headroom import headroom, usual
+from trimtab_operator.analysis.occupancy import occupancy
 from trimtab_operator.model.analysis import Capacity
 from trimtab_operator.model.signals import Point, Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
@@ -20,7 +22,7 @@ RPS, BUSY, QUEUE, GPU = (
     Signal.QUEUE_REQUESTS,
     Signal.GPU_UTILIZATION_RATIO,
 )
-CPU, KV = Signal.CPU_USED_CORES, Signal.KV_CACHE_USED_RATIO
+CPU, KV, TTFT = Signal.CPU_USED_CORES, Signal.KV_CACHE_USED_RATIO, Signal.TIME_TO_FIRST_TOKEN_SECONDS
 
 
 def each(signal: Signal, value: float) -> dict[Signal, Any]:
@@ -200,7 +202,8 @@ def test_of_a_runtime_that_batches_continuously_the_load_is_known_in_replicas() 
 def test_more_load_than_the_replicas_carry_is_a_utilization_of_1() -> None:
     carried = found(batching([20.0] * 120, waiting=100.0), **CHAT)
     assert carried.load is not None
-    assert carried.load.replicas == pytest.approx(2.0 + 100.0 / 20.0, rel=1e-3)
+    # Ten answers a second of two full replicas: a request is worth .2 of one for a second, and a start takes 100 s.
+    assert carried.load.replicas == pytest.approx(2.0 + 0.2 * 100.0 / 100.0, rel=1e-3)
     assert carried.utilization_ratio == 1.0
 
 
@@ -222,25 +225,30 @@ def test_the_peak_of_the_load_is_the_largest_of_the_stabilisation_time(
     assert load.peak_replicas == (None if peak is None else pytest.approx(peak * full))
 
 
-@pytest.mark.parametrize(
-    ("running", "seconds", "percentile", "headroom"),
-    [
-        pytest.param([20.0] * 120, 60.0, 95, 1.0, id="steady"),
-        pytest.param([20.0] * 40, 60.0, 95, 1.25, id="too-short"),
-        pytest.param([1.01**place for place in range(240)], 60.0, 50, 1.04, id="growing"),
-        pytest.param([1.01**place for place in range(240)], 120.0, 50, 1.08, id="growing-while-replicas-start-slowly"),
-        pytest.param([1.0] * 238 + [9.0] * 2, 60.0, 95, 1.0, id="a-few-late-times-are-allowed"),
-        pytest.param([1.0] * 238 + [9.0] * 2, 15.0, 99, 1.75, id="and-fewer-by-a-stricter-objective"),
-    ],
-)
+@pytest.mark.parametrize(("seconds", "lead_steps", "held_steps"), [(15.0, 3, 20), (60.0, 6, 20), (600.0, 42, 40)])
+@pytest.mark.parametrize("percentile", [50, 99])
 def test_the_headroom_is_what_the_past_asks_for_at_the_time_that_replicas_take(
-    running: list[float], seconds: float, percentile: int, headroom: float
+    seconds: float, lead_steps: int, held_steps: int, percentile: int
 ) -> None:
     pods = tuple(a_pod(f"chat-{number}", ready_at=NOW - 3700.0 + seconds) for number in range(2))
     objectives = {"timeToFirstToken": {"percentile": percentile, "max": "1s"}}
-    load = found(batching(running, target=a_target(pods=pods, runtime="vllm")), objectives=objectives).load
+    snapshot = batching([1.01**place for place in range(240)], target=a_target(pods=pods, runtime="vllm"))
+    load = found(snapshot, objectives=objectives).load
+    seen = occupancy(snapshot, a_policy(objectives=objectives), seconds)
     assert load is not None
-    assert load.headroom == headroom
+    assert seen is not None
+    allowed, first = 1.0 - percentile / 100.0, usual(seconds + 30.0)
+    assert load.headroom == headroom(seen.past_replicas, lead_steps, held_steps, allowed, before=first)
+
+
+def test_the_peak_is_read_cautiously() -> None:
+    wide = {TTFT: a_distribution(TTFT, {"chat-0": log_normal(0.3, 1.2)})}
+    bold, cautious = (found(batching([20.0] * 120, five_minutes=five), **CHAT).load for five in ({}, wide))
+    assert bold is not None
+    assert cautious is not None
+    assert cautious.replicas == bold.replicas == bold.peak_replicas
+    assert cautious.peak_replicas is not None
+    assert cautious.peak_replicas > 1.05 * bold.replicas
 
 
 def test_until_its_times_are_known_the_kv_cache_and_the_queue_tell() -> None:

@@ -169,6 +169,7 @@ def test_the_sequences_of_half_a_step_are_found_from_what_scrapes_show_of_a_simu
             history=scrapes.history(),
         ),
         chat(),
+        PLAN.startup_seconds,
     )
     assert found is not None
     assert found.half == pytest.approx(MODEL.step_seconds / MODEL.sequence_seconds, rel=0.3)
