@@ -83,13 +83,7 @@ def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found:
     return Load(
         replicas=found.load_replicas,
         peak_replicas=max(found.cautious_replicas[-steps:]) if covered else None,
-        headroom=headroom.headroom(
-            found.past_replicas,
-            round(lead_seconds / found.step_seconds),
-            steps,
-            allowed,
-            before=headroom.usual(lead_seconds),
-        ),
+        headroom=headroom.headroom(found.past_replicas, round(lead_seconds / found.step_seconds), steps, allowed),
         full_sequences=found.full,
     )
 

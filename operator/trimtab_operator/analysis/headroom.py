@@ -4,8 +4,8 @@ Replicas that are ordered now serve after the lead time. So the past is played a
 the largest load of the stabilisation time before the order; by how much a later load exceeds that, as a logarithm, is
 its growth. The headroom is the quantile of Student's t that growth exceeds with half of the objectives' allowance. Its
 scale is the root of twice the mean square of the growths above zero (falls say nothing about rises), and of a usual one
-that counts as PRIOR_TIMES lead times: growths within one lead time hang together, so they count as one. The usual is
-the larger, the longer a start takes: loads wander as the root of the time.
+that counts as PRIOR_TIMES lead times: growths within one lead time hang together, so they count as one. A longer start
+begins with no more than a short one: the largest load that is kept is that of a whole start, too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from trimtab_operator.analysis.statistics import t_quantile
 from trimtab_operator.model.arrays import Floats
 from trimtab_operator.model.snapshot import Target
 
-USUAL, USUAL_SECONDS = 1.25, 90.0  # for a lead time of that length
-USUAL_ALLOWED_SHARE = 0.01  # and for objectives that allow so much
+USUAL = 1.25
+USUAL_ALLOWED_SHARE = 0.01  # for objectives that allow so much
 PRIOR_TIMES = 6.0
 SPENT_SHARE = 0.5
 LEAST_SHARE = 1e-3  # of the largest load: growth is reckoned of no less
@@ -28,22 +28,15 @@ USUAL_START_SECONDS = 60.0
 LONGEST_START_SECONDS = 1800.0  # beyond that a pod lost its readiness and found it again
 
 
-def usual(lead_seconds: float) -> float:
-    """Return the headroom to begin with: USUAL, and more where the lead time is longer than USUAL_SECONDS."""
-    return 1.0 + (USUAL - 1.0) * math.sqrt(max(1.0, lead_seconds / USUAL_SECONDS))
-
-
-def headroom(
-    past: Sequence[float], lead_steps: int, stabilization_steps: int, allowed_share: float, before: float = USUAL
-) -> float:
+def headroom(past: Sequence[float], lead_steps: int, stabilization_steps: int, allowed_share: float) -> float:
     """Return the factor, 1 at least, by which what is ready should exceed the load.
 
-    `past` are loads at regular times, oldest first, in any unit. Without a past it is `before` at the usual allowance.
+    `past` are loads at regular times, oldest first, in any unit. Without a past it is USUAL at the usual allowance.
     """
     lead, probability = max(1, lead_steps), 1.0 - SPENT_SHARE * allowed_share
     grown = _growth(past, lead, max(1, stabilization_steps))
     times = len(grown) / lead
-    usual_scale = math.log(before) / t_quantile(1.0 - SPENT_SHARE * USUAL_ALLOWED_SHARE, PRIOR_TIMES)
+    usual_scale = math.log(USUAL) / t_quantile(1.0 - SPENT_SHARE * USUAL_ALLOWED_SHARE, PRIOR_TIMES)
     squares = PRIOR_TIMES * usual_scale**2 + 2.0 * float((np.maximum(grown, 0.0) ** 2).sum()) / lead
     scale = math.sqrt(squares / (PRIOR_TIMES + times))
     return math.exp(t_quantile(probability, PRIOR_TIMES + times) * scale)

@@ -10,7 +10,7 @@ from fakes.batching import FIRST_TOKEN, batching, log_normal
 from fakes.builders import NOW, a_distribution, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 
 from trimtab_operator.analysis.capacity import backlog_requests, capacity, device_use, fullness
-from trimtab_operator.analysis.headroom import headroom, usual
+from trimtab_operator.analysis.headroom import headroom
 from trimtab_operator.analysis.occupancy import occupancy
 from trimtab_operator.model.analysis import Capacity
 from trimtab_operator.model.signals import Point, Signal
@@ -237,8 +237,7 @@ def test_the_headroom_is_what_the_past_asks_for_at_the_time_that_replicas_take(
     seen = occupancy(snapshot, a_policy(objectives=objectives), seconds)
     assert load is not None
     assert seen is not None
-    allowed, first = 1.0 - percentile / 100.0, usual(seconds + 30.0)
-    assert load.headroom == headroom(seen.past_replicas, lead_steps, held_steps, allowed, before=first)
+    assert load.headroom == headroom(seen.past_replicas, lead_steps, held_steps, 1.0 - percentile / 100.0)
 
 
 def test_the_peak_is_read_cautiously() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from trimtab_operator.analysis.headroom import PRIOR_TIMES, USUAL, USUAL_START_SECONDS, headroom, start_seconds, usual
+from trimtab_operator.analysis.headroom import PRIOR_TIMES, USUAL, USUAL_START_SECONDS, headroom, start_seconds
 from trimtab_operator.model.snapshot import Pod
 
 LOADS = st.lists(st.floats(0.01, 50.0), max_size=200)
@@ -29,7 +29,6 @@ SHARES = st.floats(0.01, 0.5)
 )
 def test_without_a_past_it_is_the_usual(past: list[float], lead: int, held: int) -> None:
     assert headroom(past, lead, held, 0.01) == pytest.approx(USUAL)
-    assert headroom(past, lead, held, 0.01, before=1.6) == pytest.approx(1.6)
 
 
 # Growth g in every step: the scale is the root of (6 s^2 + 2 n g^2) / (6 + n), s the usual one, n lead times.
@@ -61,11 +60,6 @@ def test_the_longer_the_past_was_calm_the_less_is_kept_ready() -> None:
     kept = [headroom([1.0] * times, 4, 4, 0.05) for times in (0, 20, 60, 120, 240)]
     assert kept == sorted(kept, reverse=True)
     assert 1.0 < kept[-1] < 1.08
-
-
-@pytest.mark.parametrize(("lead_seconds", "expected"), [(0.0, USUAL), (90.0, USUAL), (360.0, 1.5), (810.0, 1.75)])
-def test_a_longer_start_begins_with_more_headroom(lead_seconds: float, expected: float) -> None:
-    assert usual(lead_seconds) == pytest.approx(expected)
 
 
 @given(past=LOADS, lead=STEPS, held=STEPS, shares=st.tuples(SHARES, SHARES))

@@ -215,7 +215,7 @@ def test_the_use_of_the_fullest_resource_is_said_as_a_share_of_its_limit_whateve
 def test_a_load_in_replicas_is_explained_by_what_fills_one_and_what_is_kept_ready() -> None:
     found = decided(batches(25.0), **CHAT)
     assert found.message.startswith(
-        "the load fills 2.27 replicas of 20 sequences each, and 1.10 times that is to be ready"
+        "the load fills 2.27 replicas of 20 sequences each, and 1.08 times that is to be ready"
     )
 
 
