@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab_replay.answers import Answers
 from trimtab_replay.replica import Replica
 from trimtab_replay.serving import ServingModel
 
 VARIATION = 0.2  # lengths are drawn evenly from so much below the longest to the longest, as load generators do
 WARM_UP_ROUNDS, ROUNDS = 1.5, 4.0
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What clients ask for, in tokens: each of the two is multiplied by a number that is drawn for every request."""
+
+    prompt_tokens: float
+    output_tokens: float
+    draw: Callable[[np.random.Generator], float]
+
+    def next(self, dice: np.random.Generator) -> tuple[int, int]:
+        """Return the tokens of a prompt and of its output."""
+        prompt, output = (max(1, round(each * self.draw(dice))) for each in (self.prompt_tokens, self.output_tokens))
+        return prompt, output
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,9 @@ class Level:
 
 def run_closed_loop(model: ServingModel, clients: int, prompt_tokens: int, output_tokens: int, seed: int = 0) -> Level:
     """Run the loop until each client was answered about four times, the first rounds left out."""
-    found = _run(model, clients, (prompt_tokens, output_tokens), np.random.default_rng(seed))
+    lengths = Lengths(prompt_tokens, output_tokens, lambda dice: dice.uniform(1.0 - VARIATION, 1.0))
+    enough = math.ceil(ROUNDS * clients)
+    found = play_closed_loop(model, clients, lengths, enough, np.random.default_rng(seed)).answered
     warm = int(WARM_UP_ROUNDS * clients)
     return Level(
         clients,
@@ -40,18 +56,20 @@ def run_closed_loop(model: ServingModel, clients: int, prompt_tokens: int, outpu
     )
 
 
-def _run(model: ServingModel, clients: int, tokens: tuple[int, int], dice: np.random.Generator) -> Answers:
-    replica = Replica(model, math.ceil((ROUNDS + 1.0) * clients) + 1)
-    spread = tokens[1] * model.token_seconds(clients)  # clients that began together would stay together
+def play_closed_loop(
+    model: ServingModel, clients: int, lengths: Lengths, enough: int, dice: np.random.Generator
+) -> Replica:
+    """Return a replica that gave so many answers to so many clients."""
+    replica = Replica(model, enough + clients + 1)
+    spread = lengths.output_tokens * model.token_seconds(clients)  # clients that began together would stay together
     asking = sorted(dice.uniform(0.0, spread, clients).tolist())
     answered = 0
-    while answered < ROUNDS * clients:
+    while answered < enough:
         if asking and asking[0] <= replica.next_change:
-            prompt, output = (max(1, round(each * dice.uniform(1.0 - VARIATION, 1.0))) for each in tokens)
-            replica.arrive(max(replica.now, heapq.heappop(asking)), prompt, output)
+            replica.arrive(max(replica.now, heapq.heappop(asking)), *lengths.next(dice))
         else:
             replica.advance(replica.next_change)
         for finished in replica.finished(answered):
             answered += 1
             heapq.heappush(asking, finished)
-    return replica.answered
+    return replica

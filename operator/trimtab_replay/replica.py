@@ -49,6 +49,11 @@ class Replica:
         """All that was answered, in order."""
         return answers(self._batches.requests, self._batches.requests.ended[: self._batches.progress.ended[0]])
 
+    @property
+    def taken(self) -> Answers:
+        """All that was ever asked, in order; NaN where something has not happened yet."""
+        return answers(self._batches.requests, np.arange(self._taken))
+
     def finished(self, first: int) -> list[float]:
         """Return when answers ended, from so many answers on."""
         which = self._batches.requests.ended[first : self._batches.progress.ended[0]]

@@ -1,0 +1,1 @@
+"""How well the simulated replica meets measured ones, one module for each measured set."""
