@@ -48,18 +48,18 @@ class MixedLevel:
 
 def read(folder: Path) -> Table[MixedLevel]:
     """Return every second configuration: on the others the calibration was chosen. Raises UnfitFileError."""
-    found: dict[str, list[MixedLevel]] = defaultdict(list)
-    left_out: list[tuple[str, str]] = []
+    found: dict[tuple[str, ...], list[MixedLevel]] = defaultdict(list)
+    left_out: list[tuple[tuple[str, ...], str]] = []
     for row in rows(folder, PATTERN, NEEDED):
-        key, users = "|".join(row[name] for name in CONFIGURATION), int(row["users"])
+        key, users = tuple(row[name] for name in CONFIGURATION), int(row["users"])
         if float(row["err_rate"]) > MOST_ERRORS_RATIO:
-            left_out.append((key, f"{key}, {users} users: {row['err_rate']} of the requests failed"))
+            left_out.append((key, f"{'|'.join(key)}, {users} users: {row['err_rate']} of the requests failed"))
             continue
         asked = float(row["in_tok_mean"]), float(row["out_tok_mean"]), float(row["req_s"])
         found[key].append(MixedLevel(users, *asked, *(float(row[name]) / 1e3 for name in TIMES)))
     judged = sorted(key for key, levels in found.items() if len(levels) >= FEWEST_LEVELS)[1::2]
-    ordered = {key: sorted(found[key], key=lambda each: each.clients) for key in judged}
-    return Table(ordered, [what for key, what in left_out if key in ordered])
+    ordered = {"|".join(key): sorted(found[key], key=lambda each: each.clients) for key in judged}
+    return Table(ordered, [what for key, what in left_out if key in judged])
 
 
 def calibrate_mixed(low: MixedLevel, high: MixedLevel) -> ServingModel:

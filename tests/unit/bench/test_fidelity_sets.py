@@ -23,13 +23,13 @@ def test_levels_come_lowest_first_and_too_few_are_left_out(tmp_path: Path) -> No
 def test_every_second_configuration_is_judged_and_levels_at_which_requests_fail_are_left_out_by_name(
     tmp_path: Path,
 ) -> None:
-    sound, failing = dict.fromkeys("ABCD", surfaces.MIXED_LOOPS), {"D": [surfaces.MIXED_LOOPS[0]]}
+    sound, failing = dict.fromkeys(("A", "A1", "B", "C"), surfaces.MIXED_LOOPS), {"C": [surfaces.MIXED_LOOPS[0]]}
     surfaces.llmpilot(tmp_path / "llmpilot_1_grid.csv", sound)
     surfaces.llmpilot(tmp_path / "llmpilot_2_grid.csv", failing, users=256, err_rate=0.011)
     table = llmpilot.read(tmp_path)
-    assert list(table.configurations) == ["B|a|1", "D|a|1"]
-    assert [each.clients for each in table.configurations["D|a|1"]] == [1, 4, 16, 32]
-    assert table.left_out == ["D|a|1, 256 users: 0.011 of the requests failed"]
+    assert list(table.configurations) == ["A1|a|1", "C|a|1"]
+    assert [each.clients for each in table.configurations["C|a|1"]] == [1, 4, 16, 32]
+    assert table.left_out == ["C|a|1, 256 users: 0.011 of the requests failed"]
 
 
 def test_batches_are_medians_of_their_repeats_without_those_that_are_a_model_or_contradict_themselves(
