@@ -3,13 +3,12 @@
 The logarithm of demand is expected to change by what a regression over the last days makes of three things that are
 known now: how it changed on earlier days at that time of the day (those of the same weekday count more), and how far it
 stands from its fast and from its slow moving average. Nothing known gives no change: persistence. Where the regression
-did no better than that of late, its change counts less, down to nothing. Quantiles are those of its own errors.
+did no better than that of late, its change counts less, down to nothing. Quantiles are those of its own errors of late.
 The regression is a ridge regression (Hoerl and Kennard, 1970) whose past fades exponentially.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,10 +62,27 @@ def forecast(demand: Floats, step_seconds: float, horizon: int, quantiles: Seque
     logs, day = _filled_logs(demand), max(1, round(DAY_SECONDS / step_seconds))
     changes = _learned_changes(logs, horizon, day)
     trust, error_ratio = _trust(changes, logs, horizon, day)
-    believed = logs + trust * changes
-    errors = (logs[horizon:] - believed[:-horizon])[-MOST_ERRORS:]
-    levels = np.exp(believed[-1] + np.quantile(errors, quantiles))
-    return Forecast(math.exp(believed[-1]), tuple(levels.tolist()), trust, error_ratio)
+    expected, came = np.exp(logs + trust * changes), np.exp(logs[horizon:])
+    levels = quantile_levels(expected[:-horizon], came, float(expected[-1]), quantiles)
+    return Forecast(float(expected[-1]), tuple(levels.tolist()), trust, error_ratio)
+
+
+def quantile_levels(expected: Floats, came: Floats, now: float, quantiles: Sequence[float]) -> Floats:
+    """Return the quantiles of what comes where `now` is expected, from what was expected before (above 0) and came.
+
+    They are those of the MOST_ERRORS last errors, as shares of what was expected or as amounts: where demand doubles,
+    some of it varies twice as much, and some as before. The kind is taken that had lost less at those times.
+    """
+    before, after = expected[-MOST_ERRORS:], came[-MOST_ERRORS:]
+    shares, amounts = np.quantile(after / before, quantiles), np.quantile(after - before, quantiles)
+    lost = [pinball(after, levels, quantiles) for levels in (np.outer(before, shares), before[:, None] + amounts)]
+    return np.asarray(now * shares if lost[0] <= lost[1] else np.maximum(now + amounts, 0.0))
+
+
+def pinball(came: Floats, levels: Floats, quantiles: Sequence[float]) -> float:
+    """Return the mean loss of quantiles, one row of levels for each value that came (Koenker and Bassett, 1978)."""
+    off, shares = came[:, None] - levels, np.asarray(quantiles)
+    return float(np.maximum(shares * off, (shares - 1.0) * off).mean())
 
 
 def _filled_logs(values: Floats) -> Floats:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_operator.analysis.forecast import DAY_SECONDS, FEWEST_KNOWN, TooShortError, forecast
+from trimtab_operator.analysis.forecast import (
+    DAY_SECONDS,
+    FEWEST_KNOWN,
+    MOST_ERRORS,
+    TooShortError,
+    forecast,
+    pinball,
+    quantile_levels,
+)
 from trimtab_operator.model.arrays import Floats
 
 STEP = 600.0
@@ -53,6 +61,40 @@ def test_a_pattern_that_ended_is_soon_no_longer_believed() -> None:
     ended = np.concatenate([a_week(), np.full(3 * DAY, 100.0) + np.arange(3 * DAY) % 2])
     found = forecast(ended, STEP, 6, QUANTILES)
     assert found.expected == pytest.approx(100.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("misses", "levels"),
+    [
+        pytest.param("shares", (1800.0, 2000.0, 2200.0), id="errors that grow with demand"),
+        pytest.param("amounts", (1990.0, 2000.0, 2010.0), id="errors that are the same at any demand"),
+    ],
+)
+def test_quantiles_are_of_the_kind_of_error_that_there_was(misses: str, levels: tuple[float, ...]) -> None:
+    expected = np.tile(np.repeat([100.0, 500.0], 3), 20)
+    missed = np.tile([-1.0, 0.0, 1.0], 40)
+    came = expected * (1.0 + 0.1 * missed) if misses == "shares" else expected + 10.0 * missed
+    assert quantile_levels(expected, came, 2000.0, QUANTILES) == pytest.approx(levels)
+
+
+def test_amounts_leave_no_demand_below_nothing() -> None:
+    expected = np.tile([100.0, 500.0], 50)
+    came = expected + np.tile([-60.0, -60.0, 60.0, 60.0], 25)
+    assert quantile_levels(expected, came, 10.0, QUANTILES).tolist()[0] == 0.0
+
+
+def test_errors_of_long_ago_are_forgotten() -> None:
+    expected = np.full(MOST_ERRORS + 50, 100.0)
+    came = expected.copy()
+    came[:50] = 1000.0
+    assert quantile_levels(expected, came, 100.0, QUANTILES).tolist() == [100.0, 100.0, 100.0]
+
+
+def test_missing_low_costs_a_high_quantile_most() -> None:
+    levels, quantiles = np.full((1, 3), 10.0), (0.5, 0.9, 0.98)
+    assert pinball(np.array([10.0]), levels, quantiles) == 0.0
+    assert pinball(np.array([13.0]), levels, quantiles) == pytest.approx(3.0 * (0.5 + 0.9 + 0.98) / 3.0)
+    assert pinball(np.array([7.0]), levels, quantiles) == pytest.approx(3.0 * (0.5 + 0.1 + 0.02) / 3.0)
 
 
 def test_a_gap_is_no_demand_and_no_fall_of_it() -> None:
