@@ -1,151 +1,105 @@
 """`python -m bench.forecast [--json F] [--traces DIR]`: demand one step ahead on real rate traces, against rivals.
 
-Pinball loss of the quantiles .5, .9 and .98, over the mean demand. Each rival is a point forecast with the quantiles of
-its own errors of late, as ours; all see the same values, and gaps are masked. Kalman is Dynamo's default filter.
+Pinball loss of the quantiles .5, .9 and .98, over the mean demand. Each rival is a point forecast that is given the
+quantiles of its own errors of late by the same function as ours; all see the same values, and gaps are masked. A rival
+that says nothing at some times is compared at the others. Kalman is Dynamo's filter; its ARIMA and Prophet are recorded
+(`bench/data/README.md`).
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bench.engine.progress import say
-from bench.kalman import LocalTrend
-from trimtab_operator.analysis.forecast import DAY_SECONDS, MOST_ERRORS, forecast
+from bench.forecast_rivals import RIVALS
+from bench.rate_traces import TRACES, RateTrace, UnfitTraceError, paths_in, read
+from bench.recorded_forecasts import PREDICTORS, recorded
+from trimtab_operator.analysis.forecast import LEAST_SHARE, forecast, pinball, quantile_levels
 from trimtab_operator.model.arrays import Floats
 
-Rival = Callable[[Floats, int], Floats]
-"""From values (gaps filled) and steps per day to what each time expects of the next."""
-
-TRACES = Path(__file__).parents[2] / "shared" / "data" / "traces"
-PATTERN = "rate_*.csv*"
 QUANTILES = (0.5, 0.9, 0.98)
-WARM_UP_DAYS, LOOKBACK_DAYS = 3, 21
+LOOKBACK_DAYS = 21
 FLOOR, AIM = 1.0, 0.9
-_LEAST = 1e-9
 
 
-class UnfitTraceError(Exception):
-    """A file of traces has not the columns that are needed."""
+@dataclass(frozen=True)
+class Beside:
+    """A rival's pinball loss over the mean demand, at so many times, and our loss at these over it."""
+
+    loss: float
+    times: int
+    ratio: float
 
 
 @dataclass(frozen=True)
 class Row:
-    """One trace: pinball losses over the mean demand, and ours over the best rival's."""
+    """One trace: our pinball loss over the mean demand, and what stands beside it; `best` is the hardest to beat."""
 
     trace: str
     step_seconds: float
     times: int
-    trimtab: float
-    best_rival: float
-    rival: str
+    loss: float
+    rivals: dict[str, Beside]
+    best: str
     ratio: float
     met: bool
-    rivals: dict[str, float]
 
 
-def read(path: Path) -> tuple[Floats, float]:
-    """Return demand with NaN for gaps, and the seconds between two values. Raises UnfitTraceError."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        rows = list(csv.DictReader(lines))
-    value = next((name for name in ("rate_rps", "value") if rows and name in rows[0]), None)
-    if value is None or "t_s" not in rows[0]:
-        raise UnfitTraceError(f"{path} needs the columns t_s and rate_rps (or value)")
-    gap = np.array([row.get("gap") == "1" for row in rows])
-    demand = np.where(gap, np.nan, np.array([float(row[value]) for row in rows]))
-    return demand, float(np.median(np.diff([float(row["t_s"]) for row in rows])))
+def measure(trace: RateTrace, records: dict[str, Floats]) -> Row:
+    """Forecast every time after the warm-up from what was known then; `records` are of rivals that ran before."""
+    values = trace.filled()
+    expected = {rival: forecast_by(values, trace.day) for rival, forecast_by in RIVALS.items()} | records
+    places = [now for now in range(trace.first_judged, len(values) - 1) if np.isfinite(trace.demand[now + 1])]
+    mean = float(np.nanmean(trace.demand))
+    ours = np.array([_our_loss(trace, now) for now in places]) / mean
+    rivals = {rival: _beside(ours, _losses(values, each, places) / mean) for rival, each in expected.items()}
+    best = max(rivals, key=lambda rival: rivals[rival].ratio)
+    ratio = rivals[best].ratio
+    return Row(trace.name, trace.step_seconds, len(places), float(ours.mean()), rivals, best, ratio, ratio <= FLOOR)
 
 
-def persistence(values: Floats, _day: int) -> Floats:
-    """Expect no change."""
-    return values
+def _our_loss(trace: RateTrace, now: int) -> float:
+    seen = trace.demand[max(0, now + 1 - LOOKBACK_DAYS * trace.day) : now + 1]
+    found = forecast(seen, trace.step_seconds, 1, QUANTILES)
+    return pinball(trace.demand[now + 1 : now + 2], np.array([found.quantiles]), QUANTILES)
 
 
-def seasonal_naive(values: Floats, day: int) -> Floats:
-    """Expect what came a day before; no change on the first."""
-    return np.asarray(np.where(np.arange(len(values)) + 1 >= day, np.roll(values, day - 1), values))
+def _losses(values: Floats, expected: Floats, places: Sequence[int]) -> Floats:
+    """Return a rival's loss at each place; NaN where it expects nothing."""
+    losses = np.full(len(places), np.nan)
+    expected = np.maximum(expected, LEAST_SHARE * values.mean())  # as ours: an error has a share of what is expected
+    for number, now in enumerate(places):
+        if np.isfinite(expected[now]):
+            known = np.isfinite(expected[:now])
+            levels = quantile_levels(expected[:now][known], values[1 : now + 1][known], float(expected[now]), QUANTILES)
+            losses[number] = pinball(values[now + 1 : now + 2], levels[None, :], QUANTILES)
+    return losses
 
 
-def holt_winters(values: Floats, day: int) -> Floats:
-    """Additive seasonal smoothing of logarithms with a damped trend."""
-    level_weight, trend_weight, season_weight, damping = 0.3, 0.02, 0.2, 0.95
-    logs = np.log(np.maximum(values, _LEAST))
-    level, trend = float(logs[:day].mean()), 0.0
-    season = (logs[:day] - level).tolist()
-    expected = logs.copy()
-    for place in range(day, len(logs)):
-        before, part = level, season[place % day]
-        level = level_weight * (logs[place] - part) + (1 - level_weight) * (level + damping * trend)
-        trend = trend_weight * (level - before) + (1 - trend_weight) * damping * trend
-        season[place % day] = season_weight * (logs[place] - level) + (1 - season_weight) * part
-        expected[place] = level + damping * trend + season[(place + 1) % day]
-    return np.asarray(np.exp(expected))
+def _beside(ours: Floats, theirs: Floats) -> Beside:
+    said = np.isfinite(theirs)
+    loss = float(theirs[said].mean())
+    return Beside(loss, int(said.sum()), float(ours[said].mean()) / loss)
 
 
-def kalman(values: Floats, _day: int) -> Floats:
-    """A local linear trend with Dynamo's default noises."""
-    trend = LocalTrend()
-    expected = np.empty(len(values))
-    for place, value in enumerate(values.tolist()):
-        expected[place] = trend.observe(value)
-    return np.asarray(np.maximum(expected, _LEAST))
-
-
-RIVALS: dict[str, Rival] = {
-    "persistence": persistence,
-    "seasonal naive": seasonal_naive,
-    "Holt-Winters": holt_winters,
-    "Kalman (Dynamo)": kalman,
-}
-
-
-def filled(demand: Floats) -> Floats:
-    """Return demand whose gaps hold the last value before them."""
-    known = np.isfinite(demand)
-    return np.asarray(demand[np.maximum.accumulate(np.where(known, np.arange(len(demand)), int(known.argmax())))])
-
-
-def pinball(value: float, levels: Floats) -> float:
-    """Return the mean loss of the quantiles (Koenker and Bassett, 1978)."""
-    off, shares = value - levels, np.array(QUANTILES)
-    return float(np.maximum(shares * off, (shares - 1.0) * off).mean())
-
-
-def measure(name: str, demand: Floats, step_seconds: float) -> Row:
-    """Forecast every time after the warm-up from what was known then."""
-    day = round(DAY_SECONDS / step_seconds)
-    values = filled(demand)
-    expected = {rival: forecast_by(values, day) for rival, forecast_by in RIVALS.items()}
-    errors = {rival: _log(values[1:]) - _log(each[:-1]) for rival, each in expected.items()}
-    losses: dict[str, list[float]] = {rival: [] for rival in ("trimtab", *RIVALS)}
-    for now in range(min(WARM_UP_DAYS * day, len(values) // 2), len(values) - 1):
-        came = demand[now + 1]
-        if not np.isfinite(came):
-            continue
-        seen = demand[max(0, now + 1 - LOOKBACK_DAYS * day) : now + 1]
-        found = forecast(seen, step_seconds, 1, QUANTILES)
-        losses["trimtab"].append(pinball(came, np.array(found.quantiles)))
-        for rival, each in expected.items():
-            spread = np.quantile(errors[rival][max(0, now - MOST_ERRORS) : now], QUANTILES)
-            losses[rival].append(pinball(came, each[now] * np.exp(spread)))
-    mean = float(np.nanmean(demand))
-    loss = {rival: float(np.mean(each)) / mean for rival, each in losses.items()}
-    best = min(RIVALS, key=lambda rival: loss[rival])
-    ratio = loss["trimtab"] / loss[best]
-    ours = loss.pop("trimtab")
-    return Row(name, step_seconds, len(losses["trimtab"]), ours, loss[best], best, ratio, ratio <= FLOOR, loss)
-
-
-def _log(values: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(values, _LEAST)))
+def lines_of(row: Row) -> list[str]:
+    """Return the row of the table, and below it the ratio to each rival."""
+    beside = f"{row.best} {row.rivals[row.best].loss:.4f}"
+    verdict = "met" if row.met else "MISSED"
+    first = f"{row.trace:32} {row.step_seconds:5.0f}s {row.loss:7.4f} {beside:>33} {row.ratio:6.3f}  {verdict}"
+    ratios = [
+        f"{rival} {each.ratio:.3f}" + (f" at {each.times} of {row.times} times" if each.times < row.times else "")
+        for rival, each in row.rivals.items()
+    ]
+    absent = [f"{rival} not recorded" for rival in PREDICTORS.values() if rival not in row.rivals]
+    return [first, "    over " + ", ".join(ratios + absent)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,24 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--traces", type=Path, default=TRACES)
     options = parser.parse_args(arguments)
     rows = []
-    paths = sorted(options.traces.glob(PATTERN))
-    if not paths:
-        say(f"bench.forecast: {options.traces} has no file {PATTERN}")
+    print(f"{'trace':32} {'step':>6} {'ours':>7} {'best rival':>33} {'ratio':>6}  at most {FLOOR:g}, aim {AIM:g}")
+    try:
+        for path in paths_in(options.traces):
+            trace = read(path)
+            rows.append(measure(trace, recorded(trace)))
+            print("\n".join(lines_of(rows[-1])), flush=True)
+    except UnfitTraceError as error:
+        say(f"bench.forecast: {error}")
         return 2
-    print(f"{'trace':40} {'step':>6} {'ours':>7} {'best rival':>24} {'ratio':>6}  at most {FLOOR:g}, aim {AIM:g}")
-    for path in paths:
-        try:
-            row = measure(path.name, *read(path))
-        except UnfitTraceError as error:
-            say(f"bench.forecast: {error}")
-            return 2
-        rows.append(row)
-        beside = f"{row.rival} {row.best_rival:.4f}"
-        verdict = "met" if row.met else "MISSED"
-        print(
-            f"{row.trace:40} {row.step_seconds:5.0f}s {row.trimtab:7.4f} {beside:>24} {row.ratio:6.3f}  {verdict}",
-            flush=True,
-        )
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     return 0 if all(row.met for row in rows) else 1
