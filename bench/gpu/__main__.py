@@ -18,8 +18,7 @@ from bench.engine.errors import BenchError
 from bench.engine.measures.not_run import GPU_ROWS, NO_GPU
 from bench.engine.progress import say
 from bench.engine.results import Result
-from bench.gpu import ceilings as ceilings_
-from bench.gpu import hot_settings, passes
+from bench.gpu import ceilings, hot_settings, passes
 from bench.gpu.card import read_card
 from bench.gpu.workloads import bert_large, minilm
 
@@ -57,9 +56,9 @@ def _run(names: Sequence[str]) -> Iterator[list[Result]]:
 
 
 def _passes() -> list[Result]:
-    ceilings, rows = ceilings_.measure()
+    measured, rows = ceilings.measure()
     for make in (minilm, bert_large):
-        rows += passes.measure(make(), ceilings)
+        rows += passes.measure(make(), measured)
     return rows
 
 

@@ -25,8 +25,7 @@ import numpy as np
 
 from bench.engine.progress import say
 from bench.scaling.cases import Case, parts
-from bench.scaling.contenders import CHOSEN, CONSTANT, swept
-from bench.scaling.contenders import chosen as kept
+from bench.scaling.contenders import CHOSEN, CONSTANT, chosen, swept
 from bench.scaling.contest import PROCESSES, Result, in_hindsight, with_settings
 from bench.scaling.play import HOURLY_SHARE
 from bench.scaling.profiles import OBJECTIVES
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--only", choices=sorted(swept()), help="choose the settings of one, keep those of the others")
     options = parser.parse_args(arguments)
-    chosen = {name: asdict(settings) for name, settings in kept().items()}
+    kept = {name: asdict(settings) for name, settings in chosen().items()}
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         constants = list(pool.map(partial(_constant, options.traces), CASES))
         for name in [options.only] if options.only else swept():
@@ -84,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results = list(pool.map(partial(_played, options.traces, name), every))
             place = min(range(len(every)), key=lambda number: score(results[number], constants))
             missed, cost, by = score(results[place], constants)
-            chosen[name] = asdict(every[place])
+            kept[name] = asdict(every[place])
             say(f"{name}: missed {missed} of {len(CASES)}, by {by:.3f}; {cost:+.3f} over the bound: {every[place]}")
-    document = {"settings": chosen, "budget": options.budget, "traces": _hashes(options.traces)}
+    document = {"settings": kept, "budget": options.budget, "traces": _hashes(options.traces)}
     CHOSEN.write_text(json.dumps(document, indent=2) + "\n")
     return 0
 

@@ -87,6 +87,15 @@ class Stage:
         self.ticks = Ticks(self.world, self.cache, self.queue)
         self.cache.replace_all(self.kube.all(POLICIES))
 
+    def allow(self, mode: str) -> None:
+        """The cluster's mode switch: Apply or Recommend."""
+        self.kube.edit(CONFIG_MAPS, SYSTEM, "trimtab-mode", {"data": {"maxMode": mode}})
+
+    def change_template(self, image: str = "new") -> None:
+        """Somebody changes the pods of the target."""
+        template = {"metadata": {"annotations": {"image": image}}}
+        self.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"template": template}})
+
     def deploy(
         self, name: str = "llama", *, replicas: int | None = None, attached: bool = False, **settings: Any
     ) -> None:

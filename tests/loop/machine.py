@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from loop.watch import LEAST, MOST, MOST_AT_ONCE, MOST_GAIN, OLD_SECONDS, Watch
 
 from trimtab_operator.errors import KubeConflict, KubeError, KubeUnavailable
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRIALS
+from trimtab_operator.kube.resources import DEPLOYMENTS, PODS, POLICIES, TRIALS
 
 WAIT_SECONDS = 900.0
 TROUBLED_SECONDS = 180.0
@@ -145,8 +145,7 @@ class Operator(RuleBasedStateMachine):
     @rule(when=WHEN, image=st.integers(2, 9))
     def somebody_changes_the_template(self, when: str | None, image: int) -> None:
         self._meet("template", when)
-        template = {"metadata": {"annotations": {"image": str(image)}}}
-        self.stage.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"template": template}})
+        self.stage.change_template(str(image))
         self._replace_pods(every=True)
         self._live(45.0)
 
@@ -251,7 +250,7 @@ class Operator(RuleBasedStateMachine):
 
     def _set_ceiling(self, mode: str) -> None:
         self.watch.set_ceiling(mode)
-        self.stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": mode}})
+        self.stage.allow(mode)
 
     def _replace_pods(self, *, every: bool) -> None:
         names = sorted(name for _, name in self.stage.kube.names(PODS))

@@ -13,7 +13,6 @@ from fakes.world import NAMESPACE, Stage
 from trimtab_operator.controllers.recording import Recording, recorded
 from trimtab_operator.errors import KubeConflict, KubeNotFound, KubeUnavailable
 from trimtab_operator.kube.resources import (
-    CONFIG_MAPS,
     DEPLOYMENTS,
     EVENTS,
     HORIZONTAL_POD_AUTOSCALERS,
@@ -68,12 +67,12 @@ async def test_recommend_publishes_the_number_and_writes_nothing_to_the_target(s
 
 
 async def test_the_kill_switch_stops_writes_within_one_tick(stage: Stage) -> None:
-    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Recommend"}})
+    stage.allow("Recommend")
     stage.load.requests_per_second = 25.0
     stage.apply_policy()
     await stage.run(300)
     assert stage.scalings() == []
-    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Apply"}})
+    stage.allow("Apply")
     await stage.run(60)
     assert stage.scalings() != []
 

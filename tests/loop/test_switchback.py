@@ -10,7 +10,7 @@ from fakes.tuned_stage import Tuned
 from fakes.world import NAMESPACE
 
 from trimtab_operator.errors import KubeUnavailable
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRIALS
+from trimtab_operator.kube.resources import DEPLOYMENTS, PODS, POLICIES, TRIALS
 from trimtab_operator.model.signals import Signal
 
 RULES = {"window": "2m", "maxWindow": "10m", "minRequests": 100, "maxTrials": 1}
@@ -207,9 +207,9 @@ async def test_what_ends_it_from_outside_leaves_the_old_settings_whoever_had_the
         elif how == "policy":
             stage.kube.vanish(POLICIES, NAMESPACE, "tune")
         else:
-            stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Recommend"}})
+            stage.allow("Recommend")
             await stage.run(60)
-            stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Apply"}})
+            stage.allow("Apply")
         await stage.run(60)
         stage.fleet.answer()
         assert stage.sizes() == [1], how
@@ -223,8 +223,7 @@ async def test_a_new_template_ends_it_without_a_write_to_the_pod(stage: Single) 
     stage.tune()
     await stage.run_to_period("Canary")
     before = stage.entries()
-    template = {"metadata": {"annotations": {"image": "new"}}}
-    stage.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"template": template}})
+    stage.change_template()
     trial = await stage.run_to("Finished")
     await stage.run(30)
     assert trial["status"]["verdict"] == "TargetChanged"

@@ -8,7 +8,7 @@ from fakes.world import NAMESPACE
 
 from trimtab_api.engine_knobs import Knob
 from trimtab_operator.errors import KubeConflict, KubeUnavailable
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRIALS
+from trimtab_operator.kube.resources import DEPLOYMENTS, PODS, POLICIES, TRIALS
 
 ENGINE = "optimizationtrials"
 
@@ -92,10 +92,10 @@ async def test_the_kill_switch_ends_a_trial_and_lets_no_write_to_a_node_through(
     stage.tune()
     await stage.run_to("Measuring")
     writes = [write for write in stage.kube.writes if write[1] == "NodeTuning"]
-    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Recommend"}})
+    stage.allow("Recommend")
     await stage.run(120)
     assert [write for write in stage.kube.writes if write[1] == "NodeTuning"] == writes
-    stage.kube.edit(CONFIG_MAPS, "trimtab-system", "trimtab-mode", {"data": {"maxMode": "Apply"}})
+    stage.allow("Apply")
     trial = await stage.run_to("Finished")
     assert trial["status"]["verdict"] == "Inconclusive"
     await stage.run(30)
@@ -106,8 +106,7 @@ async def test_a_new_template_ends_the_trial_without_a_write_to_the_canary(stage
     stage.tune()
     await stage.run_to("Measuring")
     before = stage.entries()
-    template = {"metadata": {"annotations": {"image": "new"}}}
-    stage.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"template": template}})
+    stage.change_template()
     trial = await stage.run_to("Finished")
     await stage.run(30)
     assert trial["status"]["verdict"] == "TargetChanged"

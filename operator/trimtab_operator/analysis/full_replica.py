@@ -25,7 +25,7 @@ from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis import load, pods
 from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
 from trimtab_operator.analysis.burn import SHORT_SECONDS
-from trimtab_operator.analysis.sequences import MEAN_SECONDS, Past
+from trimtab_operator.analysis.sequences import MEAN_SECONDS, SequenceHistory
 from trimtab_operator.model import histogram, series
 from trimtab_operator.model.signals import Distribution, Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -44,14 +44,16 @@ MEANS: dict[ObjectiveName, Signal] = {
 
 
 @dataclass(frozen=True)
-class Full:
+class FullSequences:
     """Sequences that fill a replica, read boldly and cautiously."""
 
     bold: float
     cautious: float
 
 
-def full(snapshot: Snapshot, policy: OptimizationPolicy, past: Past, half: float) -> Full | None:
+def full_sequences(
+    snapshot: Snapshot, policy: OptimizationPolicy, past: SequenceHistory, half: float
+) -> FullSequences | None:
     """Return them, with `half` as h; None where no objective's durations are known."""
     found: list[tuple[float, float]] = []
     for name, rule in latency_rules(policy.spec.objectives):
@@ -62,10 +64,10 @@ def full(snapshot: Snapshot, policy: OptimizationPolicy, past: Past, half: float
     if not found:
         return None
     bold, cautious = (_believed(snapshot, past, min(reading)) for reading in zip(*found, strict=True))
-    return Full(bold, cautious)
+    return FullSequences(bold, cautious)
 
 
-def _seconds_each(snapshot: Snapshot, name: ObjectiveName, past: Past, half: float) -> float | None:
+def _seconds_each(snapshot: Snapshot, name: ObjectiveName, past: SequenceHistory, half: float) -> float | None:
     """Return e, from the times in which nothing waited; from all where there are none; None if nothing is known."""
     seconds = past.read(snapshot, MEANS[name])
     known = np.isfinite(seconds)
@@ -76,7 +78,7 @@ def _seconds_each(snapshot: Snapshot, name: ObjectiveName, past: Past, half: flo
     return float(seconds[chosen].sum() / (half + past.running[chosen]).sum())
 
 
-def _spreads(snapshot: Snapshot, name: ObjectiveName, percent: int, past: Past) -> list[float] | None:
+def _spreads(snapshot: Snapshot, name: ObjectiveName, percent: int, past: SequenceHistory) -> list[float] | None:
     """Return the percentile over the mean in each window; the usual where a queue made it; None if not measured."""
     signal = LATENCIES[name]
     windows = ((snapshot.distributions, MEAN_SECONDS), (snapshot.five_minutes, SHORT_SECONDS))
@@ -108,7 +110,7 @@ def _spread(
     return max(1.0, found / mean)
 
 
-def _believed(snapshot: Snapshot, past: Past, wanted: float) -> float:
+def _believed(snapshot: Snapshot, past: SequenceHistory, wanted: float) -> float:
     most = BELIEVED_GROWTH * max(FEWEST_RUNNING, float(past.running.max()))
     least = max(1.0, LEAST_SHARE * float(np.median(past.running)))
     taken = float(past.running[past.crowded].max(initial=0.0)) or math.inf

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_operator.analysis.full_replica import full
-from trimtab_operator.analysis.sequences import MEAN_SECONDS, Past, past
+from trimtab_operator.analysis.full_replica import full_sequences
+from trimtab_operator.analysis.sequences import MEAN_SECONDS, SequenceHistory, sequence_history
 from trimtab_operator.model.arrays import Floats
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -47,11 +47,11 @@ def occupancy(snapshot: Snapshot, policy: OptimizationPolicy, start_seconds: flo
 
     `start_seconds` is how long a replica takes to start.
     """
-    seen = past(snapshot)
+    seen = sequence_history(snapshot)
     if seen is None:
         return None
     half = _half(seen, seen.read(snapshot, Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS))
-    fills, answers = full(snapshot, policy, seen, half), seen.read(snapshot, Signal.REQUESTS_PER_SECOND)
+    fills, answers = full_sequences(snapshot, policy, seen, half), seen.read(snapshot, Signal.REQUESTS_PER_SECOND)
     if fills is None or not np.isfinite(answers).any():
         return None
     bold, cautious = (_load(seen, half, each, answers, start_seconds) for each in (fills.bold, fills.cautious))
@@ -65,9 +65,9 @@ def occupancy(snapshot: Snapshot, policy: OptimizationPolicy, start_seconds: flo
     )
 
 
-def _load(seen: Past, half: float, full_sequences: float, answers: Floats, start_seconds: float) -> Floats:
+def _load(seen: SequenceHistory, half: float, full: float, answers: Floats, start_seconds: float) -> Floats:
     """Return the load in replicas, by time: what is served, and what waits."""
-    served = seen.replicas * seen.running / (half + seen.running) * (half + full_sequences) / full_sequences
+    served = seen.replicas * seen.running / (half + seen.running) * (half + full) / full
     known = np.isfinite(answers)
     replica_seconds = float(served[known].sum() / answers[known].sum())  # of one request
     steps = seen.steps(MEAN_SECONDS)
@@ -76,7 +76,7 @@ def _load(seen: Past, half: float, full_sequences: float, answers: Floats, start
     return np.asarray(served + replica_seconds * (grows_rps + seen.waiting / max(MEAN_SECONDS, start_seconds)))
 
 
-def _half(seen: Past, token_seconds: Floats) -> float:
+def _half(seen: SequenceHistory, token_seconds: Floats) -> float:
     """Return the sequences at which half of a step is their own (ridge regression: Hoerl and Kennard, 1970)."""
     known = np.isfinite(token_seconds)
     if not known.any():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab_operator.model import series
-from trimtab_operator.model.arrays import Floats
+from trimtab_operator.model.arrays import Flags, Floats
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
 
@@ -18,7 +18,7 @@ CROWDED_SHARE = 0.25  # of what runs waits where no more is taken
 
 
 @dataclass(frozen=True)
-class Past:
+class SequenceHistory:
     """By time `at` (unix seconds), oldest first: sequences of one replica, replicas, and requests that wait at all.
 
     The first two are means over about a minute. `waiting_share` is what waited over what ran, both in the mean of it.
@@ -32,12 +32,12 @@ class Past:
     step_seconds: float
 
     @property
-    def calm(self) -> Floats:
+    def calm(self) -> Flags:
         """Whether next to nothing waited, by time."""
         return np.asarray(self.waiting_share <= CALM_SHARE)
 
     @property
-    def crowded(self) -> Floats:
+    def crowded(self) -> Flags:
         """Whether many waited, by time."""
         return np.asarray(self.waiting_share > CROWDED_SHARE)
 
@@ -52,7 +52,7 @@ class Past:
         return np.where(values > 0.0, values, np.nan)
 
 
-def past(snapshot: Snapshot) -> Past | None:
+def sequence_history(snapshot: Snapshot) -> SequenceHistory | None:
     """Return what is known at the times of which running and waiting requests are; None where those are too few."""
     running, waiting = (
         series.points_since(snapshot.history.get(signal), 0.0)
@@ -66,7 +66,7 @@ def past(snapshot: Snapshot) -> Past | None:
     steps = max(1, round(MEAN_SECONDS / step))
     waits = [waiting_at[each.at] for each in points]
     ran, waited = (_moving(values, steps) for values in ([each.value for each in points], waits))
-    return Past(
+    return SequenceHistory(
         at=tuple(each.at for each in points),
         running=_moving([each.value / each.pods for each in points], steps),
         replicas=_moving([float(each.pods) for each in points], steps),

@@ -1,4 +1,4 @@
-"""The one kind of array that the rooms reckon with."""
+"""The kinds of array that the rooms reckon with: numbers, and whether something holds."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]

