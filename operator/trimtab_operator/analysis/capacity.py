@@ -43,7 +43,8 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
         return None
     binding = max(used, key=lambda signal: used[signal])
     utilization = used[binding]
-    demand = _demand(snapshot)
+    backlog = backlog_requests(snapshot)
+    demand = _demand(snapshot, backlog)
     facts = [pods.evidence(snapshot, binding, utilization)]
     if demand is not None:
         requests = load.requests_in_window(snapshot)
@@ -56,7 +57,7 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
         per_replica_rps=_per_replica(snapshot, utilization),
         utilization_ratio=utilization,
         binding=binding,
-        evidence=(*facts, *_backlog_evidence(snapshot)),
+        evidence=(*facts, *_backlog_evidence(snapshot, backlog)),
         utilization_peak_ratio=None if load_now else _utilization_peak(snapshot, policy, used),
         memory_pressure_ratio=_memory_pressure(snapshot, policy),
         load=load_now,
@@ -138,15 +139,12 @@ def lasting_queue(snapshot: Snapshot) -> float | None:
     return min(now, earlier[-1]) if earlier else now
 
 
-def _demand(snapshot: Snapshot) -> float | None:
+def _demand(snapshot: Snapshot, backlog: float | None) -> float | None:
     offered = pods.total(snapshot, Signal.REQUESTS_PER_SECOND)
-    if offered is None:
-        return None
-    return offered + (backlog_requests(snapshot) or 0.0) / DRAIN_SECONDS
+    return None if offered is None else offered + (backlog or 0.0) / DRAIN_SECONDS
 
 
-def _backlog_evidence(snapshot: Snapshot) -> tuple[Evidence, ...]:
-    backlog = backlog_requests(snapshot)
+def _backlog_evidence(snapshot: Snapshot, backlog: float | None) -> tuple[Evidence, ...]:
     return () if backlog is None else (pods.evidence(snapshot, Signal.QUEUE_REQUESTS, backlog),)
 
 
