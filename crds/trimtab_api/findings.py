@@ -201,6 +201,14 @@ class LayerPart(ApiModel):
     time_ratio: Ratio = Field(description="Share of the time of a pass, from the engine's last profile.")
 
 
+class Stage(ApiModel):
+    """GPUs of a replica that are clearly fuller than its others."""
+
+    name: Word = Field(description="The GPUs, counted from 0 in each replica, such as GPU 3.")
+    active_ratio: Ratio = Field(description="How active they are.")
+    others_ratio: Ratio = Field(description="How active the fullest of the others is.")
+
+
 class Bottleneck(ApiModel):
     """What limits the target, with evidence."""
 
@@ -214,6 +222,9 @@ class Bottleneck(ApiModel):
         description="The costliest kinds of layers, where passes through the model are what limits and an engine has "
         "profiled it.",
         json_schema_extra=list_map("kind"),
+    )
+    stage: Stage | None = Field(
+        default=None, description="The stage that limits, where replicas spread over several GPUs as a pipeline."
     )
     runner_up: BottleneckKind | None = Field(default=None, description="The next most likely.")
     since: AwareDatetime = Field(description="Since when.")

@@ -166,6 +166,9 @@ def _bottleneck(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]
         return
     next_one = "" if found.runner_up is None else f"; next most likely {found.runner_up.value}"
     yield Text(f"{found.kind.value} for {age(found.since, now)}, confidence {found.confidence}{next_one}")
+    if found.stage is not None:
+        active, others = (parse_ratio(each) for each in (found.stage.active_ratio, found.stage.others_ratio))
+        yield Text(f"Stage of each replica: {found.stage.name}, {active:.0%} active; the others at most {others:.0%}")
     if found.parts:
         shares = ", ".join(f"{each.kind} {parse_ratio(each.time_ratio):.0%}" for each in found.parts)
         yield Text(f"Of a pass through the model: {shares}")

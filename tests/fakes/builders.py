@@ -15,7 +15,16 @@ from trimtab_api.policy_status import SettingsChange, Tuning
 from trimtab_api.trial import OptimizationTrial
 from trimtab_api.wire import settings_hash
 from trimtab_operator.model.engine import EngineState
-from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, Signal, SignalState
+from trimtab_operator.model.signals import (
+    Buckets,
+    Distribution,
+    GpuReading,
+    Point,
+    Reading,
+    Series,
+    Signal,
+    SignalState,
+)
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
 NOW = 1_800_000_000.0
@@ -100,6 +109,11 @@ def a_reading(signal: Signal, by_pod: Mapping[str, float], **overrides: Any) -> 
         by_pod=dict(by_pod),
     )
     return replace(reading, **overrides)
+
+
+def a_gpu_reading(signal: Signal, by_pod: Mapping[str, tuple[float, ...]]) -> GpuReading:
+    """A fresh reading of each GPU of the pods."""
+    return GpuReading(signal, f"by_gpu({signal})", WINDOW_SECONDS, NOW - 2.0, dict(by_pod))
 
 
 def a_distribution(signal: Signal, by_pod: Mapping[str, Buckets], **overrides: Any) -> Distribution:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from fakes.builders import NOW, a_distribution, a_pod, a_reading, a_target
+from fakes.builders import NOW, a_distribution, a_gpu_reading, a_pod, a_reading, a_target
 
 from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Snapshot
@@ -56,6 +59,13 @@ def exposed(name: str, *, gpus: int = 1, declared: bool = True, **changed: float
         distributions=_distributions(values),
         history={Signal.QUEUE_REQUESTS: Series(Signal.QUEUE_REQUESTS, SignalState.OK, "", points)},
     )
+
+
+def over_gpus(name: str, by_gpu: Mapping[str, tuple[float, ...]], **changed: float) -> Snapshot:
+    """Show such a pod over several GPUs: what each of them does, and their mean (of `held`, the largest)."""
+    combined = {short: max(each) if short == "held" else fmean(each) for short, each in by_gpu.items()}
+    whole = exposed(name, gpus=max(map(len, by_gpu.values())), **changed, **combined)
+    return replace(whole, gpus={SHORT[short]: a_gpu_reading(SHORT[short], {POD: by_gpu[short]}) for short in by_gpu})
 
 
 def _readings(values: dict[str, Any]) -> dict[Signal, Reading]:

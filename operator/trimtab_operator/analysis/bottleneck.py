@@ -6,7 +6,8 @@ if the first were not there, or else what is nearest to its rule.
 
 Confidence is 0.5 at the border and 0.95 from a quarter beyond it, where a device is full. Another part of the hardware
 that is as full takes confidence away, as does a GPU whose parts are not told apart. Where passes through the model
-limit, the parts are the costliest kinds of layers, if an engine has profiled them.
+limit, the parts are the costliest kinds of layers, if an engine has profiled them. Where the replicas are pipelines,
+the rules read the stage that limits (`stages`), and it is named where a part of its GPUs is what limits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis import pods
 from trimtab_operator.analysis.limits import Limit, Rank, Wait, limits, uses, wait
 from trimtab_operator.analysis.quality import on_gpu
+from trimtab_operator.analysis.stages import at_stage, limiting_stage
 from trimtab_operator.model.analysis import Bottleneck, Evidence
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -30,12 +32,8 @@ RUNNER_UP_SCORE = 0.5
 UNTOLD_CONFIDENCE = 0.75
 """The most that is said where the tensor pipes and the memory of a GPU are not told apart."""
 LEAST_PART, MOST_PARTS = 0.05, 5
-_OF_PASSES = (
-    BottleneckKind.QUEUE,
-    BottleneckKind.COMPUTE,
-    BottleneckKind.MEMORY_BANDWIDTH,
-    BottleneckKind.POWER_THROTTLE,
-)
+_OF_GPUS = (BottleneckKind.COMPUTE, BottleneckKind.MEMORY_BANDWIDTH, BottleneckKind.POWER_THROTTLE)
+_OF_PASSES = (BottleneckKind.QUEUE, *_OF_GPUS)
 """The kinds that a faster pass through the model would relieve."""
 _AMOUNTS = (Signal.QUEUE_REQUESTS, Signal.CPU_USED_CORES)
 """Signals whose own unit is shown, though the rules reckon with a share of them."""
@@ -43,6 +41,9 @@ _AMOUNTS = (Signal.QUEUE_REQUESTS, Signal.CPU_USED_CORES)
 
 def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | None:
     """Find what limits the target; None where the use of its devices is not known."""
+    stage = limiting_stage(snapshot, policy)
+    if stage is not None:
+        snapshot = at_stage(snapshot, stage)
     used, waited = uses(snapshot), wait(snapshot)
     if not used:
         return None
@@ -58,6 +59,7 @@ def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | N
         evidence=tuple(_evidence(snapshot, order, used, waited)),
         runner_up=second.kind if second else None,
         parts=_parts(snapshot) if _limits_passes(snapshot, kind) else (),
+        stage=stage if kind in _OF_GPUS else None,
     )
 
 

@@ -53,6 +53,11 @@ def roofline(snapshot: Snapshot) -> Roofline | None:
     )
 
 
+def share_on_gpu(tensor: float, dram: float) -> float:
+    """Return the share of a pass (0 to 1) that one GPU works, by the activity counters of its two parts."""
+    return min(1.0, _on_gpu(_reached(tensor), _reached(dram)))
+
+
 def _gain(working: float, moving: float, then_working: float, then_moving: float, passes: float = 1.0) -> float:
     """Return by what share of a fifth throughput grows where the activities of a pass become others."""
     now = _on_gpu(working, moving)
@@ -72,7 +77,11 @@ def mean(snapshot: Snapshot, signal: Signal) -> float | None:
 
 def _activity(snapshot: Snapshot, signal: Signal) -> float | None:
     active = mean(snapshot, signal)
-    return None if active is None else min(1.0, active / REACHABLE_ACTIVITY)
+    return None if active is None else _reached(active)
+
+
+def _reached(active: float) -> float:
+    return min(1.0, active / REACHABLE_ACTIVITY)
 
 
 def _cache_share(snapshot: Snapshot) -> float:

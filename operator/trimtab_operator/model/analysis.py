@@ -106,6 +106,21 @@ class ScorecardRow:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """The GPUs of a replica (counted from 0) that limit it, how active they are and the fullest of the others; 0..1."""
+
+    gpus: tuple[int, ...]
+    active_ratio: float
+    others_ratio: float
+
+    @property
+    def name(self) -> str:
+        """Name the GPUs as a person counts them in the container."""
+        numbers = ", ".join(map(str, self.gpus))
+        return f"GPUs {numbers}" if len(self.gpus) > 1 else f"GPU {numbers}"
+
+
+@dataclass(frozen=True)
 class Bottleneck:
     """The limiting resource with its evidence; confidence 0..1."""
 
@@ -114,6 +129,7 @@ class Bottleneck:
     evidence: tuple[Evidence, ...]
     runner_up: BottleneckKind | None = None
     parts: tuple[tuple[str, float], ...] = ()  # costliest kinds of layers with their shares of a pass, largest first
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True)

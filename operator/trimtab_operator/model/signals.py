@@ -81,6 +81,20 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class GpuReading:
+    """One signal of each GPU of the pods that have several, at one instant; the values are in the order of numbers.
+
+    `query` and `at` are as those of a Reading. A GPU that did not answer is not there.
+    """
+
+    signal: Signal
+    query: str
+    window_seconds: float
+    at: float | None = None
+    by_pod: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Buckets:
     """A classic histogram's increase over a window: cumulative counts (requests) by upper bound (seconds, last inf)."""
 

@@ -10,7 +10,7 @@ from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.past import Past
-from trimtab_operator.model.signals import Distribution, GpuSource, Reading, Series, Signal
+from trimtab_operator.model.signals import Distribution, GpuReading, GpuSource, Reading, Series, Signal
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,4 @@ class Snapshot:
     past: Past | None = None
     error_reasons: dict[str, float] = field(default_factory=dict)  # errors per second by reason, over five minutes
     layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, the costliest
+    gpus: dict[Signal, GpuReading] = field(default_factory=dict)  # where a pod has several GPUs

@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from trimtab_api import OptimizationPolicy
 from trimtab_operator.analysis.lookback import window_seconds
 from trimtab_operator.analysis.pods import RECENT_SECONDS
-from trimtab_operator.model.signals import Distribution, Reading, Series, Signal
+from trimtab_operator.model.signals import Distribution, GpuReading, Reading, Series, Signal
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid, step_for
-from trimtab_operator.observation.readings import Scope, distribution, error_reasons, layer_time, reading, series
+from trimtab_operator.observation.readings import (
+    Scope,
+    distribution,
+    error_reasons,
+    gpu_reading,
+    layer_time,
+    reading,
+    series,
+)
 from trimtab_operator.runtimes.table import Query
 
 RATE_SCRAPES = 4  # a rate needs two samples; four bridge a missed scrape and a late one
@@ -47,6 +55,19 @@ class Look:
         text = self.text(query, self.rate_seconds)
         answer = await self.batch.instant(text, self.scope.now)
         return reading(query, text, self.rate_seconds, answer, feed=self.feeds[query.source], scope=self.scope)
+
+    async def gpus(self, queries: Iterable[Query]) -> dict[Signal, GpuReading]:
+        """One value for each GPU, now, by signal; empty, and not asked, where no pod has several."""
+        if all(pod.gpus < 2 for pod in self.scope.pods):
+            return {}
+        found = await asyncio.gather(*(self._gpu_reading(query) for query in queries if query.by_gpu))
+        return {each.signal: each for each in found if each.by_pod}
+
+    async def _gpu_reading(self, query: Query) -> GpuReading:
+        feed = self.feeds[query.source]
+        text = self.batch.text(query.by_gpu, feed.labels, self.rate_seconds, self.scope.namespace)
+        answer = await self.batch.instant(text, self.scope.now)
+        return gpu_reading(query, text, self.rate_seconds, answer, feed=feed, scope=self.scope)
 
     async def long_distributions(self, histograms: Iterable[Query], window: float) -> dict[Signal, Distribution]:
         """Histograms over a long window in seconds, as they stood when the minute began."""

@@ -93,13 +93,13 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
     queries = queries_for(target.runtime, sources.gpu.source)
     histograms = [query for query in queries if query.kind == "histogram"]
     runtime = RUNTIMES.get(target.runtime)
-    readings, distributions, history, over_window, arms, layers = await asyncio.gather(
+    readings, distributions, history, over_window, arms, (layers, gpus) = await asyncio.gather(
         asyncio.gather(*(look.reading(query) for query in queries if query.kind != "histogram")),
         asyncio.gather(*(look.distribution(query, look.recent_seconds) for query in histograms)),
         look.history(history_queries_for(target.runtime, sources.gpu.source), round(lookback_seconds(policy))),
         look.window_distributions(histograms, policy),
         read_arms(look, queries, bare.trials),
-        look.layer_time(runtime.layer_time if runtime else ""),
+        asyncio.gather(look.layer_time(runtime.layer_time if runtime else ""), look.gpus(queries)),
     )
     measured = replace(
         bare,
@@ -112,6 +112,7 @@ async def _measured(eyes: Eyes, policy: OptimizationPolicy, target: Target, bare
         window_distributions={each.signal: each for each in over_window},
         arms=arms,
         layer_time=layers,
+        gpus=gpus,
     )
     return await _looked_back(eyes, look, policy, target.runtime, measured)
 

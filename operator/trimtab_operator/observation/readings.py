@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from trimtab_operator.model.signals import Buckets, Distribution, Point, Reading, Series, SignalState
+from trimtab_operator.model.signals import Buckets, Distribution, GpuReading, Point, Reading, Series, SignalState
 from trimtab_operator.model.snapshot import Pod
 from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid
@@ -68,6 +68,19 @@ def reading(query: Query, text: str, window_seconds: float, answer: Answer, *, f
     split = _split(query, window_seconds, answer, feed, scope)
     by_pod = {pod: row.points[-1][1] for pod, row in split.rows}
     return Reading(query.signal, split.state, text, window_seconds, split.at, by_pod, split.message)
+
+
+def gpu_reading(
+    query: Query, text: str, window_seconds: float, answer: Answer, *, feed: Feed, scope: Scope
+) -> GpuReading:
+    """One value for each GPU of the pods that answered."""
+    split = _split(query, window_seconds, answer, feed, scope)
+    numbered: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    for pod, row in split.rows:
+        if (number := row.labels.get("gpu", "")).isdecimal():
+            numbered[pod][int(number)] = row.points[-1][1]
+    by_pod = {pod: tuple(value for _, value in sorted(gpus.items())) for pod, gpus in numbered.items()}
+    return GpuReading(query.signal, text, window_seconds, split.at, by_pod)
 
 
 def distribution(

@@ -6,18 +6,18 @@ one passes the plausible bounds below. Memory is MiB; only its ratio is read. Wh
 (NVML's): 4 power cap, 8 hardware, 32 and 64 heat, 128 power brake; 1, 2, 16 and 256 are no distress.
 agent: the GPU's series carry the agent's own pod; `trimtab_agent_gpu_assigned` says whose GPU it is (joined on uuid,
 each side reduced first, so that two agents or a GPU shared by two pods cannot break the join).
+The stages of a pipeline are told apart by GPU; there, an older field answers only for pods without the newer one, so
+that the GPUs of a pod can be compared.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 from trimtab_operator.model.signals import GpuSource, Signal
-from trimtab_operator.runtimes.rows import BY
+from trimtab_operator.runtimes.rows import BY, ON
 from trimtab_operator.runtimes.table import Query
 
-_EACH = "by ($namespace_label, $pod_label, UUID)"
-_ASSIGNED = "max by ($namespace_label, $pod_label, uuid) (trimtab_agent_gpu_assigned{$selector} == 1)"
+_EACH = "by ($namespace_label, $pod_label, UUID, gpu)"
+_ASSIGNED = "max by ($namespace_label, $pod_label, uuid, gpu) (trimtab_agent_gpu_assigned{$selector} == 1)"
 
 
 def _averaged(name: str, below: str) -> str:
@@ -38,8 +38,9 @@ def _throttled(name: str) -> str:
     return f"((max {_EACH} (avg_over_time(({held})[$window:1s]))) and ({sampled}))"
 
 
-def _joined(combine: str, per_gpu: str) -> str:
-    return f"{combine} {BY} ({_ASSIGNED} * on (uuid) group_left () {per_gpu})"
+def _joined(by_uuid: str) -> str:
+    """Give the GPUs of the agents' series to the pods that hold them."""
+    return f"{_ASSIGNED} * on (uuid) group_left () {by_uuid}"
 
 
 def _agent_gauge(name: str) -> str:
@@ -67,16 +68,17 @@ _A_ASSIGNED = "trimtab_agent_gpu_assigned"
 
 def _pipe(signal: Signal, metric: str) -> Query:
     """Return the row of how busy a part of the GPUs is, as dcgm-exporter tells."""
-    promql = f"avg {BY} {_averaged(metric, '2')}"
-    return Query(signal, promql, kind="gauge", unit="ratio", how="mean", needs=(metric,), source="dcgm")
+    each = _averaged(metric, "2")
+    return Query(
+        signal, f"avg {BY} {each}", kind="gauge", unit="ratio", how="mean", needs=(metric,), source="dcgm", by_gpu=each
+    )
 
 
-def _agent_row(
-    signal: Signal, over_gpus: str, metric: str, unit: str = "ratio", how: Literal["sum", "mean"] = "mean"
-) -> Query:
-    """Return the row of a gauge of the node agent; `over_gpus` combines the GPUs of a pod, `how` the pods."""
-    promql = _joined(over_gpus, _agent_gauge(metric))
-    return Query(signal, promql, kind="gauge", unit=unit, how=how, needs=(metric, _A_ASSIGNED), source="agent")
+def _agent_row(signal: Signal, over_gpus: str, metric: str) -> Query:
+    """Return the row of a share that the node agent tells; `over_gpus` combines the GPUs of a pod."""
+    each, needs = _joined(_agent_gauge(metric)), (metric, _A_ASSIGNED)
+    promql = f"{over_gpus} {BY} ({each})"
+    return Query(signal, promql, kind="gauge", unit="ratio", how="mean", needs=needs, source="agent", by_gpu=each)
 
 
 _DCGM: tuple[Query, ...] = (
@@ -88,6 +90,7 @@ _DCGM: tuple[Query, ...] = (
         how="mean",
         needs=(_ACTIVE, _UTIL),
         source="dcgm",
+        by_gpu=f"{_averaged(_ACTIVE, '2')} or {ON} {_averaged(_UTIL, '200')} / 100",
     ),
     Query(
         Signal.GPU_MEMORY_USED_RATIO,
@@ -117,6 +120,7 @@ _DCGM: tuple[Query, ...] = (
         how="mean",
         needs=(_REASONS, _OLDER_REASONS),
         source="dcgm",
+        by_gpu=f"{_throttled(_REASONS)} or {ON} {_throttled(_OLDER_REASONS)}",
     ),
 )
 
@@ -124,14 +128,22 @@ _AGENT: tuple[Query, ...] = (
     _agent_row(Signal.GPU_UTILIZATION_RATIO, "avg", _A_UTIL),
     Query(
         Signal.GPU_MEMORY_USED_RATIO,
-        _joined("max", f"(max by (uuid) ({_A_USED}) / (max by (uuid) ({_A_TOTAL}) > 0))"),
+        f"max {BY} ({_joined(f'(max by (uuid) ({_A_USED}) / (max by (uuid) ({_A_TOTAL}) > 0))')})",
         kind="ratio",
         unit="ratio",
         how="max",
         needs=(_A_USED, _A_TOTAL, _A_ASSIGNED),
         source="agent",
     ),
-    _agent_row(Signal.GPU_POWER_WATTS, "sum", _A_POWER, unit="W", how="sum"),
+    Query(
+        Signal.GPU_POWER_WATTS,
+        f"sum {BY} ({_joined(_agent_gauge(_A_POWER))})",
+        kind="gauge",
+        unit="W",
+        how="sum",
+        needs=(_A_POWER, _A_ASSIGNED),
+        source="agent",
+    ),
     _agent_row(Signal.GPU_DRAM_ACTIVE_RATIO, "avg", _A_DRAM),
     _agent_row(Signal.GPU_TENSOR_ACTIVE_RATIO, "avg", _A_TENSOR),
     _agent_row(Signal.GPU_THROTTLED, "max", _A_THROTTLED),

@@ -33,6 +33,7 @@ class Query:
     `how` combines the pods of one target; `needs` lists the metric names that must exist, the first of them being the
     one to look for when there is no answer. `source` says whose labels name the pod: the scrape's target labels
     (`engine`), or labels inside the metric (`agent`, `dcgm`), which a scrape without honor_labels renames `exported_*`.
+    `by_gpu`, where a part of a GPU is read, answers the same for each GPU of a pod; the label `gpu` is its number.
     """
 
     signal: Signal
@@ -42,6 +43,7 @@ class Query:
     how: Literal["sum", "mean", "max", "min"]
     needs: tuple[str, ...]
     source: Source = "engine"
+    by_gpu: str = ""
 
     def over_pods(self, values: Sequence[float]) -> float:
         """Combine the values of one target's pods, of which there is at least one."""

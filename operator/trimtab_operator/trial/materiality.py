@@ -36,7 +36,7 @@ def _standing(status: PolicyStatus) -> tuple[object, ...]:
         status.intent.id if status.intent else None,
         tuple(entry.id for entry in status.history),
         status.baseline is None,
-        status.bottleneck.kind if status.bottleneck else None,
+        _limiting(status),
         tuple((result.name, result.met) for result in status.objectives),
         tuple(each.name for each in status.constraints),
         (replicas.current, replicas.desired) if replicas else None,
@@ -44,6 +44,11 @@ def _standing(status: PolicyStatus) -> tuple[object, ...]:
         status.current_trial,
         status.last_known_good.trial if status.last_known_good else None,
     )
+
+
+def _limiting(status: PolicyStatus) -> tuple[str, str] | None:
+    found = status.bottleneck
+    return None if found is None else (found.kind, found.stage.name if found.stage else "")
 
 
 def _outlook(status: PolicyStatus) -> set[tuple[str, bool, bool]]:

@@ -18,6 +18,7 @@ from trimtab_operator.model.analysis import (
     Evidence,
     ObjectiveResult,
     ScorecardRow,
+    Stage,
 )
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
@@ -109,9 +110,17 @@ def bottleneck(found: Bottleneck | None, policy: OptimizationPolicy, now: dateti
         confidence=texts.share(found.confidence),
         evidence=evidence(found.evidence),
         parts=tuple(findings.LayerPart(kind=layers, time_ratio=texts.share(share)) for layers, share in found.parts),
+        stage=_stage(found.stage),
         runner_up=found.runner_up,
         since=standing.since if standing and standing.kind is kind else now,
     )
+
+
+def _stage(found: Stage | None) -> findings.Stage | None:
+    if found is None:
+        return None
+    active, others = (texts.share(each) for each in (found.active_ratio, found.others_ratio))
+    return findings.Stage(name=found.name, active_ratio=active, others_ratio=others)
 
 
 def constraints(found: Iterable[Constraint]) -> tuple[findings.Constraint, ...]:

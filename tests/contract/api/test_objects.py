@@ -28,6 +28,7 @@ from trimtab_api.findings import (
     SavingReference,
     ScorecardRow,
     ScoreState,
+    Stage,
 )
 from trimtab_api.kinds import KINDS, REVISION_ANNOTATION
 from trimtab_api.objectives import ObjectiveName
@@ -120,7 +121,12 @@ def a_full_policy_status() -> PolicyStatus:
             peaks=(Peak(signal="cpu", value="0.99", unit="ratio", at=NOW),),
         ),
         bottleneck=Bottleneck(
-            kind=BottleneckKind.QUEUE, confidence="0.9", evidence=evidence, runner_up=BottleneckKind.CPU, since=NOW
+            kind=BottleneckKind.COMPUTE,
+            confidence="0.9",
+            evidence=evidence,
+            stage=Stage(name="GPU 3", active_ratio="0.95", others_ratio="0.5"),
+            runner_up=BottleneckKind.CPU,
+            since=NOW,
         ),
         constraints=(Constraint(name="QuantizationNotAvailable", reason="not declared by the engine"),),
         objectives=(objective,),

@@ -70,9 +70,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     for name in POD_NAMES:
         write_agent(text, HONORED, name, {"namespace": "namespace", "pod": "pod"}, "true")
         write_agent(text, RENAMED, name, {"namespace": "exported_namespace", "pod": "exported_pod"}, "false")
-        utilization = [(END - number * STEP, 80.0) for number in reversed(range(SCRAPES))]
-        labels = {"namespace": DCGM, "pod": name, "UUID": f"GPU-{name}", "gpu": "0"}
-        text.add("DCGM_FI_DEV_GPU_UTIL", labels, utilization)
+        for gpu, percent in (("2", 60.0), ("10", 100.0)):
+            utilization = [(END - number * STEP, percent) for number in reversed(range(SCRAPES))]
+            labels = {"namespace": DCGM, "pod": name, "UUID": f"GPU-{name}-{gpu}", "gpu": gpu}
+            text.add("DCGM_FI_DEV_GPU_UTIL", labels, utilization)
     text.write(folder / "samples.txt")
     subprocess.run(
         ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", f"{folder}/samples.txt", f"{folder}/data"],
@@ -92,12 +93,12 @@ class Look:
         self.namespace = namespace
         self.clock = FakeClock(END + 2)
         self.kube = FakeKube(now=END - 3600)
-        body = deployment(namespace, "llama", replicas=2)
-        body["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
+        body, gpus = deployment(namespace, "llama", replicas=2), "2" if namespace == DCGM else "1"
+        body["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = gpus
         self.kube.seed(DEPLOYMENTS, body)
         for name in POD_NAMES:
             seen = pod(namespace, "llama", name, END - 3600)
-            seen["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "1", "nvidia.com/gpu": "1"}
+            seen["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "1", "nvidia.com/gpu": gpus}
             self.kube.seed(PODS, seen)
         self.body: dict[str, Any] = self.kube.seed(
             POLICIES, policy(namespace, "p", "llama", observation={"interval": "5s", "window": "2m"})
@@ -148,6 +149,21 @@ async def test_gpus_are_found_by_their_source_whatever_the_labels_are_called(
     assert (seen.gpu_source, seen.gpu_simulated) == (source, simulated)
     found = seen.readings[Signal.GPU_UTILIZATION_RATIO]
     assert (found.state, found.by_pod) == (SignalState.OK, pytest.approx(dict.fromkeys(POD_NAMES, utilization)))
+
+
+@pytest.mark.parametrize("look", [DCGM], indirect=True)
+async def test_each_gpu_of_pods_with_several_is_told_in_the_order_of_numbers(look: Look) -> None:
+    found = (await look.at(END + 2)).gpus
+    assert set(found) == {Signal.GPU_UTILIZATION_RATIO}, "what no GPU tells is not there"
+    utilization = found[Signal.GPU_UTILIZATION_RATIO]
+    assert utilization.by_pod == dict.fromkeys(POD_NAMES, (0.6, 1.0))
+    assert (utilization.at, utilization.window_seconds) == (END, 20)
+    assert "DCGM_FI_DEV_GPU_UTIL" in utilization.query
+
+
+@pytest.mark.parametrize("look", [HONORED], indirect=True)
+async def test_pods_with_one_gpu_are_not_asked_for_each(look: Look) -> None:
+    assert (await look.at(END + 2)).gpus == {}
 
 
 @pytest.mark.parametrize("look", [CEASED], indirect=True)

@@ -262,12 +262,12 @@ DCGM: dict[Signal, Case] = {
     Signal.GPU_UTILIZATION_RATIO: Case(
         (
             dcgm("PROF_GR_ENGINE_ACTIVE", 0.2, optional=True),
-            dcgm("PROF_GR_ENGINE_ACTIVE", 0.4, SECOND_GPU, optional=True),
+            dcgm("PROF_GR_ENGINE_ACTIVE", BLANK, SECOND_GPU, optional=True),
             dcgm("DEV_GPU_UTIL", 45.0),
-            dcgm("DEV_GPU_UTIL", BLANK, SECOND_GPU),
+            dcgm("DEV_GPU_UTIL", 25.0, SECOND_GPU),
         ),
-        scaled(0.3),
-        scaled(0.45),
+        scaled(0.2),
+        scaled(0.35),
     ),
     Signal.GPU_MEMORY_USED_RATIO: Case(
         (
@@ -356,6 +356,25 @@ TABLES: dict[str, dict[Signal, Case]] = {
     "dcgm": DCGM,
     "agent": AGENT_GPU,
 }
+
+
+def each_gpu(*values: float) -> Callable[[float], dict[str, float]]:
+    return lambda factor: {str(number): value * factor for number, value in enumerate(values)}
+
+
+BY_GPU: dict[tuple[str, Signal, str], Callable[[float], dict[str, float]]] = {
+    ("dcgm", Signal.GPU_UTILIZATION_RATIO, "present"): each_gpu(0.2),
+    ("dcgm", Signal.GPU_UTILIZATION_RATIO, "absent"): each_gpu(0.45, 0.25),
+    ("dcgm", Signal.GPU_DRAM_ACTIVE_RATIO, "present"): each_gpu(0.2, 0.4),
+    ("dcgm", Signal.GPU_TENSOR_ACTIVE_RATIO, "present"): each_gpu(0.1),
+    ("dcgm", Signal.GPU_THROTTLED, "present"): lambda _: {"0": 0.0, "1": 1.0},
+    ("dcgm", Signal.GPU_THROTTLED, "absent"): each_gpu(0.0),
+    ("agent", Signal.GPU_UTILIZATION_RATIO, "present"): each_gpu(0.2, 0.4),
+    ("agent", Signal.GPU_DRAM_ACTIVE_RATIO, "present"): each_gpu(0.2, 0.4),
+    ("agent", Signal.GPU_TENSOR_ACTIVE_RATIO, "present"): each_gpu(0.2, 0.4),
+    ("agent", Signal.GPU_THROTTLED, "present"): lambda _: {"0": 1.0},
+}
+"""What is told of each GPU, by its number; a blank is no answer, and an older field never fills one up."""
 
 
 def close(left: float, right: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from contract.promql.samples import TABLES, Case, close
+from contract.promql.samples import BY_GPU, TABLES, Case, close
 from contract.promql.server import LAYER_KINDS, PODS, Prometheus, namespace_of
 from contract.promql.timeline import NOW, WINDOW
 
@@ -115,6 +115,23 @@ def test_samples_ten_minutes_old_give_nothing(prometheus: Prometheus, table: str
 @pytest.mark.parametrize("table", TABLES)
 def test_no_case_is_left_of_a_query_that_is_gone(table: str) -> None:
     assert set(TABLES[table]) == {signal for name, signal in QUERIES if name == table}
+
+
+@pytest.mark.parametrize(("table", "signal", "variant"), BY_GPU, ids=str)
+def test_each_gpu_of_a_pod_is_told_by_its_number(
+    prometheus: Prometheus, table: str, signal: Signal, variant: str
+) -> None:
+    rows = rows_of(prometheus, QUERIES[table, signal].by_gpu, namespace_of(table, signal, variant))
+    found = {(row["metric"]["pod"], row["metric"]["gpu"]): float(row["value"][1]) for row in rows}
+    assert len(found) == len(rows)
+    expected = BY_GPU[table, signal, variant]
+    values = {(pod, gpu): value for pod, factor in PODS.items() for gpu, value in expected(factor).items()}
+    assert found == pytest.approx(values)
+
+
+def test_every_query_by_gpu_has_a_case() -> None:
+    asked = {(table, signal) for (table, signal), query in QUERIES.items() if query.by_gpu}
+    assert {(table, signal) for table, signal, _ in BY_GPU} == asked
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -28,7 +28,7 @@ def exported() -> dict[str, frozenset[str]]:
 @pytest.mark.parametrize("query", OURS, ids=lambda query: str(query.signal))
 def test_the_metrics_and_labels_of_our_queries_are_exported(query: Query) -> None:
     known = exported()
-    for name, matchers in re.findall(r"(trimtab_\w+)(?:\{([^}]*)\})?", query.promql):
+    for name, matchers in re.findall(r"(trimtab_\w+)(?:\{([^}]*)\})?", f"{query.promql} {query.by_gpu}"):
         assert name in known, f"{query.signal} reads {name}, which neither engine nor agent exports"
         for label in re.findall(r"(\w+)\s*[=!]~?\"", matchers):
             assert label in known[name], f"{name} has no label {label}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fakes.builders import a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
-from fakes.expositions import SHORT, VALUES, exposed
+from fakes.expositions import SHORT, VALUES, exposed, over_gpus
 
 from trimtab_api.findings import BottleneckKind as Kind
 from trimtab_operator.analysis.bottleneck import bottleneck
@@ -97,6 +97,37 @@ SGLANG: list[Case] = [
 ]
 
 
+# vLLM 0.33.0 with a free KV cache, over several GPUs, as with --pipeline-parallel-size or --tensor-parallel-size
+SPREAD: list[tuple[str, dict[str, tuple[float, ...]], dict[str, float], Kind, str | None]] = [
+    ("last-stage-busy-without-profiling", {"gpu": (0.5, 0.5, 0.5, 0.97)}, {}, COMPUTE, "GPU 3"),
+    ("first-stage-prefills",
+     {"gpu": (0.95, 0.4, 0.4, 0.4), "dram": (0.2, 0.1, 0.1, 0.1), "tensor": (0.75, 0.3, 0.3, 0.3)}, {},
+     COMPUTE, "GPU 0"),
+    ("last-stage-reads-the-largest-weights",
+     {"gpu": (0.5, 0.5, 0.5, 0.95), "dram": (0.35, 0.4, 0.35, 0.76), "tensor": (0.1, 0.1, 0.1, 0.2)}, {},
+     BANDWIDTH, "GPU 3"),
+    ("a-loop-keeps-every-stage-active",
+     {"gpu": (1.0, 1.0, 1.0, 1.0), "dram": (0.35, 0.4, 0.76, 0.4), "tensor": (0.1, 0.1, 0.2, 0.1)}, {},
+     BANDWIDTH, "GPU 2"),
+    ("two-stages-of-two-gpus-in-step", {"gpu": (0.5, 0.52, 0.95, 0.97)}, {}, COMPUTE, "GPUs 2, 3"),
+    ("clocks-of-the-full-stage-held", {"gpu": (0.5, 0.95, 0.5, 0.5), "held": (0.0, 1.0, 0.0, 0.0)}, {},
+     POWER, "GPU 1"),
+    ("clocks-of-another-stage-held", {"gpu": (0.5, 0.95, 0.5, 0.5), "held": (1.0, 0.0, 0.0, 0.0)}, {},
+     COMPUTE, "GPU 1"),
+    ("stage-full-while-the-cache-is", {"gpu": (0.5, 0.95, 0.5, 0.5)}, {"kv": 0.97}, KV, None),
+    ("stage-full-behind-a-full-front", {"gpu": (0.5, 0.95, 0.5, 0.5)}, {"cpu": 0.99}, CPU, None),
+    ("tensor-parallel-and-busy",
+     {"gpu": (0.95, 0.96, 0.93, 0.97), "dram": (0.74, 0.76, 0.73, 0.75), "tensor": (0.2, 0.2, 0.2, 0.2)}, {},
+     BANDWIDTH, None),
+    ("tensor-parallel-and-half-busy", {"gpu": (0.5, 0.52, 0.49, 0.53)}, {}, NONE, None),
+    ("balanced-stages", {"gpu": (0.86, 0.9, 0.88, 0.93)}, {}, COMPUTE, None),
+    ("uneven-stages-under-little-load", {"gpu": (0.3, 0.5, 0.3, 0.3)}, {}, NONE, None),
+    ("most-stages-full-and-one-not", {"gpu": (0.95, 0.95, 0.4)}, {}, NONE, None),
+    ("measures-name-different-stages",
+     {"gpu": (0.95, 0.5), "dram": (0.2, 0.76), "tensor": (0.1, 0.2)}, {}, NONE, None),
+]  # fmt: skip
+
+
 def named(snapshot: Snapshot, **policy: Any) -> Bottleneck:
     found = bottleneck(snapshot, a_policy(**policy))
     assert found is not None
@@ -128,6 +159,17 @@ def test_a_server_whose_own_metrics_have_no_table(
 ) -> None:
     found = named(exposed("sglang-0.5.23", **changed))
     assert (found.kind, found.runner_up) == (kind, runner_up)
+    assert well_founded(found)
+
+
+@pytest.mark.parametrize(
+    ("by_gpu", "changed", "kind", "stage"), [pytest.param(*case[1:], id=case[0]) for case in SPREAD]
+)
+def test_a_vllm_server_over_several_gpus(
+    by_gpu: dict[str, tuple[float, ...]], changed: dict[str, float], kind: Kind, stage: str | None
+) -> None:
+    found = named(over_gpus("vllm-0.33.0", by_gpu, **{"kv": 0.3, "waiting": 0} | changed))
+    assert (found.kind, found.stage.name if found.stage else None) == (kind, stage)
     assert well_founded(found)
 
 
@@ -221,6 +263,6 @@ def test_traffic_over_a_link_of_unknown_width_is_no_bottleneck() -> None:
 
 
 def test_at_least_sixty_cases_are_labelled_and_half_of_them_start_from_real_expositions() -> None:
-    real, made = len(VLLM) + len(VLLM_CPU) + len(SGLANG), len(ENGINE) + len(ENGINE_CPU)
+    real, made = len(VLLM) + len(VLLM_CPU) + len(SGLANG) + len(SPREAD), len(ENGINE) + len(ENGINE_CPU)
     assert real + made >= 60
     assert real >= (real + made) / 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from fakes.builders import a_policy, a_snapshot, a_target
+from fakes.builders import a_gpu_reading, a_policy, a_snapshot, a_target
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.model.serialize import read_line, record_line
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
 
@@ -20,6 +23,17 @@ def test_a_recorded_tick_replays_to_the_identical_step(rps: float, busy: float, 
     read, read_policy, read_step = read_line(record_line(snapshot, policy, step))
     assert (read, read_policy, read_step) == (snapshot, policy, step)
     assert advance(None, read, analyze(read, read_policy), read_policy) == step
+
+
+def test_what_each_gpu_of_a_pod_does_survives_and_a_recording_from_before_has_none_of_it() -> None:
+    signal, policy = Signal.GPU_UTILIZATION_RATIO, a_policy()
+    snapshot = a_snapshot(gpus={signal: a_gpu_reading(signal, {"chat-0": (0.1, 0.9)})})
+    step = advance(None, snapshot, analyze(snapshot, policy), policy)
+    line = record_line(snapshot, policy, step)
+    assert read_line(line)[0] == snapshot
+    recorded = json.loads(line)
+    del recorded["snapshot"]["gpus"]
+    assert read_line(json.dumps(recorded))[0] == a_snapshot()
 
 
 def test_an_action_and_a_target_problem_survive() -> None:

@@ -13,7 +13,15 @@ from trimtab_operator.observation.feeds import Feed
 from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.labels import CANDIDATES, EXPORTED, PLAIN, PodLabels, candidates
 from trimtab_operator.observation.prometheus import Answer, Row
-from trimtab_operator.observation.readings import Scope, distribution, error_reasons, layer_time, reading, series
+from trimtab_operator.observation.readings import (
+    Scope,
+    distribution,
+    error_reasons,
+    gpu_reading,
+    layer_time,
+    reading,
+    series,
+)
 from trimtab_operator.runtimes.select import queries_for
 
 NOW = 10_000.0
@@ -102,6 +110,26 @@ def test_gpu_signals_are_expected_of_pods_with_a_gpu_only() -> None:
     assert read(answer((A, 0.5)), Signal.GPU_UTILIZATION_RATIO).state is SignalState.OK
     where = scope(pod(A, gpus=1), pod(B, gpus=1))
     assert read(answer((A, 0.5)), Signal.GPU_UTILIZATION_RATIO, where).state is SignalState.PARTIAL
+
+
+def test_the_gpus_of_a_pod_are_in_the_order_of_their_numbers_and_only_of_fresh_pods() -> None:
+    rows = [
+        Row({"namespace": "prod", "pod": name, "gpu": number}, ((NOW, value),))
+        for name, number, value in (
+            (A, "10", 0.3),
+            (A, "9", 0.2),
+            (A, "", 0.9),
+            (A, "nvidia0", 0.9),
+            (B, "0", 0.4),
+            ("stranger", "0", 0.9),
+        )
+    ]
+    query, where = QUERIES[Signal.GPU_UTILIZATION_RATIO], scope(pod(A, gpus=2), pod(B, gpus=2))
+    found = gpu_reading(query, "q", 20.0, Answer(SignalState.OK, tuple(rows)), feed=BOTH, scope=where)
+    assert (found.by_pod, found.at) == ({A: (0.2, 0.3), B: (0.4,)}, NOW - 1)
+    old = Feed(PLAIN, SignalState.OK, {A: NOW - 3, B: NOW - 90})
+    found = gpu_reading(query, "q", 20.0, Answer(SignalState.OK, tuple(rows)), feed=old, scope=where)
+    assert found.by_pod == {A: (0.2, 0.3)}
 
 
 def test_samples_that_ceased_are_stale_though_the_query_still_answers() -> None:

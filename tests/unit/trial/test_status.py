@@ -6,9 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_distribution, a_pod, a_policy, a_reading, a_snapshot, a_target, buckets, later
+from fakes.builders import (
+    NOW,
+    a_distribution,
+    a_gpu_reading,
+    a_pod,
+    a_policy,
+    a_reading,
+    a_snapshot,
+    a_target,
+    buckets,
+    later,
+)
 from fakes.ledger import replicas
 
+from trimtab_api.findings import Stage
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.model.action import Event, Step
@@ -251,6 +263,35 @@ def test_the_evidence_of_a_bottleneck_is_at_most_eight_facts() -> None:
     assert found is not None
     assert 0 < len(found.evidence) <= 8
     assert all(fact.query for fact in found.evidence)
+
+
+def a_pipeline(*active: float) -> Snapshot:
+    """Two vLLM pods whose GPUs are so active."""
+    signal, names = Signal.GPU_UTILIZATION_RATIO, PODS
+    target = a_target(pods=tuple(a_pod(name, gpus=len(active)) for name in names), runtime="vllm")
+    readings = {
+        signal: a_reading(signal, dict.fromkeys(names, sum(active) / len(active))),
+        Signal.KV_CACHE_USED_RATIO: a_reading(Signal.KV_CACHE_USED_RATIO, dict.fromkeys(names, 0.3)),
+        Signal.BUSY_RATIO: a_reading(Signal.BUSY_RATIO, {}),
+    }
+    gpus = {signal: a_gpu_reading(signal, dict.fromkeys(names, active))}
+    return a_snapshot(target=target, readings=readings, gpus=gpus)
+
+
+def test_the_stage_that_limits_is_shown_with_how_active_it_is_beside_the_others() -> None:
+    found = shown(a_pipeline(0.5, 0.45, 0.95)).bottleneck
+    assert found is not None
+    assert found.stage == Stage(name="GPU 2", active_ratio="0.95", others_ratio="0.5")
+    assert found.evidence[0].query == "by_gpu(gpu_utilization_ratio)"
+    assert found.evidence[0].value == "0.95"
+
+
+def test_another_stage_is_written_at_once_and_a_busier_one_is_not() -> None:
+    first = step(a_pipeline(0.5, 0.45, 0.95)).status
+    assert step(later(a_pipeline(0.5, 0.45, 0.97), 15.0), first).status is None
+    second = step(later(a_pipeline(0.95, 0.45, 0.5), 15.0), first).status
+    assert second is not None
+    assert second["bottleneck"]["stage"]["name"] == "GPU 0"
 
 
 def test_a_runner_up_is_shown() -> None:
