@@ -19,10 +19,11 @@ import numpy as np
 
 from bench.engine.progress import say
 from bench.forecast_rivals import RIVALS
-from bench.rate_traces import TRACES, RateTrace, UnfitTraceError, paths_in, read
+from bench.rate_traces import PATTERN, TRACES, RateTrace, read
 from bench.recorded_forecasts import PREDICTORS, recorded
 from trimtab_operator.analysis.forecast import LEAST_SHARE, forecast, pinball, quantile_levels
 from trimtab_operator.model.arrays import Floats
+from trimtab_replay.tables import UnfitFileError, files
 
 QUANTILES = (0.5, 0.9, 0.98)
 LOOKBACK_DAYS = 21
@@ -111,11 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     print(f"{'trace':32} {'step':>6} {'ours':>7} {'best rival':>33} {'ratio':>6}  at most {FLOOR:g}, aim {AIM:g}")
     try:
-        for path in paths_in(options.traces):
+        for path in files(options.traces, PATTERN):
             trace = read(path)
             rows.append(measure(trace, recorded(trace)))
             print("\n".join(lines_of(rows[-1])), flush=True)
-    except UnfitTraceError as error:
+    except UnfitFileError as error:
         say(f"bench.forecast: {error}")
         return 2
     if options.json is not None:

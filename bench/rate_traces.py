@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,11 @@ import numpy as np
 
 from trimtab_operator.analysis.forecast import DAY_SECONDS
 from trimtab_operator.model.arrays import Floats
+from trimtab_replay.tables import UnfitFileError, rows
 
 TRACES = Path(__file__).parents[2] / "shared" / "data" / "traces"
 PATTERN = "rate_*.csv*"
 WARM_UP_DAYS = 3
-
-
-class UnfitTraceError(Exception):
-    """There are no traces, or a file of them has not the columns that are needed."""
 
 
 @dataclass(frozen=True)
@@ -52,26 +47,17 @@ class RateTrace:
         return np.asarray(self.demand[np.maximum.accumulate(places)])
 
 
-def paths_in(folder: Path) -> list[Path]:
-    """Return the files of rate traces in a folder. Raises UnfitTraceError where there is none."""
-    paths = sorted(folder.glob(PATTERN))
-    if not paths:
-        raise UnfitTraceError(f"{folder} has no file {PATTERN}")
-    return paths
-
-
 def read(path: Path) -> RateTrace:
-    """Return the trace of a file. Raises UnfitTraceError."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        rows = list(csv.DictReader(lines))
-    column = next((name for name in ("rate_rps", "value") if rows and name in rows[0]), None)
-    if column is None or "t_s" not in rows[0]:
-        raise UnfitTraceError(f"{path} needs the columns t_s and rate_rps (or value)")
-    gap = np.array([row.get("gap") == "1" for row in rows])
-    step_seconds = float(np.median(np.diff([float(row["t_s"]) for row in rows])))
+    """Return the trace of a file. Raises UnfitFileError, OSError."""
+    found = list(rows(path, ()))
+    column = next((name for name in ("rate_rps", "value") if found and name in found[0]), None)
+    if column is None or "t_s" not in found[0]:
+        raise UnfitFileError(f"{path} needs the columns t_s and rate_rps (or value)")
+    gap = np.array([row.get("gap") == "1" for row in found])
+    step_seconds = float(np.median(np.diff([float(row["t_s"]) for row in found])))
     return RateTrace(
         name=path.name.split(".")[0],
-        demand=np.where(gap, np.nan, np.array([float(row[column]) for row in rows])),
+        demand=np.where(gap, np.nan, np.array([float(row[column]) for row in found])),
         step_seconds=step_seconds,
         requests_per_unit=step_seconds if column == "rate_rps" else 1.0,
         file_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

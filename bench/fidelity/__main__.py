@@ -19,7 +19,7 @@ from bench.fidelity.inferencex import INFERENCEX
 from bench.fidelity.judgement import Outcome, judge
 from bench.fidelity.llmpilot import LLM_PILOT
 from bench.fidelity.splitwise import SPLITWISE
-from bench.fidelity.tables import UnfitFileError
+from trimtab_replay.tables import UnfitFileError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

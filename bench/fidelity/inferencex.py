@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.fidelity.judgement import FEWEST_LEVELS, MeasuredSet, Table
-from bench.fidelity.tables import rows
 from trimtab_replay.calibration import calibrate
 from trimtab_replay.closed_loop import Level, run_closed_loop
+from trimtab_replay.tables import rows_of_all
 
 PATTERN = "inferencex*grids.csv"
 CONFIGURATION = ("grid", "backend", "precision", "tp")
@@ -19,7 +19,7 @@ NEEDED = (*CONFIGURATION, "concurrency", "isl", "osl", "ttft_ms", "tpot_ms")
 def read(folder: Path) -> Table[Level]:
     """Return the configurations with enough levels. Raises UnfitFileError."""
     found: dict[str, list[Level]] = defaultdict(list)
-    for row in rows(folder, PATTERN, NEEDED):
+    for row in rows_of_all(folder, PATTERN, NEEDED):
         lengths = round(float(row["isl"])), round(float(row["osl"]))
         times = float(row["ttft_ms"]) / 1e3, float(row["tpot_ms"]) / 1e3
         key = "|".join(row[name] for name in CONFIGURATION)

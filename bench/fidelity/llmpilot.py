@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.fidelity.judgement import FEWEST_LEVELS, MeasuredSet, Table
-from bench.fidelity.tables import rows
 from trimtab_replay.closed_loop import Lengths, play_closed_loop
 from trimtab_replay.serving import ServingModel
+from trimtab_replay.tables import rows_of_all
 from trimtab_replay.token_gaps import token_gaps
 
 PATTERN = "llmpilot*grid.csv"
@@ -50,7 +50,7 @@ def read(folder: Path) -> Table[MixedLevel]:
     """Return every second configuration: on the others the calibration was chosen. Raises UnfitFileError."""
     found: dict[tuple[str, ...], list[MixedLevel]] = defaultdict(list)
     left_out: list[tuple[tuple[str, ...], str]] = []
-    for row in rows(folder, PATTERN, NEEDED):
+    for row in rows_of_all(folder, PATTERN, NEEDED):
         key, users = tuple(row[name] for name in CONFIGURATION), int(row["users"])
         if float(row["err_rate"]) > MOST_ERRORS_RATIO:
             left_out.append((key, f"{'|'.join(key)}, {users} users: {row['err_rate']} of the requests failed"))

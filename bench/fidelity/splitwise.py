@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 
 from bench.fidelity.judgement import FEWEST_LEVELS, MeasuredSet, Table
-from bench.fidelity.tables import rows
 from trimtab_replay.closed_loop import Level
 from trimtab_replay.replica import Replica
 from trimtab_replay.serving import ServingModel
+from trimtab_replay.tables import rows_of_all
 
 PATTERN = "perf_splitwise*.csv.gz"
 CONFIGURATION = ("model", "hardware", "tensor_parallel", "prompt_size", "token_size")
@@ -27,7 +27,7 @@ Row = Mapping[str, str]
 def read(folder: Path) -> Table[Level]:
     """Return the configurations with enough batch sizes: medians over the repeats. Raises UnfitFileError."""
     repeats: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows(folder, PATTERN, NEEDED):
+    for row in rows_of_all(folder, PATTERN, NEEDED):
         if NOT_MEASURED not in row["hardware"]:
             repeats["|".join(row[name] for name in CONFIGURATION)][int(row["batch_size"])].append(row)
     found, left_out = {}, []

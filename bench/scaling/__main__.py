@@ -18,7 +18,8 @@ from bench.engine.progress import say
 from bench.scaling import figures
 from bench.scaling.cases import SIZES, Case, cases
 from bench.scaling.contest import Results, all_results
-from bench.scaling.traffic import FAMILIES, TRACES, UnfitTraceError, windows
+from bench.scaling.traffic import FAMILIES, TRACES, windows
+from trimtab_replay.tables import UnfitFileError
 
 COST_FLOOR, COST_AIM = 0.9, 0.8
 BOUND_FLOOR, BOUND_AIM = 1.35, 1.2
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for family in FAMILIES:
             windows(options.traces, family)
-    except UnfitTraceError as error:
+    except UnfitFileError as error:
         say(f"bench.scaling: {error}")
         return 2
     results = all_results(options.traces, cases(options.sizes))

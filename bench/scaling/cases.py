@@ -49,7 +49,7 @@ def cases(sizes: Collection[int]) -> Iterator[Case]:
 
 @lru_cache(maxsize=4)
 def parts(folder: Path, case: Case) -> tuple[Part, ...]:
-    """Return the windows of a case. Raises UnfitTraceError."""
+    """Return the windows of a case. Raises UnfitFileError."""
     family = BY_NAME[case.family]
     model, gpus = BY_GPUS[family.gpus], family.gpus
     recorded = _windows(folder, family)

@@ -6,7 +6,6 @@ are drawn from Azure's conversations: its own requests are so short that a repli
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from trimtab_operator.model.arrays import Floats
+from trimtab_replay.tables import UnfitFileError, rows
 from trimtab_replay.trace import Trace
 
 HOUR = 3600.0
 TRACES = Path(__file__).parents[3] / "shared" / "data" / "traces"
-
-
-class UnfitTraceError(Exception):
-    """A folder of traces lacks a file, or a file a column."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ FAMILIES = (
 
 
 def windows(folder: Path, family: Family) -> list[Trace]:
-    """Return the windows of a family at its own rate, each from its own second 0. Raises UnfitTraceError."""
+    """Return the windows of a family at its own rate, each from its own second 0. Raises UnfitFileError."""
     whole = _read(folder / family.file)
     lengths = whole if family.own_lengths else _read(folder / AZURE.file)
     return [_cut(whole, lengths, *window, own=family.own_lengths) for window in family.windows]
@@ -99,18 +95,23 @@ def _cut(times: Trace, lengths: Trace, start: float, end: float, *, own: bool) -
 
 
 def _read(path: Path) -> Trace:
+    in_lines = ".jsonl" in path.name
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines] if ".jsonl" in path.name else list(csv.DictReader(lines))
+        found = _of_lines(path) if in_lines else list(rows(path, ()))
     except OSError as error:
-        raise UnfitTraceError(f"{path}: {error.strerror or error}") from error
-    times = _column(path, rows, "t_ms") / 1000.0 if ".jsonl" in path.name else _column(path, rows, "t_s")
+        raise UnfitFileError(f"{path}: {error.strerror or error}") from error
+    times = _column(path, found, "t_ms") / 1000.0 if in_lines else _column(path, found, "t_s")
     order = np.argsort(times, kind="stable")
-    prompt, output = (np.maximum(_column(path, rows, name)[order], 1.0) for name in ("in_tok", "out_tok"))
+    prompt, output = (np.maximum(_column(path, found, name)[order], 1.0) for name in ("in_tok", "out_tok"))
     return Trace(times[order], prompt, output)
 
 
-def _column(path: Path, rows: Sequence[Mapping[str, str | float]], name: str) -> Floats:
-    if not rows or name not in rows[0]:
-        raise UnfitTraceError(f"{path} has no column {name}")
-    return np.array([float(row[name]) for row in rows])
+def _of_lines(path: Path) -> list[dict[str, float]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _column(path: Path, found: Sequence[Mapping[str, str | float]], name: str) -> Floats:
+    if not found or name not in found[0]:
+        raise UnfitFileError(f"{path} has no column {name}")
+    return np.array([float(row[name]) for row in found])

@@ -20,7 +20,7 @@ from trimtab_replay.policy_controller import PolicyController, start_of
 from trimtab_replay.profiles import GPUS_OF_LLAMA_70B, LLAMA_70B_ON_TWO_H200
 from trimtab_replay.report import page
 from trimtab_replay.run import Played, Run
-from trimtab_replay.trace import TraceError, read_trace
+from trimtab_replay.trace import read_trace
 
 MISSED, UNUSABLE = 1, 2
 
@@ -42,7 +42,7 @@ def simulate(wish: Wish) -> int:
     """Play it and print a summary. Exit 1: an objective was missed; 2: a file cannot be used."""
     try:
         policy, trace = read_policy(wish.policy), read_trace(wish.trace, wish.times, wish.seed)
-    except (TraceError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
     plan = FleetPlan(LLAMA_70B_ON_TWO_H200, wish.startup_seconds, GPUS_OF_LLAMA_70B)

@@ -18,9 +18,10 @@ from pathlib import Path
 from dynamo.planner.config.planner_config import PlannerConfig
 from dynamo.planner.core.load.predictors import LOAD_PREDICTORS
 
-from bench.rate_traces import TRACES, RateTrace, paths_in, read
+from bench.rate_traces import PATTERN, TRACES, RateTrace, read
 from bench.recorded_forecasts import FOLDER, PREDICTORS, write
 from trimtab_operator.analysis.forecast import MOST_ERRORS
+from trimtab_replay.tables import files
 
 PACKAGES = ("ai-dynamo", "pmdarima", "statsmodels", "prophet")
 MOST_VALUES = 2016
@@ -75,7 +76,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     source = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    for trace in map(read, paths_in(options.traces)):
+    for trace in map(read, files(options.traces, PATTERN)):
         for predictor in PREDICTORS:
             write(options.output, predictor, trace, source, expected(trace, use_of(predictor, trace)))
             print(trace.name, predictor, flush=True)

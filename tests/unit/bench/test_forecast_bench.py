@@ -12,9 +12,10 @@ import pytest
 
 from bench import forecast as bench
 from bench.forecast_rivals import RIVALS, kalman
-from bench.rate_traces import RateTrace, UnfitTraceError, read
+from bench.rate_traces import RateTrace, read
 from bench.recorded_forecasts import FOLDER, PREDICTORS, recorded, write
 from trimtab_operator.model.arrays import Floats
+from trimtab_replay.tables import UnfitFileError
 
 STEP = 3600.0
 DAY = 24
@@ -80,7 +81,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = written(tmp_path / "rate_a.csv", [5.0], column="load")
     assert bench.main(["--traces", str(tmp_path)]) == 2
     assert "needs the columns t_s and rate_rps (or value)" in capsys.readouterr().err
-    with pytest.raises(UnfitTraceError):
+    with pytest.raises(UnfitFileError):
         read(path)
 
 

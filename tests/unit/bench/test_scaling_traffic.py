@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.scaling.play import LEAD_IN_SECONDS, with_lead_in
-from bench.scaling.traffic import AZURE, FAMILIES, Family, UnfitTraceError, scaled, windows
+from bench.scaling.traffic import AZURE, FAMILIES, Family, scaled, windows
+from trimtab_replay.tables import UnfitFileError
 from trimtab_replay.trace import Trace
 
 
@@ -71,10 +72,10 @@ def test_windows_begin_at_their_own_zero_and_may_borrow_lengths(tmp_path: Path) 
 
 
 def test_a_folder_that_does_not_fit_is_refused_with_the_file_and_the_column(tmp_path: Path) -> None:
-    with pytest.raises(UnfitTraceError, match=AZURE.file):
+    with pytest.raises(UnfitFileError, match=AZURE.file):
         windows(tmp_path, AZURE)
     write(tmp_path / AZURE.file, [{"t_s": 0.0, "in_tok": 7}])
-    with pytest.raises(UnfitTraceError, match="has no column out_tok"):
+    with pytest.raises(UnfitFileError, match="has no column out_tok"):
         windows(tmp_path, AZURE)
 
 

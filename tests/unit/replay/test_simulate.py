@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_cli.__main__ import app
 from trimtab_replay.simulate import read_policy
-from trimtab_replay.trace import TraceError, read_trace
+from trimtab_replay.tables import UnfitFileError
+from trimtab_replay.trace import read_trace
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "docs" / "examples" / "llama-chat.yaml"
@@ -84,14 +85,14 @@ def test_each_request_may_come_several_times_a_little_apart(tmp_path: Path) -> N
 )
 def test_a_file_that_is_no_trace_is_refused_with_its_line(tmp_path: Path, header: str, row: str, says: str) -> None:
     path = a_trace(tmp_path / "t.csv", row, header=header)
-    with pytest.raises(TraceError, match=re.escape(says)):
+    with pytest.raises(UnfitFileError, match=re.escape(says)):
         read_trace(path)
     code, said = called("--policy", EXAMPLE, "--trace", path)
     assert (code, says in said) == (2, True)
 
 
 def test_a_trace_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="more than 5000000"):
+    with pytest.raises(UnfitFileError, match="more than 5000000"):
         read_trace(a_trace(tmp_path / "t.csv", "1,2,3"), times=5_000_001)
 
 
