@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_api.wire import PendingSetting, RefusedValue
+from trimtab_api.wire import PendingSetting, RefusedValue, ShadowedSetting
 from trimtab_engine.agent_link.slow import SlowSettings
 
 
@@ -28,6 +29,7 @@ def slow_of_all(by_model: Mapping[str, SlowSettings]) -> SlowSettings:
     """Return what holds for the process: a setting is pending while it is for one model, refused where no model has it.
 
     It is in force once a model runs as asked and none is on its way: a setting means those models that can take it.
+    Of those that tell what was found in shadow, the one counts whose answers agree least.
     """
     in_force: dict[Knob, str] = {}
     pending: list[PendingSetting] = []
@@ -41,4 +43,18 @@ def slow_of_all(by_model: Mapping[str, SlowSettings]) -> SlowSettings:
             in_force[knob] = next(iter(by_model.values())).in_force[knob]
             refusals = [each for slow in by_model.values() for each in slow.refused if each["setting"] == knob]
             refused.extend(refusals[:1])
-    return SlowSettings(in_force, tuple(pending), tuple(refused))
+    whole = SlowSettings(in_force, tuple(pending), tuple(refused))
+    return replace(whole, shadowed=_shadowed(by_model.values(), whole))
+
+
+def _shadowed(models: Iterable[SlowSettings], whole: SlowSettings) -> tuple[ShadowedSetting, ...]:
+    """Return what was found in shadow by the models that ended as the process does: of each setting the least."""
+    pending = {each["setting"] for each in whole.pending}
+    rows = [
+        row
+        for slow in models
+        for row in slow.shadowed
+        if row["setting"] not in pending and (row["setting"] in slow.in_force) == (row["setting"] in whole.in_force)
+    ]
+    rows.sort(key=lambda row: float(row["accuracyLow"]), reverse=True)
+    return tuple({row["setting"]: row for row in rows}.values())

@@ -12,6 +12,7 @@ from trimtab_api.conditions import ConditionStatus
 from trimtab_api.engine_knobs import ChangeCost, Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.metadata import ObjectMeta
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
 
 MAX_ENGINES = 256
@@ -108,6 +109,11 @@ class EngineReport(ApiModel):
     )
     pending: Annotated[tuple[PendingSetting, ...], Field(max_length=4)] = Field(
         default=(), description="Settings that the engine works on.", json_schema_extra=list_map("setting")
+    )
+    shadowed: Annotated[tuple[ShadowedSetting, ...], Field(max_length=4)] = Field(
+        default=(),
+        description="Settings that the engine has in force or refused, by what it found in shadow.",
+        json_schema_extra=list_map("setting"),
     )
     knobs: Annotated[tuple[DeclaredKnob, ...], Field(max_length=16)] = Field(
         default=(), description="What the engine lets be changed.", json_schema_extra=list_map("setting")

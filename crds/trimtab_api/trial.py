@@ -14,6 +14,7 @@ from trimtab_api.findings import Measure
 from trimtab_api.metadata import ObjectMeta
 from trimtab_api.policy_spec import TargetRef, TrialRules
 from trimtab_api.quantities import SignedDecimal
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
 
 MAX_TRIAL_PODS = 256
@@ -45,6 +46,7 @@ class TrialPhase(StrEnum):
     UNKNOWN = UNKNOWN
     AWAITING_APPROVAL = "AwaitingApproval"
     STARTING = "Starting"
+    SHADOW = "Shadow"
     RUN_IN = "RunIn"
     MEASURING = "Measuring"
     ROLLING_OUT = "RollingOut"
@@ -213,6 +215,9 @@ class TrialStatus(ApiModel):
     )
     periods: Annotated[tuple[TrialPeriod, ...], Field(max_length=MAX_PERIODS)] = Field(
         default=(), description="Periods of a switchback, oldest first; one that the engine never reported is absent."
+    )
+    shadow: ShadowedSetting | None = Field(
+        default=None, description="What the canary's engine found in shadow, where the change alters answers."
     )
     looks: Count = Field(default=0, description="How often a verdict was tried.")
     approved_by: Word | None = Field(default=None, description="Field manager that wrote the approval.")

@@ -35,7 +35,7 @@ REASON_HEADER: Final = "trimtab-reason"
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_REFUSED: Final = 8
 MAX_PENDING: Final = 4
-"""Most rows of `refused` and `pending` in a report: what the status of a NodeTuning takes."""
+"""Most rows of `refused`, and of `pending` and `shadowed`, in a report: what the status of a NodeTuning takes."""
 LONGEST_WAIT_SECONDS: Final = 30.0
 LOST_SECONDS: Final = 90.0
 """An engine that has not asked for so long counts as not attached: three waits."""
@@ -84,6 +84,28 @@ class PendingSetting(TypedDict):
     phase: str
 
 
+class Compared(TypedDict):
+    """How a setting that alters answers compared with the unmodified model, before it answered a request.
+
+    `accuracyLow` is the lower end of a 95 % interval of their agreement on so many inputs.
+    """
+
+    setting: str
+    value: str
+    accuracyLow: str
+    minAccuracy: str
+    inputs: int
+
+
+class ShadowedSetting(Compared, total=False):
+    """What was found in shadow; `speedup` is how many times as fast as the unmodified model it was timed.
+
+    The row stands while the setting is in force, or refused. Its numbers are written as in the kind NodeTuning.
+    """
+
+    speedup: str
+
+
 class DeclaredKnob(TypedDict):
     """A knob as the engine declares it: `low` and `high` written as settings are, or the `allowed` words."""
 
@@ -94,8 +116,8 @@ class DeclaredKnob(TypedDict):
     cost: str
 
 
-class SettingsReport(TypedDict):
-    """What the engine made of the newest document.
+class ReportOfEveryEngine(TypedDict):
+    """What every engine tells of the newest document.
 
     `version` is that of the document, null before the first. `appliedHash` is the hash of the settings in force: those
     of a document, of its fallback after the trial expired (`expired`), or null while the engine runs as it started.
@@ -108,6 +130,12 @@ class SettingsReport(TypedDict):
     pending: list[PendingSetting]
     expired: bool
     knobs: list[DeclaredKnob]
+
+
+class SettingsReport(ReportOfEveryEngine, total=False):
+    """What the engine made of the newest document. `shadowed` is absent where there is nothing to tell."""
+
+    shadowed: list[ShadowedSetting]
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import EngineEntry, EngineReport
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import SettingsChange, Tuning
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.trial import OptimizationTrial
 from trimtab_api.wire import settings_hash
 from trimtab_operator.model.engine import EngineState
@@ -259,6 +260,7 @@ def an_engine(
     attached: bool = True,
     refused: Mapping[str, str] | None = None,
     pending: Mapping[str, str] | None = None,
+    shadowed: tuple[ShadowedSetting, ...] = (),
     words: Mapping[str, list[str]] | None = None,
 ) -> EngineState:
     """An engine that asks its node's agent and has put `settings` in force: without a word, what it started with."""
@@ -280,6 +282,7 @@ def an_engine(
             "pending": [
                 {"setting": knob, "value": value, "phase": "Searching"} for knob, value in (pending or {}).items()
             ],
+            "shadowed": shadowed,
             "knobs": [
                 {"setting": knob, "allowed": allowed, "cost": "clone"} for knob, allowed in (words or {}).items()
             ],

@@ -19,12 +19,14 @@ class Fleet:
     """Settings in force by pod uid.
 
     `refuses` says why the engines would not take a value of a knob; `words` are what they declare for their choices.
-    A format is `searches_seconds` under way before it is in force.
+    A format is `searches_seconds` under way before it is in force. `figures` are what engines tell of a value that they
+    have compared in shadow; those of an older version tell none.
     """
 
     kube: FakeKube
     started: dict[str, Any] = field(default_factory=lambda: dict(STARTED))
     refuses: dict[tuple[str, Any], str] = field(default_factory=dict)
+    figures: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)
     searches_seconds: float = 0.0
     asked_at: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -76,12 +78,17 @@ class Fleet:
             "appliedHash": hash_before,
             "refused": refused,
             "pending": pending,
+            "shadowed": [] if pending else self._shadowed(wanted),
             "knobs": [{"setting": knob, "allowed": words, "cost": "clone"} for knob, words in self.words.items()],
             "at": stamp(self.kube.now),
             "conditions": [
                 {"type": "Attached", "status": "True", "reason": "Attached", "lastTransitionTime": stamp(self.kube.now)}
             ],
         }
+
+    def _shadowed(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        told = [(knob, value) for knob, value in wanted.items() if (knob, value) in self.figures]
+        return [{"setting": knob, "value": value, **self.figures[knob, value]} for knob, value in told]
 
     def _pending(self, uid: str, wanted: dict[str, Any]) -> list[dict[str, str]]:
         """A format that this engine still searches."""

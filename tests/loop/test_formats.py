@@ -12,6 +12,8 @@ from trimtab_operator.model.signals import Signal
 
 OBJECTIVES = {"accuracyRatio": {"min": "0.98"}}
 AGREEMENT = 0.9905
+FIGURES = {"accuracyLow": "0.9871", "minAccuracy": "0.98", "inputs": 512, "speedup": "1.312"}
+SEEN = {"setting": "quantization", "value": "Int8", **FIGURES}
 
 
 class Formatted(Tuned):
@@ -22,6 +24,7 @@ class Formatted(Tuned):
         self.fleet.started |= {"quantization": "None", "variant": "base"}
         self.fleet.words = {"quantization": ["None", "Int8"], "variant": ["base"]}
         self.fleet.searches_seconds = 60.0
+        self.fleet.figures["quantization", "Int8"] = FIGURES
         self.prometheus.per_pod[Signal.ACCURACY_RATIO] = self._agreement_of
 
     def allow_int8(self, **spec: Any) -> None:
@@ -48,24 +51,52 @@ def stage() -> Formatted:
     return Formatted()
 
 
-async def test_a_format_is_searched_in_one_pod_measured_and_kept_and_its_accuracy_is_in_the_scorecard(
+async def test_a_format_is_compared_in_shadow_in_one_pod_measured_and_kept_and_its_accuracy_is_in_the_scorecard(
     stage: Formatted,
 ) -> None:
     stage.allow_int8()
-    trial = await stage.run_to("Starting")
+    trial = await stage.run_to("Shadow")
     assert trial["spec"]["changeSummary"] == "quantization None→Int8"
     assert trial["spec"]["canary"]["minAccuracy"] == "0.98"
     await stage.run(50)
-    assert stage.trials()[-1]["status"]["phase"] == "Starting"
+    status = stage.trials()[-1]["status"]
+    assert (status["phase"], status.get("shadow")) == ("Shadow", None)
+    assert status["reason"].endswith("; quantization Int8: Searching")
     assert stage.formats() == ["None", "None"]
     assert stage.accuracy() == ("1", "Met")
-    await stage.run_to("Measuring")
+    trial = await stage.run_to("Measuring")
+    assert (trial["status"]["shadow"], trial["status"]["reason"]) == (SEEN, "")
     assert stage.formats() == ["Int8", "None"]
     trial = await stage.run_to("Finished")
     assert trial["status"]["verdict"] == "Improved", trial["status"]
+    assert trial["status"]["shadow"] == SEEN
     await stage.run(60)
     assert stage.formats() == ["Int8", "Int8"]
     assert stage.accuracy() == ("0.991", "Met")
+
+
+async def test_a_format_that_the_gate_refuses_ends_in_shadow_with_the_figures_and_answers_nothing(
+    stage: Formatted,
+) -> None:
+    stage.fleet.refuses["quantization", "Int8"] = "AccuracyTooLow: gate: 0.9712 with a lower 95 % bound of 0.9700"
+    stage.fleet.figures["quantization", "Int8"] = FIGURES | {"accuracyLow": "0.97", "inputs": 256}
+    stage.allow_int8()
+    status = (await stage.run_to("Finished"))["status"]
+    assert status["verdict"] == "FailedToStart"
+    assert status["shadow"] == SEEN | {"accuracyLow": "0.97", "inputs": 256}
+    assert "measuredFrom" not in status
+    await stage.run(60)
+    assert stage.formats() == ["None", "None"]
+
+
+async def test_engines_of_an_older_version_tell_no_figures_and_their_format_is_tried_all_the_same(
+    stage: Formatted,
+) -> None:
+    stage.fleet.figures.clear()
+    stage.allow_int8()
+    trial = await stage.run_to("Finished")
+    assert trial["status"]["verdict"] == "Improved", trial["status"]
+    assert "shadow" not in trial["status"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Set
 from typing import Any, Final, cast
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob, KnobSpec, Unit
-from trimtab_api.wire import MAX_PENDING, MAX_REFUSED, SettingsReport
+from trimtab_api.wire import MAX_PENDING, MAX_REFUSED, SettingsReport, ShadowedSetting
 
 Json = dict[str, Any]
 
@@ -20,13 +20,15 @@ ITEMS: Final = {Knob.MAX_BATCH_SIZE: (1, 1024), Knob.MAX_BATCH_TOKENS: (0, 1 << 
 MAX_WORD = 64
 MAX_SENTENCE = 1024
 MAX_ALLOWED = 16
-MAX_GENERATION = 2**53 - 1
+MAX_COUNT = 2**53 - 1
 DURATION = re.compile(r"([0-9]+(ms|s|m|h))+", re.ASCII)
 MAX_DURATION_CHARACTERS = 16
 BYTES = re.compile(r"[0-9]+([.][0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?", re.ASCII)
 MAX_BYTES_CHARACTERS = 20
 RATIO = re.compile(r"(0([.][0-9]{1,6})?|1([.]0{1,6})?)", re.ASCII)
 MAX_RATIO_CHARACTERS = 8
+SPEEDUP = re.compile(r"[0-9]{1,12}([.][0-9]{1,9})?", re.ASCII)
+MAX_SPEEDUP_CHARACTERS = 22
 VARIANT = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?", re.ASCII)
 MAX_VARIANT_CHARACTERS = 63
 HASH = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -45,7 +47,7 @@ def read_report(body: bytes) -> SettingsReport:
         found = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadReportError("the body is not JSON") from error
-    report = _object(found, "report", SettingsReport.__required_keys__)
+    report = _object(found, "report", SettingsReport.__required_keys__, SettingsReport.__optional_keys__)
     _optional(report["version"], _version)
     _settings(report["applied"])
     _optional(report["appliedHash"], lambda value: _match(value, HASH, 16, "appliedHash"))
@@ -53,6 +55,7 @@ def read_report(body: bytes) -> SettingsReport:
     _rows(report["pending"], "pending", MAX_PENDING, _pending)
     _require(isinstance(report["expired"], bool), "expired")
     _rows(report["knobs"], "knobs", len(Knob), _knob)
+    _rows(report.get("shadowed", []), "shadowed", MAX_PENDING, _shadowed)
     return cast(SettingsReport, report)
 
 
@@ -65,8 +68,8 @@ def _require(is_right: bool, where: str) -> None:
         raise BadReportError(f"{where} is not as it should be")
 
 
-def _object(value: object, where: str, fields: Set[str]) -> Json:
-    _require(isinstance(value, dict) and value.keys() == fields, where)
+def _object(value: object, where: str, fields: Set[str], optional: Set[str] = frozenset()) -> Json:
+    _require(isinstance(value, dict) and fields <= value.keys() <= fields | optional, where)
     return cast(Json, value)
 
 
@@ -95,7 +98,7 @@ def _rows(value: object, where: str, most: int, check: Callable[[object], str]) 
 def _version(value: object) -> None:
     version = _object(value, "version", {"uid", "generation", "hash"})
     _text(version["uid"], 1, MAX_WORD, "version.uid")
-    _require(_is_integer(version["generation"], 0, MAX_GENERATION), "version.generation")
+    _require(_is_integer(version["generation"], 0, MAX_COUNT), "version.generation")
     _match(version["hash"], HASH, 16, "version.hash")
 
 
@@ -112,6 +115,19 @@ def _pending(value: object) -> str:
     _knob_name(row["setting"], "pending.setting")
     _text(row["value"], 1, MAX_WORD, "pending.value")
     _text(row["phase"], 1, MAX_WORD, "pending.phase")
+    return str(row["setting"])
+
+
+def _shadowed(value: object) -> str:
+    row = _object(value, "shadowed", ShadowedSetting.__required_keys__, ShadowedSetting.__optional_keys__)
+    _knob_name(row["setting"], "shadowed.setting")
+    _text(row["value"], 1, MAX_WORD, "shadowed.value")
+    _match(row["accuracyLow"], RATIO, MAX_RATIO_CHARACTERS, "shadowed.accuracyLow")
+    _match(row["minAccuracy"], RATIO, MAX_RATIO_CHARACTERS, "shadowed.minAccuracy")
+    _require(_is_integer(row["inputs"], 0, MAX_COUNT), "shadowed.inputs")
+    if "speedup" in row:
+        _match(row["speedup"], SPEEDUP, MAX_SPEEDUP_CHARACTERS, "shadowed.speedup")
+        _require(float(row["speedup"]) > 0.0, "shadowed.speedup")
     return str(row["setting"])
 
 

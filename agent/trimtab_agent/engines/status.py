@@ -83,6 +83,8 @@ def _told(engine: Engine, before: Mapping[str, Any] | None) -> Json:
         "knobs": [dict(row) for row in report["knobs"]],
         "at": _time(engine.reported_at),
     }
+    if "shadowed" in report:
+        told["shadowed"] = [dict(row) for row in report["shadowed"]]
     return told if report["appliedHash"] is None else {"appliedHash": report["appliedHash"], **told}
 
 

@@ -151,5 +151,7 @@ class AgentLink:
             "expired": self._expired,
             "knobs": declared_knobs(self._offers),
         }
+        if slow.shadowed:  # an agent of an older version refuses a report with a field that it does not know
+            report["shadowed"] = list(slow.shadowed)
         self._number += 1
         return Standing(self._number, self._known, msgspec.json.encode(report), self._end.due_at)

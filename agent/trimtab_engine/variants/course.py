@@ -12,6 +12,7 @@ from trimtab_engine.variants.accuracy import Accuracy, Task
 from trimtab_engine.variants.capture import InputSets
 from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.drift import Traffic
+from trimtab_engine.variants.evidence import Evidence
 from trimtab_engine.variants.gate import admit, judge
 from trimtab_engine.variants.planner import FoundPlan, Wanted, search
 from trimtab_engine.variants.probe import Course, Probe, variant_name
@@ -67,7 +68,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A variant that passed: its plan, and its accuracy on the inputs of gate and report."""
+    """A variant that passed: its plan, its accuracy on the inputs of gate and report, and what is reported of both.
+
+    `evidence` is of when it passed the gate: a timing in other batches later on changes `found` only.
+    """
 
     variant: str
     asked: Asked
@@ -75,11 +79,15 @@ class Admitted:
     gate: Accuracy
     report: Accuracy
     traffic: Traffic
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is published. `reason` is of a refusal ("NotFaster: ...") or of what is waited for."""
+    """What is published. `reason` is of a refusal ("NotFaster: ...") or of what is waited for.
+
+    `evidence` is of what is in force, or was refused by the gate.
+    """
 
     phase: Phase
     in_force: str
@@ -87,6 +95,7 @@ class Standing:
     wish: Wish
     reason: str
     admitted: Admitted | None
+    evidence: Evidence | None = None
 
 
 @dataclass(slots=True)
@@ -116,10 +125,12 @@ def gated(probe: Probe, wish: Wish, task: Task, sets: InputSets, found: FoundPla
     """Judge a built plan on the inputs of gate and report; raises Refused where it does not keep the accuracy."""
     variant = variant_name(found.plan)
     gate = yield from judge(probe, task, variant, sets.gate, 1)
-    admit(gate.accuracy, wish.min_accuracy, "gate")
+    admit(gate.accuracy, wish.min_accuracy, "gate", found.speedup)
     report = yield from judge(probe, task, variant, sets.report, 2)
-    admit(report.accuracy, wish.min_accuracy, "report")
-    return Admitted(variant, wish.asked, found, gate.accuracy, report.accuracy, gate.traffic)
+    admit(report.accuracy, wish.min_accuracy, "report", found.speedup)
+    low = min(each.accuracy.agreement.measured.low for each in (gate, report))
+    evidence = Evidence(low, gate.accuracy.samples + report.accuracy.samples, found.speedup.value)
+    return Admitted(variant, wish.asked, found, gate.accuracy, report.accuracy, gate.traffic, evidence)
 
 
 def rebuilt(probe: Probe, known: Admitted) -> Course[Admitted]:

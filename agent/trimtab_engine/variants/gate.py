@@ -11,6 +11,8 @@ from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.variants.accuracy import Accuracy, Task, accuracy
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.drift import Traffic
+from trimtab_engine.variants.evidence import Evidence
+from trimtab_engine.variants.intervals import Interval
 from trimtab_engine.variants.probe import Course, Probe, Refused
 
 
@@ -31,8 +33,8 @@ def judge(probe: Probe, task: Task, variant: str, inputs: Sequence[CapturedInput
     return Judged(measured, Traffic(np.array([one.length for one in inputs]), other))
 
 
-def admit(measured: Accuracy, min_accuracy: float, stage: str) -> None:
-    """Let a variant pass whose lower 95 % bound keeps the least accuracy.
+def admit(measured: Accuracy, min_accuracy: float, stage: str, speedup: Interval | None) -> None:
+    """Let a variant pass whose lower 95 % bound keeps the least accuracy; `speedup` as far as it is known.
 
     Raises:
         Refused: AccuracyTooLow, with the figures.
@@ -43,4 +45,5 @@ def admit(measured: Accuracy, min_accuracy: float, stage: str) -> None:
             "AccuracyTooLow",
             f"{stage}: {found.value:.4f} with a lower 95 % bound of {found.low:.4f} on {measured.samples} inputs; "
             f"asked for is {min_accuracy:g} (the original against itself: {measured.agreement.itself:.4f})",
+            Evidence(found.low, measured.samples, None if speedup is None else speedup.value),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from trimtab_api.engine_knobs import BASE_VARIANT
 from trimtab_engine.chores import Chore, ChoreFailed, ChoreOutcome, RowsRun
@@ -29,6 +30,7 @@ from trimtab_engine.variants.course import (
     still_good,
 )
 from trimtab_engine.variants.drift import RecentTraffic, drift
+from trimtab_engine.variants.evidence import Evidence
 from trimtab_engine.variants.probe import Course, Decode, Probe, Refused
 from trimtab_engine.variants.recheck import NO_LONGER_FASTER, checked_again, timed_again, timing_due
 from trimtab_engine.variants.shadow import Shadow
@@ -219,7 +221,7 @@ class VariantLife:
             self.searches["no_longer_faster" if refusal.reason == NO_LONGER_FASTER else "rolled_back"] += 1
         else:
             self.searches["refused"] += 1
-        self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}")
+        self._to_original(now, Phase.REFUSED, f"{refusal.reason}: {refusal}", refusal.evidence)
 
     def _admit(self, admitted: Admitted, now: float) -> None:
         if self.standing.phase is not Phase.IN_FORCE:
@@ -234,14 +236,16 @@ class VariantLife:
             self._recent.clear()
             self._shadow = Shadow(self._task(), self._decode, self._wish.min_accuracy)
         self._spares.hold(admitted.variant)
-        self.standing = Standing(Phase.IN_FORCE, admitted.variant, admitted.asked, self._wish, "", admitted)
+        self.standing = Standing(
+            Phase.IN_FORCE, admitted.variant, admitted.asked, self._wish, "", admitted, admitted.evidence
+        )
         self._changed(self.standing)
 
-    def _to_original(self, now: float, phase: Phase, reason: str) -> None:
+    def _to_original(self, now: float, phase: Phase, reason: str, evidence: Evidence | None = None) -> None:
         self._spares.leave(self.in_force, now)
         self._shadow = None
         self._recent.clear()
-        self.standing = Standing(phase, BASE_VARIANT, ORIGINAL, self._wish, reason, None)
+        self.standing = Standing(phase, BASE_VARIANT, ORIGINAL, self._wish, reason, None, evidence)
         self._changed(self.standing)
 
     def _give_spares_up(self, now: float) -> None:
@@ -287,6 +291,6 @@ class VariantLife:
 
     def _publish(self, phase: Phase, reason: str) -> None:
         held = self.standing
-        self.standing = Standing(phase, held.in_force, held.settings, self._wish, reason, held.admitted)
+        self.standing = replace(held, phase=phase, wish=self._wish, reason=reason)
         if phase is not held.phase:  # counts of inputs rise all the time: no news
             self._changed(self.standing)

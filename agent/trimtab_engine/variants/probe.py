@@ -29,6 +29,7 @@ from trimtab_engine.variant_messages import (
 from trimtab_engine.variants.accuracy import Outputs
 from trimtab_engine.variants.capture import CapturedInput
 from trimtab_engine.variants.declared import Declared
+from trimtab_engine.variants.evidence import Evidence
 from trimtab_engine.variants.intervals import Numbers
 from trimtab_engine.variants.layer_costs import averaged
 from trimtab_engine.wire import in_one_packet
@@ -45,11 +46,12 @@ Decode = Callable[[bytes | None], Outputs]
 
 
 class Refused(Exception):  # noqa: N818  a verdict, reported by its reason
-    """There is no variant to put in force; `reason` in CamelCase, the message with the evidence."""
+    """There is no variant to put in force; `reason` in CamelCase, the message and, of a gate, the evidence say why."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, evidence: Evidence | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.evidence = evidence
 
 
 class Probe:

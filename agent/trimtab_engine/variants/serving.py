@@ -10,17 +10,18 @@ from statistics import median_low
 import numpy as np
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_api.wire import PendingSetting
+from trimtab_api.wire import PendingSetting, ShadowedSetting
 from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.agent_link.values import refused
 from trimtab_engine.chores import Chore, ChoreOutcome
 from trimtab_engine.jobs import Item, TensorRow, TokenRow, input_key
 from trimtab_engine.log import Log
+from trimtab_engine.quantities import write_ratio
 from trimtab_engine.settings import CaptureSettings, LiveSettings
 from trimtab_engine.signature import Signature, TensorSpec
 from trimtab_engine.variants.accuracy import Outputs, Task
 from trimtab_engine.variants.capture import Capture, CapturedInput
-from trimtab_engine.variants.course import NONE, Phase, Standing, Wish
+from trimtab_engine.variants.course import NONE, ORIGINAL, Phase, Standing, Wish
 from trimtab_engine.variants.declared import Declared
 from trimtab_engine.variants.lifecycle import VariantLife
 from trimtab_engine.variants.probe import Refused
@@ -28,6 +29,7 @@ from trimtab_engine.variants.spares import SpareMemory
 
 _RECENT_BATCHES = 64
 _CLASS_OUTPUTS = ("logits", "scores", "probabilities")
+_SLOW_KNOBS = (Knob.QUANTIZATION, Knob.VARIANT)
 
 
 class ServedVariants:
@@ -135,23 +137,41 @@ class ServedVariants:
         self._reported(self._slow(standing))
 
     def _slow(self, standing: Standing) -> SlowSettings:
-        words = zip((Knob.QUANTIZATION, Knob.VARIANT), standing.wish.asked, standing.settings, strict=True)
+        words = zip(_SLOW_KNOBS, standing.wish.asked, standing.settings, strict=True)
         unmet = [(knob, asked, have) for knob, asked, have in words if asked != have]
         in_force = {knob: have for knob, _, have in unmet}
         if standing.phase is Phase.REFUSED:
-            return SlowSettings(
-                in_force, refused=tuple(refused(knob, asked, standing.reason) for knob, asked, _ in unmet)
-            )
+            refusals = tuple(refused(knob, asked, standing.reason) for knob, asked, _ in unmet)
+            return SlowSettings(in_force, refused=refusals, shadowed=_shadowed(standing))
         pending: list[PendingSetting] = [
             {"setting": knob.value, "value": asked, "phase": standing.phase.value} for knob, asked, _ in unmet
         ]
-        return SlowSettings(in_force, tuple(pending))
+        return SlowSettings(in_force, tuple(pending), shadowed=_shadowed(standing))
 
 
 def _first_output(signature: Signature | None) -> TensorSpec:
     if signature is None or signature.outputs[0].padded:
         raise Refused("NoMeasure", "answers of no fixed shape cannot be compared")
     return signature.outputs[0]
+
+
+def _shadowed(standing: Standing) -> tuple[ShadowedSetting, ...]:
+    """Return what is reported of the variant in force, or of the one that the gate refused; nothing without one."""
+    evidence = standing.evidence
+    if evidence is None:
+        return ()
+    asked = zip(_SLOW_KNOBS, standing.wish.asked, ORIGINAL, strict=True)
+    knob, value = next((knob, word) for knob, word, original in asked if word != original)
+    row: ShadowedSetting = {
+        "setting": knob.value,
+        "value": value,
+        "accuracyLow": write_ratio(min(1.0, max(0.0, evidence.accuracy_low))),
+        "minAccuracy": write_ratio(standing.wish.min_accuracy),
+        "inputs": evidence.inputs,
+    }
+    if evidence.speedup is not None:
+        row["speedup"] = f"{evidence.speedup:.3f}"
+    return (row,)
 
 
 def _evidence(standing: Standing) -> dict[str, float]:

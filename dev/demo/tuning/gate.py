@@ -13,7 +13,7 @@ from trimtab_api.engine_knobs import Knob
 from trimtab_api.trial import TrialPhase, Verdict
 
 LONGEST_WORDS = 260
-_STARTING = (TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, TrialPhase.RUN_IN, TrialPhase.STARTING)
+_STARTING = (TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, TrialPhase.RUN_IN, TrialPhase.SHADOW)
 _REFUSALS = {
     "NotFaster": "it found no plan of layers that is faster on this machine",
     "AccuracyTooLow": "its answers would agree too little with those of the unmodified model",
@@ -60,7 +60,7 @@ def gate_line(gate: Gate) -> str:
         return f"{name} was not tried: {cut(why, LONGEST_WORDS)}"
     if searching([trial]):
         said = f" ({gate.working})" if gate.working else ""
-        began = "was still being searched" if trial.phase == TrialPhase.STARTING else "was about to be searched"
+        began = "was still being searched" if trial.phase == TrialPhase.SHADOW else "was about to be searched"
         return (
             f"{name} {began}{said} when the demo's time was over; until its engine has found a plan that is faster "
             "and passes the gate, every answer comes from the unmodified model"

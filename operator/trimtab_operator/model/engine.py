@@ -8,6 +8,8 @@ from trimtab_api.conditions import ConditionStatus
 from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import EngineCondition, EngineConditionType, EngineEntry, EngineReport
+from trimtab_api.shadow import ShadowedSetting
+from trimtab_api.trial import Change
 from trimtab_api.wire import settings_hash
 
 
@@ -44,6 +46,11 @@ class EngineState:
         if self.report is None or not self.report.pending:
             return None
         return "; ".join(f"{each.setting} {each.value}: {each.phase}" for each in self.report.pending)
+
+    def shadowed(self, change: Change) -> ShadowedSetting | None:
+        """Return what the engine found of a change in shadow; None where it tells nothing of it."""
+        rows = () if self.report is None else self.report.shadowed
+        return next((row for row in rows if row.setting is change.knob and row.value == change.to), None)
 
     def refusal(self, of: EngineSettings | None = None) -> str | None:
         """Return what the engine would not take, as a sentence; None when it took everything.

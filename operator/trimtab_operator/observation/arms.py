@@ -36,6 +36,7 @@ DURATIONS: Final = frozenset(LATENCIES.values())
 UNDER_WAY: Final = (
     TrialPhase.RUN_IN,
     TrialPhase.STARTING,
+    TrialPhase.SHADOW,
     TrialPhase.MEASURING,
     TrialPhase.ROLLING_OUT,
     TrialPhase.VALIDATING,

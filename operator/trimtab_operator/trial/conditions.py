@@ -186,6 +186,7 @@ _OF_TRIAL = {
     TrialPhase.AWAITING_APPROVAL: ProgressingReason.AWAITING_APPROVAL,
     TrialPhase.RUN_IN: ProgressingReason.TRIAL_RUNNING,
     TrialPhase.STARTING: ProgressingReason.TRIAL_RUNNING,
+    TrialPhase.SHADOW: ProgressingReason.TRIAL_RUNNING,
     TrialPhase.MEASURING: ProgressingReason.TRIAL_RUNNING,
     TrialPhase.ROLLING_OUT: ProgressingReason.ROLLING_OUT,
     TrialPhase.VALIDATING: ProgressingReason.TRIAL_RUNNING,

@@ -10,9 +10,9 @@ from trimtab_operator.analysis import trial_time
 from trimtab_operator.trial.ending import ended, left
 from trimtab_operator.trial.stand import Stand
 
-_TESTING = (TrialPhase.RUN_IN, TrialPhase.STARTING, TrialPhase.MEASURING)
+_CHANGED = (TrialPhase.STARTING, TrialPhase.SHADOW, TrialPhase.MEASURING)
+_TESTING = (TrialPhase.RUN_IN, *_CHANGED)
 _PENDING = (TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, *_TESTING)
-_CHANGED = (TrialPhase.STARTING, TrialPhase.MEASURING)
 
 
 def interrupted(stand: Stand) -> TrialStatus | None:

@@ -21,6 +21,7 @@ _OF_TRIAL = {
     TrialPhase.AWAITING_APPROVAL: Phase.STRATEGY,
     TrialPhase.RUN_IN: Phase.STRATEGY,
     TrialPhase.STARTING: Phase.STRATEGY,
+    TrialPhase.SHADOW: Phase.STRATEGY,
     TrialPhase.MEASURING: Phase.STRATEGY,
     TrialPhase.ROLLING_OUT: Phase.IMPLEMENTATION,
     TrialPhase.VALIDATING: Phase.VALIDATION,

@@ -2,8 +2,9 @@
 
 Unknown            just made                          → AwaitingApproval, RunIn
 AwaitingApproval   a person has to say yes            → RunIn, Finished (Denied)
-RunIn              both arms alike, being measured    → Starting
+RunIn              both arms alike, being measured    → Starting, Shadow
 Starting           the canary takes the change        → Measuring, Reverting (FailedToStart)
+Shadow             its engine compares answers first  → Measuring, Reverting (FailedToStart)
 Measuring          the arms differ by the change      → RollingOut (Improved), Reverting   (measuring.py, turns.py)
 RollingOut         ever more pods take the change     → Validating, Reverting        (rollout.py)
 Validating         all pods have it: does it hold?    → Finished, Reverting          (rollout.py)
@@ -19,6 +20,7 @@ from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.freeze import frozen_by
+from trimtab_operator.decision.design import is_shadowed
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate
@@ -30,6 +32,7 @@ from trimtab_operator.trial.turns import period_seconds, take_turns
 RUN_IN = (
     "both arms are measured while they are alike, until a gain of 15 % would be told, or maxWindow and a window pass"
 )
+SHADOW = "the canary's engine compares the change's answers with the unmodified model's before it gives any"
 RUN_IN_ALONE = "the pod is measured for a window as it runs, before old and new settings take turns"
 
 
@@ -64,9 +67,10 @@ def _run_in(stand: Stand) -> TrialStatus:
         return stand.status
     now = texts.when(stand.now)
     canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
-    return stand.status.model_copy(
-        update={"phase": TrialPhase.STARTING, "reason": "", "started_at": now, "changed": canaries, "changed_at": now}
-    )
+    begun = {"phase": TrialPhase.STARTING, "reason": ""}
+    if is_shadowed(stand.trial.spec.change.knob):
+        begun = {"phase": TrialPhase.SHADOW, "reason": SHADOW}
+    return stand.status.model_copy(update={**begun, "started_at": now, "changed": canaries, "changed_at": now})
 
 
 def _alike_long_enough(stand: Stand) -> bool:
@@ -83,7 +87,7 @@ def _starting(stand: Stand) -> TrialStatus:
     if stand.all_run(stand.status.changed, stand.trial.spec.canary):
         begins = measuring.measured_from(stand)
         period = period_seconds(stand) if stand.by_turns else None
-        begun = {"phase": TrialPhase.MEASURING, "measured_from": begins, "period_seconds": period}
+        begun = {"phase": TrialPhase.MEASURING, "reason": "", "measured_from": begins, "period_seconds": period}
         return stand.status.model_copy(update=begun)
     working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
@@ -93,6 +97,19 @@ def _starting(stand: Stand) -> TrialStatus:
             reason = f"the engine was still at it after {limit:g} s: {working[0]}"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
+
+
+def _shadow(stand: Stand) -> TrialStatus:
+    """Start a change that its engine checks first: keep what it found, and say what it still works on."""
+    status, change = _starting(stand), stand.trial.spec.change
+    canaries = [stand.engine(uid) for uid in stand.status.changed]
+    found = [seen for engine in canaries if (seen := engine.shadowed(change)) is not None]
+    if found:
+        return status.model_copy(update={"shadow": found[0]})
+    working = [said for engine in canaries if (said := engine.under_way()) is not None]
+    if status.phase is TrialPhase.SHADOW and working:
+        return status.model_copy(update={"reason": f"{SHADOW}; {working[0]}"})
+    return status
 
 
 def _measuring(stand: Stand) -> TrialStatus:
@@ -119,6 +136,7 @@ STAGES: dict[TrialPhase, Callable[[Stand], TrialStatus]] = {
     TrialPhase.AWAITING_APPROVAL: _approval,
     TrialPhase.RUN_IN: _run_in,
     TrialPhase.STARTING: _starting,
+    TrialPhase.SHADOW: _shadow,
     TrialPhase.MEASURING: _measuring,
     TrialPhase.ROLLING_OUT: roll_out,
     TrialPhase.VALIDATING: validate,

@@ -10,7 +10,7 @@ from trimtab_api.trial import OptimizationTrial, TrialPhase, Verdict
 from trimtab_operator.analysis import trial_time
 
 _BEFORE = (TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, TrialPhase.RUN_IN)
-_UNDER_TEST = (TrialPhase.STARTING, TrialPhase.MEASURING)
+_UNDER_TEST = (TrialPhase.STARTING, TrialPhase.SHADOW, TrialPhase.MEASURING)
 
 
 def tuning_of(trial: OptimizationTrial, before: Tuning, good: LastKnownGood | None, scrape_seconds: float) -> Tuning:

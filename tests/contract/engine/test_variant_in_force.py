@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from contract.engine.pruned_model import a_pruned_model
 from contract.engine.running_engine import start_in_vain, v2_body
 from contract.engine.variant_clients import BATCHING_NOISE, SENTENCES, Clients, references
 from fakes.engine_agent import EngineAgent, a_document
+
+from trimtab_agent.engines.reports import read_report
 
 # In each set. The 256 of the default, which the bench keeps, need some 900 distinct sentences to fill three sets, and
 # sixteen times as many passes for each step of search and gate: minutes where this takes seconds.
@@ -74,9 +78,18 @@ def test_a_declared_model_is_offered_gated_by_the_same_measure_swapped_in_and_ta
     assert refused["phase"] == "Refused", str(refused)
     assert refused["reason"].startswith("AccuracyTooLow: ")
     assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base"
+    engine.wait_for(lambda: agent.reports[-1].body["refused"], 40)
+    assert read_report(json.dumps(agent.reports[-1].body).encode())["shadowed"] == [
+        {"setting": "variant", "value": "five-layers", "accuracyLow": ANY, "minAccuracy": "0.99", "inputs": ANY}
+    ]
     agent.serve(a_document({"variant": "five-layers", "minAccuracy": "0.1"}, generation=3))
     engine.wait_for(lambda: [e for e in engine.events("variant") if e["phase"] == "InForce"], 60)
     assert engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/five-layers"
+    engine.wait_for(lambda: agent.reports[-1].body["applied"]["variant"] == "five-layers", 40)
+    row = read_report(json.dumps(agent.reports[-1].body).encode())["shadowed"][0]
+    assert 0.1 <= float(row["accuracyLow"]) < 0.99
+    assert (row["minAccuracy"], row["inputs"] >= 2 * int(INPUTS)) == ("0.1", True)
+    assert float(row["speedup"]) > 0.9, "a sixth of the layers is gone"
     agent.serve(a_document({}, generation=4))
     engine.wait_for(lambda: engine.infer(v2_body(["x"])).headers["trimtab-version"] == "1/base", 10)
 

@@ -14,6 +14,7 @@ from trimtab_api import quantities, texts
 from trimtab_api.engine_knobs import ENGINE_KNOBS, Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.node_tuning import DeclaredKnob, EngineReport
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.wire import MAX_PENDING, MAX_REFUSED
 
 HASH = "0123456789abcdef"
@@ -28,6 +29,9 @@ FULL: dict[str, Any] = {
     "expired": True,
     "knobs": [{"setting": "cacheMemory", "low": "0", "high": "1Ti", "cost": "hot"},
               {"setting": "variant", "allowed": ["base", "distilled-3l"], "cost": "clone"}],
+    "shadowed": [{"setting": "quantization", "value": "Int8", "accuracyLow": "0.9871", "minAccuracy": "0.98",
+                  "inputs": 512, "speedup": "1.312"},
+                 {"setting": "variant", "value": "small", "accuracyLow": "0", "minAccuracy": "1", "inputs": 0}],
 }  # fmt: skip
 
 
@@ -75,6 +79,13 @@ def test_a_report_as_the_wire_describes_it_is_taken_as_it_is(report: dict[str, A
         ("pending.0.setting", "modelPath"), ("pending.0.phase", ""), ("pending.0.value", "v" * 65),
         ("pending", [FULL["pending"][0]] * 2), ("pending", [{"setting": "batching"}]),
         ("pending", [{"setting": name, "value": "v", "phase": "p"} for name in list(Knob)[:5]]),
+        ("shadowed", {}), ("shadowed", None), ("shadowed", [FULL["shadowed"][0]] * 2),
+        ("shadowed", [FULL["shadowed"][1] | {"setting": name} for name in list(Knob)[:5]]),
+        ("shadowed.0.setting", "modelPath"), ("shadowed.0.value", "v" * 65), ("shadowed.0.extra", 1),
+        ("shadowed.0.accuracyLow", "1.2"), ("shadowed.0.accuracyLow", 0.98), ("shadowed.0.minAccuracy", None),
+        ("shadowed.0.inputs", -1), ("shadowed.0.inputs", "512"), ("shadowed.0.inputs", 2**53),
+        ("shadowed.0.speedup", 1.3), ("shadowed.0.speedup", "0.000"), ("shadowed.0.speedup", "inf"),
+        ("shadowed.0.speedup", "-1"), ("shadowed.0", {"setting": "quantization", "value": "Int8"}),
         ("knobs.1.allowed", ["a", "a"]), ("knobs.1.allowed", [1]), ("knobs.1.allowed", [str(n) for n in range(17)]),
         ("knobs.1.low", "0"), ("knobs.0.low", 0), ("knobs.0.high", "h" * 65), ("knobs", [FULL["knobs"][0]] * 2),
     ],
@@ -91,7 +102,7 @@ def test_a_number_that_is_none_is_refused(number: str) -> None:
         read_report(text.encode())
 
 
-@pytest.mark.parametrize("field", sorted(FULL))
+@pytest.mark.parametrize("field", sorted(FULL.keys() - {"shadowed"}))
 def test_a_report_that_lacks_a_field_is_refused(field: str) -> None:
     with pytest.raises(BadReportError):
         read_report(json.dumps({key: value for key, value in FULL.items() if key != field}).encode())
@@ -106,6 +117,11 @@ def test_the_bounds_are_those_of_the_kind() -> None:
     assert schema["cacheMemory"]["anyOf"][0]["maxLength"] == reports.MAX_BYTES_CHARACTERS
     assert schema["maxBatchTokens"]["anyOf"][0]["maximum"] == reports.ITEMS[Knob.MAX_BATCH_TOKENS][1]
     assert f"^{reports.RATIO.pattern}$" == quantities.RATIO_PATTERN
+    assert f"^{reports.SPEEDUP.pattern}$" == quantities.DECIMAL_PATTERN
+    row = ShadowedSetting.model_json_schema()["properties"]
+    assert row["speedup"]["anyOf"][0]["maxLength"] == reports.MAX_SPEEDUP_CHARACTERS
+    assert row["inputs"]["maximum"] == reports.MAX_COUNT
+    assert EngineReport.model_json_schema()["properties"]["shadowed"]["maxItems"] == MAX_PENDING
     assert f"^{reports.VARIANT.pattern}$" == quantities.VARIANT_PATTERN
     assert schema["minAccuracy"]["anyOf"][0]["maxLength"] == reports.MAX_RATIO_CHARACTERS
     assert schema["variant"]["anyOf"][0]["maxLength"] == reports.MAX_VARIANT_CHARACTERS

@@ -102,6 +102,15 @@ def test_what_was_refused_is_told_and_a_field_that_is_no_setting_only_in_the_mes
     assert found["engines"][0]["knobs"] == REPORT["knobs"]
 
 
+def test_what_was_found_in_shadow_is_told_and_stands_for_the_next_agent_and_nothing_is_made_up() -> None:
+    row = {"setting": "quantization", "value": "Int8", "accuracyLow": "0.9871", "minAccuracy": "0.98", "inputs": 512}
+    found = status([entry("a", INT8)], {"a": engine(report(INT8, shadowed=[row], version=ABOUT_INT8))})
+    assert found["engines"][0]["shadowed"] == [row]
+    assert is_same(found, status([entry("a", INT8)], {"a": Engine(NOW)}, found))
+    older = status([entry("a", INT8)], {"a": engine(report(INT8, version=ABOUT_INT8))})
+    assert "shadowed" not in older["engines"][0]
+
+
 def test_the_longest_report_is_still_a_status_that_the_api_server_takes() -> None:
     rows = [{"setting": f"s{n}", "value": "v" * 64, "reason": "r" * 1024} for n in range(8)]
     found = status([entry("a", EIGHT)], {"a": engine(report(None, refused=rows, version=ABOUT_EIGHT))})

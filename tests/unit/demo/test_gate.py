@@ -71,7 +71,7 @@ def test_without_a_word_of_the_engines_accuracy_is_not_known() -> None:
     ("trial", "starts"),
     [
         pytest.param(
-            {"phase": "Starting", "verdict": "Unknown"}, "Int8 was still being searched (quantization", id="searching"
+            {"phase": "Shadow", "verdict": "Unknown"}, "Int8 was still being searched (quantization", id="searching"
         ),
         pytest.param({"phase": "RunIn", "verdict": "Unknown"}, "Int8 was about to be searched", id="before"),
         pytest.param(
@@ -124,13 +124,13 @@ def test_a_format_that_was_not_tried_says_why() -> None:
 
 
 def test_only_the_newest_trial_of_a_format_is_followed(a_trial: Trial) -> None:
-    first, other, last = a_trial("t-1", change=INT8), a_trial("t-2"), a_trial("t-3", change=INT8, phase="Starting")
+    first, other, last = a_trial("t-1", change=INT8), a_trial("t-2"), a_trial("t-3", change=INT8, phase="Shadow")
     assert format_trial([first, other]) == first
     assert format_trial([other]) is None
     assert format_trial([first, other, last]) == last
     assert not searching([first, other])
     assert not searching([a_trial(change=INT8, phase="Measuring", verdict="Unknown")])
-    assert searching([first, a_trial("t-3", change=INT8, phase="Starting", verdict="Unknown")])
+    assert searching([first, a_trial("t-3", change=INT8, phase="Shadow", verdict="Unknown")])
 
 
 def test_the_second_window_the_search_and_the_tables_fit_into_the_time_of_the_demo() -> None:

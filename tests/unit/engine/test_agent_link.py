@@ -14,7 +14,7 @@ from fakes.engine_agent import POD_UID, a_document
 
 from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
-from trimtab_api.wire import PendingSetting, SettingsReport, settings_hash
+from trimtab_api.wire import PendingSetting, SettingsReport, ShadowedSetting, settings_hash
 from trimtab_engine.agent_link.document import Trial
 from trimtab_engine.agent_link.expiry import TrialEnd
 from trimtab_engine.agent_link.link import AgentLink
@@ -102,7 +102,7 @@ def a_trial(seconds: float, generation: int = 1, **settings: Any) -> dict[str, A
 
 def test_the_report_has_the_shape_of_the_wire_from_the_start() -> None:
     linked = Linked()
-    assert linked.report.keys() == SettingsReport.__annotations__.keys()
+    assert linked.report.keys() == SettingsReport.__required_keys__
     assert (linked.report["version"], linked.report["appliedHash"]) == (None, None)
     assert linked.report["applied"] == {
         "maxBatchSize": 8,
@@ -268,6 +268,18 @@ def test_what_takes_time_is_reported_as_it_runs_until_it_is_in_force_or_refused(
     assert linked.report["appliedHash"] == settings_hash({"quantization": "Int8"})
     linked.link.slow_is(SlowSettings())
     assert (linked.report["applied"]["quantization"], linked.report["refused"]) == ("Int8", [])
+
+
+def test_what_was_found_in_shadow_is_reported_and_no_word_of_it_where_there_is_nothing() -> None:
+    linked = Linked()
+    row: ShadowedSetting = {
+        "setting": "quantization", "value": "Int8", "accuracyLow": "0.9871", "minAccuracy": "0.98", "inputs": 512,
+        "speedup": "1.312",
+    }  # fmt: skip
+    linked.link.slow_is(SlowSettings(shadowed=(row,)))
+    assert linked.report["shadowed"] == [row]
+    linked.link.slow_is(SlowSettings())
+    assert "shadowed" not in linked.report, "agents of an older version refuse a report with a field too many"
 
 
 def test_what_is_under_way_and_a_refused_document_are_reported_side_by_side() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trimtab_api.engine_knobs import Knob
+from trimtab_api.wire import ShadowedSetting
 from trimtab_engine.agent_link.slow import SlowSettings
 from trimtab_engine.slow_of_models import SlowReports, slow_of_all
 
@@ -17,6 +20,23 @@ REFUSED = SlowSettings(
 NO_LAYERS = SlowSettings(
     {Knob.QUANTIZATION: "None"}, refused=({"setting": "quantization", "value": "Int8", "reason": "NoModule: -"},)
 )
+
+
+def seen(low: str) -> ShadowedSetting:
+    return {"setting": "quantization", "value": "Int8", "accuracyLow": low, "minAccuracy": "0.98", "inputs": 512}
+
+
+def test_of_what_was_found_in_shadow_the_model_counts_that_agrees_least() -> None:
+    found = {low: SlowSettings(shadowed=(seen(low),)) for low in ("0.991", "0.985", "0.999")}
+    assert slow_of_all(found) == found["0.985"]
+
+
+def test_what_was_found_of_a_model_that_was_refused_says_nothing_of_the_one_in_force() -> None:
+    refused = replace(REFUSED, shadowed=(seen("0.91"),))
+    in_force = SlowSettings(shadowed=(seen("0.985"),))
+    assert slow_of_all({"a": refused, "b": in_force}) == in_force
+    assert slow_of_all({"a": refused, "b": SEARCHED}) == SEARCHED
+    assert slow_of_all({"a": refused, "b": NO_LAYERS}) == refused
 
 
 def test_it_is_pending_while_it_is_for_one_model() -> None:

@@ -14,6 +14,7 @@ from trimtab_engine.variants.accuracy import Task
 from trimtab_engine.variants.capture import InputSet, set_of
 from trimtab_engine.variants.course import Asked, Phase, Wish
 from trimtab_engine.variants.declared import Declared
+from trimtab_engine.variants.evidence import Evidence
 from trimtab_engine.variants.lifecycle import WAIT_FOR_INPUTS_SECONDS, VariantLife
 from trimtab_engine.variants.recheck import EVERY_SECONDS, timing_due
 from trimtab_engine.variants.spares import GRACE_SECONDS, SpareMemory
@@ -46,7 +47,12 @@ def test_a_wish_is_searched_gated_and_put_in_force() -> None:
     assert standing.in_force in world.model.variants
     assert standing.admitted is not None
     assert standing.admitted.found.speedup.low > 1.0
-    assert min(standing.admitted.gate.agreement.measured.low, standing.admitted.report.agreement.measured.low) >= 0.98
+    judged = standing.admitted.gate, standing.admitted.report
+    low = min(each.agreement.measured.low for each in judged)
+    assert low >= 0.98
+    inputs = sum(each.samples for each in judged)
+    assert inputs >= 2 * NEEDED
+    assert standing.evidence == Evidence(low, inputs, standing.admitted.found.speedup.value)
     assert world.phases == [Phase.WAITING, Phase.SEARCHING, Phase.IN_FORCE]
     assert set(world.model.variants) == {BASE_VARIANT, standing.in_force}
 
@@ -72,6 +78,12 @@ def test_a_plan_that_passes_the_search_but_not_the_gate_is_refused() -> None:
         world.loss = 0.01 if gated else 0.0005
         world.life.done(chore, world.model.answer(chore), world.now)
     assert world.life.standing.reason.startswith("AccuracyTooLow: gate: ")
+    seen = world.life.standing.evidence
+    assert seen is not None
+    assert (seen.accuracy_low < 0.98, seen.inputs >= NEEDED) == (True, True)
+    assert seen.speedup is not None
+    world.wish(Wish())
+    assert world.life.standing.evidence is None
 
 
 def test_too_few_inputs_are_waited_for_and_reported_with_their_counts_after_a_while() -> None:
@@ -237,7 +249,7 @@ def test_a_plan_that_is_slower_in_the_batches_served_later_is_taken_back_and_not
 
 def test_a_plan_that_is_faster_in_other_batches_too_is_timed_once_and_stays() -> None:
     world = int8_world()
-    variant = world.life.in_force
+    variant, seen = world.life.in_force, world.life.standing.evidence
     world.batch_size = 1
     for _ in range(5):
         world.now += EVERY_SECONDS
@@ -246,6 +258,7 @@ def test_a_plan_that_is_faster_in_other_batches_too_is_timed_once_and_stays() ->
     assert (standing.phase, world.life.in_force) == (Phase.IN_FORCE, variant)
     assert standing.admitted is not None
     assert standing.admitted.found.batch_size == 1
+    assert standing.evidence == seen, "what was found in shadow is no news for ever"
     assert world.life.searches == {"admitted": 1, "timed_again": 1}
 
 
@@ -320,6 +333,10 @@ def test_a_declared_variant_that_loses_too_much_or_is_slower_is_refused_and_leav
     assert world.life.standing.phase is Phase.REFUSED
     assert world.life.standing.reason.startswith(reason)
     assert set(world.model.variants) == {BASE_VARIANT}
+    seen = world.life.standing.evidence
+    assert seen is not None
+    assert seen.inputs >= NEEDED
+    assert (seen.speedup is not None) == (speed == "slow"), "it is compared first, then timed"
 
 
 def test_after_a_death_of_the_worker_a_declared_variant_goes_through_the_gate_again() -> None:

@@ -7,6 +7,8 @@ from fakes.builders import CANARY, STABLE, an_engine
 
 from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.shadow import ShadowedSetting
+from trimtab_api.trial import Change
 from trimtab_operator.model.engine import EngineState
 
 AS_STARTED = EngineSettings()
@@ -18,6 +20,15 @@ def test_what_is_still_under_way_is_not_in_force() -> None:
     assert searching.under_way() == "quantization Int8: Searching"
     assert an_engine(CANARY).under_way() is None
     assert EngineState().under_way() is None
+
+
+def test_what_was_found_in_shadow_is_that_of_one_change() -> None:
+    row = ShadowedSetting(setting="quantization", value="Int8", accuracy_low="0.99", min_accuracy="0.98", inputs=512)
+    told = an_engine(CANARY, shadowed=(row,))
+    assert told.shadowed(Change(knob=Knob.QUANTIZATION, from_="None", to="Int8")) == row
+    assert told.shadowed(Change(knob=Knob.QUANTIZATION, from_="None", to="FP8")) is None
+    assert told.shadowed(Change(knob=Knob.VARIANT, from_="base", to="Int8")) is None
+    assert EngineState().shadowed(Change(knob=Knob.QUANTIZATION, from_="None", to="Int8")) is None
 
 
 def test_the_words_of_a_choice_are_those_that_the_engine_declares() -> None:

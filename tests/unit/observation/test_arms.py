@@ -23,7 +23,7 @@ PODS = ("chat-0", "chat-1", "chat-2")
 SCRAPE = 5.0
 GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-300.0), "startedAt": at(-300.0)}
 MEASURING = GIVEN | {"phase": "Measuring", "measuredFrom": at(-180.0)}
-UNDER_WAY = {"RunIn", "Starting", "Measuring", "RollingOut", "Validating"}
+UNDER_WAY = {"RunIn", "Starting", "Shadow", "Measuring", "RollingOut", "Validating"}
 
 
 def busy(pod: str, when: float) -> float | None:

@@ -12,9 +12,9 @@ from trimtab_api.trial import TrialPhase
 from trimtab_operator.trial.interruptions import interrupted
 
 PHASES = tuple(phase for phase in TrialPhase if phase != "Finished")
-TESTING = {TrialPhase.RUN_IN, TrialPhase.STARTING, TrialPhase.MEASURING}
+TESTING = {TrialPhase.RUN_IN, TrialPhase.STARTING, TrialPhase.SHADOW, TrialPhase.MEASURING}
 PENDING = {TrialPhase.UNKNOWN, TrialPhase.AWAITING_APPROVAL, *TESTING}
-CHANGED = {TrialPhase.STARTING, TrialPhase.MEASURING, TrialPhase.ROLLING_OUT, TrialPhase.VALIDATING}
+CHANGED = (TESTING - {TrialPhase.RUN_IN}) | {TrialPhase.ROLLING_OUT, TrialPhase.VALIDATING}
 GIVEN = {"changed": ["uid-chat-0"], "changedAt": at(-60.0), "startedAt": at(-60.0)}
 UNTIL_REVERTING = PENDING | CHANGED
 CANARY_POD, STABLE_POD = attached_pods()
@@ -32,7 +32,7 @@ RULES: list[tuple[str, dict[str, Any], set[TrialPhase], str, str]] = [
      "Canary pod chat-0 is gone"),
     ("stable-gone", {"target": attached_target(pods=(CANARY_POD,))}, TESTING, "Inconclusive",
      "Stable pod chat-1 is gone"),
-    ("time-over", {"after": 620.0}, {TrialPhase.STARTING, TrialPhase.MEASURING}, "Inconclusive", "time of the trial"),
+    ("time-over", {"after": 620.0}, TESTING - {TrialPhase.RUN_IN}, "Inconclusive", "time of the trial"),
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def course_in(phase: str) -> Course:
 
 CASES: list[tuple[str, Phase, Course, Phase]] = [
     *((phase, Phase.VALIDATION, course_in(phase), Phase.STRATEGY)
-      for phase in ("Unknown", "AwaitingApproval", "RunIn", "Starting", "Measuring")),
+      for phase in ("Unknown", "AwaitingApproval", "RunIn", "Starting", "Shadow", "Measuring")),
     ("RollingOut", Phase.STRATEGY, course_in("RollingOut"), Phase.IMPLEMENTATION),
     ("Validating", Phase.IMPLEMENTATION, course_in("Validating"), Phase.VALIDATION),
     ("Reverting", Phase.STRATEGY, course_in("Reverting"), Phase.ROLLING_BACK),

@@ -11,7 +11,9 @@ from fakes.ledger import an_entry
 from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.engine_settings import Quantization
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.trial import TrialPhase, TrialStatus
+from trimtab_operator.model.engine import EngineState
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.stages import STAGES, next_status
 
@@ -24,6 +26,8 @@ REFUSING = engines(an_engine(refused={"maxBatchSize": "8"}), None)
 INT8 = {"knob": "quantization", "from": "None", "to": "Int8"}
 IN_INT8 = CANARY.model_copy(update={"quantization": Quantization.INT8})
 SEARCHING = engines(an_engine(CANARY, pending={"quantization": "Int8"}), None)
+LOW = ShadowedSetting(setting="quantization", value="Int8", accuracy_low="0.97", min_accuracy="0.98", inputs=256)
+PASSED = LOW.model_copy(update={"accuracy_low": "0.9871", "speedup": "1.312"})
 ALONE: dict[str, Any] = {"pods": [{"uid": "uid-chat-0", "name": "chat-0", "node": "node-a", "arm": "Canary"}]}
 NEW = attached_target(pods=attached_pods(1, ready_at=NOW - 100.0))
 YOUNG = attached_target(pods=(a_pod("chat-0", attachable=True), a_pod("chat-1", attachable=True, ready_at=NOW - 100.0)))
@@ -45,6 +49,8 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("approved-at-once", trial_in("Unknown", rules=ASKING, approval="Approved"), {}, "RunIn", "Unknown", ""),
     ("denied", trial_in("AwaitingApproval", approval="Denied"), {}, "Finished", "Denied", "denied by a person"),
     ("alike", trial_in("RunIn"), {}, "Starting", "Unknown", ""),
+    ("alike-and-alters-answers", trial_in("RunIn", change=INT8), {}, "Shadow", "Unknown",
+     "compares the change's answers"),
     ("not-alike-yet", trial_in("RunIn"), {"target": YOUNG}, "RunIn", "Unknown", "until a gain of 15 %"),
     ("not-alone-for-long-yet", trial_in("RunIn", design="Switchback", **ALONE), {"target": NEW}, "RunIn", "Unknown",
      "for a window"),
@@ -55,13 +61,18 @@ CASES: list[tuple[str, Any, dict[str, Any], str, str, str]] = [
     ("refused", trial_in("Starting", status=GIVEN), {"engines": REFUSING}, "Reverting", "FailedToStart",
      "refused the change: maxBatchSize 8: too large"),
     ("no-answer", trial_in("Starting", status=GIVEN), {"after": 111.0}, "Reverting", "FailedToStart", "within 120 s"),
-    ("searching", trial_in("Starting", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 111.0},
-     "Starting", "Unknown", ""),
-    ("searches-for-ever", trial_in("Starting", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 1191.0},
+    ("asked", trial_in("Shadow", status=GIVEN, change=INT8), {}, "Shadow", "Unknown", ""),
+    ("not-even-asked-for-it", trial_in("Shadow", status=GIVEN, change=INT8), {"after": 111.0},
+     "Reverting", "FailedToStart", "within 120 s"),
+    ("searching", trial_in("Shadow", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 111.0},
+     "Shadow", "Unknown", "before it gives any; quantization Int8: Searching"),
+    ("searches-for-ever", trial_in("Shadow", status=GIVEN, change=INT8), {"engines": SEARCHING, "after": 1191.0},
      "Reverting", "FailedToStart", "still at it after 1200 s: quantization Int8: Searching"),
     ("an-earlier-refusal", trial_in("Starting", status=GIVEN),
      {"engines": engines(an_engine(refused={"maxBatchSize": "64"}), None)}, "Starting", "Unknown", ""),
-    ("gate-failed", trial_in("Starting", status=GIVEN, change=INT8, canary=IN_INT8),
+    ("passed", trial_in("Shadow", status=GIVEN, change=INT8), {"engines": engines(CANARY, None)},
+     "Measuring", "Unknown", ""),
+    ("gate-failed", trial_in("Shadow", status=GIVEN, change=INT8, canary=IN_INT8),
      {"engines": engines(an_engine(refused={"quantization": "Int8"}), None)}, "Reverting", "FailedToStart",
      "refused the change: quantization Int8: too large"),
     ("restored", trial_in("Reverting", status=GIVEN), {"policy": a_tuned_policy(status={"tuning": a_tuning()})},
@@ -117,6 +128,27 @@ def test_a_start_names_the_canary_alone_and_the_time() -> None:
     assert found.started_at == found.changed_at
     assert found.started_at is not None
     assert found.started_at.timestamp() == NOW
+
+
+@pytest.mark.parametrize(
+    ("engine", "phase", "seen"),
+    [
+        pytest.param(an_engine(IN_INT8, shadowed=(PASSED,)), "Measuring", PASSED, id="in-force"),
+        pytest.param(an_engine(refused={"quantization": "Int8"}, shadowed=(LOW,)), "Reverting", LOW, id="refused"),
+    ],
+)
+def test_what_the_engine_found_in_shadow_stands_in_the_trial(
+    engine: EngineState, phase: str, seen: ShadowedSetting
+) -> None:
+    looked_at = trial_in("Shadow", status=GIVEN | {"reason": "compares"}, change=INT8, canary=IN_INT8)
+    found = after(looked_at, engines=engines(engine, None))
+    assert (found.phase, found.shadow) == (phase, seen)
+    assert "compares" not in found.reason
+
+
+def test_figures_of_another_change_are_not_those_of_this_one() -> None:
+    told = an_engine(CANARY, shadowed=(LOW.model_copy(update={"value": "FP8"}),))
+    assert after(trial_in("Shadow", status=GIVEN, change=INT8), engines=engines(told, None)).shadow is None
 
 
 def test_the_measurement_begins_at_the_edge_of_a_slot_after_settling() -> None:

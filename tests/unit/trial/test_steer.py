@@ -252,9 +252,12 @@ def test_after_a_trial_moved_it_is_looked_at_again_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "seconds"), [("Starting", 1.0), ("Reverting", 1.0), ("RunIn", 15.0), ("Measuring", 15.0)]
+    ("phase", "seconds"),
+    [("Starting", 1.0), ("Reverting", 1.0), ("RunIn", 15.0), ("Shadow", 15.0), ("Measuring", 15.0)],
 )
-def test_an_engine_that_is_waited_for_is_looked_at_soon(phase: str, seconds: float) -> None:
+def test_an_engine_that_is_waited_for_is_looked_at_soon_but_for_what_takes_it_minutes(
+    phase: str, seconds: float
+) -> None:
     given = GIVEN if phase != "RunIn" else {"reason": RUN_IN}
     target = attached_target(pods=attached_pods(ready_at=NOW - 61.0))
     seen: dict[str, Any] = {"target": target, "engines": engines(CANARY if phase == "Reverting" else None, None)}

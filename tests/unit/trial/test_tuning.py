@@ -31,6 +31,7 @@ CASES: list[tuple[str, OptimizationTrial, Tuning, Tuning]] = [
     ("run-in", trial_in("RunIn"), BEFORE, BEFORE),
     ("run-in-after-a-change-left-behind", trial_in("RunIn"), UNDER_TEST, BEFORE),
     ("starting", trial_in("Starting", **GIVEN), BEFORE, UNDER_TEST),
+    ("shadow", trial_in("Shadow", **GIVEN), BEFORE, UNDER_TEST),
     ("measuring", trial_in("Measuring", **GIVEN), UNDER_TEST, UNDER_TEST),
     ("measuring-in-a-period-without-it", trial_in("Measuring", **GIVEN | {"changed": []}), UNDER_TEST, BEFORE),
     ("rolling-out-what-no-pod-has-yet", trial_in("RollingOut", "Improved", **GIVEN | {"changed": []}), BEFORE, BEFORE),
