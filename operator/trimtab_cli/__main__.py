@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console, RenderableType
 
+from trimtab_api import OptimizationPolicy, OptimizationTrial
 from trimtab_api.trial import TrialApproval
 from trimtab_cli.cluster import Cluster, ClusterError
 from trimtab_cli.documents import explanation_document, policies_document, policy_document
@@ -81,8 +82,9 @@ def explain(
     """Say why the operator does what it does: decision, evidence with queries, obstacles, scorecard, history."""
     cluster = connect(kubeconfig, context)
     policy = cluster.policy(namespace or cluster.namespace, name)
-    page = explanation_page(policy, datetime.now(UTC))
-    _print(explanation_document(policy) if output is Output.JSON else page)
+    trial = _current_trial(cluster, policy)
+    page = explanation_page(policy, trial, datetime.now(UTC))
+    _print(explanation_document(policy, trial) if output is Output.JSON else page)
 
 
 @app.command()
@@ -183,6 +185,14 @@ def connect(kubeconfig: str | None, context: str | None) -> Cluster:
     from trimtab_cli import api_server  # noqa: PLC0415 - the client takes longer to import than the rest to run
 
     return api_server.connect(kubeconfig, context)
+
+
+def _current_trial(cluster: Cluster, policy: OptimizationPolicy) -> OptimizationTrial | None:
+    """Return the trial that status points to; None where it points to none, or to one that somebody deleted."""
+    if policy.status.current_trial is None:
+        return None
+    found = cluster.trials(policy.metadata.namespace)
+    return next((trial for trial in found if trial.metadata.name == policy.status.current_trial), None)
 
 
 def _place(namespace: str | None) -> str:

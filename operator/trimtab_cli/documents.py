@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from trimtab_api import OptimizationPolicy
+from trimtab_api import OptimizationPolicy, OptimizationTrial
 from trimtab_cli.concerns import concerns
 
 
@@ -19,8 +19,8 @@ def policy_document(policy: OptimizationPolicy) -> str:
     return _text(policy.to_body())
 
 
-def explanation_document(policy: OptimizationPolicy) -> str:
-    """Return the status with the mode and the conditions that are not as they should be (`concerns`)."""
+def explanation_document(policy: OptimizationPolicy, trial: OptimizationTrial | None) -> str:
+    """Return the status with the mode, the conditions that are not as they should be (`concerns`) and the trial."""
     return _text(
         {
             "namespace": policy.metadata.namespace,
@@ -28,6 +28,7 @@ def explanation_document(policy: OptimizationPolicy) -> str:
             "mode": policy.spec.mode.value,
             "concerns": [row.to_body() for row in concerns(policy.status)],
             "status": policy.status.to_body(),
+            "trial": None if trial is None else trial.to_body(),
         }
     )
 

@@ -23,6 +23,7 @@ from trimtab_cli.tables import (
     evidence,
     heading,
     history,
+    in_shadow,
     objectives,
     or_unknown,
     outlook,
@@ -50,14 +51,14 @@ def policy_page(policy: OptimizationPolicy, now: datetime) -> Group:
     )
 
 
-def explanation_page(policy: OptimizationPolicy, now: datetime) -> Group:
-    """Why the operator does what it does, from status alone."""
-    return Group(*_explanation(policy, now))
+def explanation_page(policy: OptimizationPolicy, trial: OptimizationTrial | None, now: datetime) -> Group:
+    """Why the operator does what it does, from status alone; `trial` is the policy's current one."""
+    return Group(*_explanation(policy, trial, now))
 
 
 def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
     """One row for each trial; the columns of `kubectl get opttrial`."""
-    made = table("Namespace", "Name", "Policy", "Change", "Design", "Predicted", "Observed", "Verdict", "Age")
+    made = table("Namespace", "Name", "Policy", "Change", "Design", "Predicted", "Shadow", "Observed", "Verdict", "Age")
     for trial in trials:
         add(
             made,
@@ -67,6 +68,7 @@ def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
             trial.spec.change_summary,
             trial.spec.design.value,
             trial.spec.predicted_summary,
+            in_shadow(trial.status.shadow),
             trial.status.observed_summary,
             trial.status.verdict.value,
             age(trial.metadata.creation_timestamp, now),
@@ -106,11 +108,15 @@ def _attention(policies: Iterable[OptimizationPolicy]) -> Iterator[RenderableTyp
         yield Text.assemble(f"{name}: ", condition_line(row))
 
 
-def _explanation(policy: OptimizationPolicy, now: datetime) -> Iterator[RenderableType]:
+def _explanation(
+    policy: OptimizationPolicy, trial: OptimizationTrial | None, now: datetime
+) -> Iterator[RenderableType]:
     status = policy.status
     yield _title(policy, now)
     yield heading("Replicas")
     yield from _replicas(status, now)
+    yield heading("Trial")
+    yield from _trial(trial)
     yield heading("Bottleneck")
     yield from _bottleneck(status, now)
     yield heading("Why not more")
@@ -157,6 +163,18 @@ def _replicas(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:
         intent = status.intent
         yield Text(f"About to {intent.kind.value} from {intent.from_} to {intent.to}: {intent.reason}")
         yield from evidence(intent.evidence)
+
+
+def _trial(trial: OptimizationTrial | None) -> Iterator[RenderableType]:
+    if trial is None:
+        yield Text("none is under way")
+        return
+    spec, status = trial.spec, trial.status
+    yield Text(f"{trial.metadata.name}: {spec.change_summary} by {spec.design.value}, phase {status.phase.value}")
+    if status.reason:
+        yield Text(f"Reason: {status.reason}")
+    if status.shadow is not None:
+        yield Text(f"In shadow: {in_shadow(status.shadow)}")
 
 
 def _bottleneck(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:

@@ -13,6 +13,7 @@ from trimtab_api.conditions import Condition
 from trimtab_api.findings import Evidence
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_api.quantities import parse_ratio
+from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.texts import UNKNOWN
 
 
@@ -110,6 +111,14 @@ def outlook(status: PolicyStatus) -> Iterator[RenderableType]:
         yield made
     if errors:
         yield Text(f"Errors of all requests: {', '.join(errors)}")
+
+
+def in_shadow(seen: ShadowedSetting | None) -> str:
+    """Return what an engine found in shadow; `-` where nothing was compared, or its engine tells nothing."""
+    if seen is None:
+        return "-"
+    speed = "" if seen.speedup is None else f", {seen.speedup} times as fast"
+    return f"accuracy {seen.accuracy_low} of {seen.min_accuracy} on {seen.inputs} inputs{speed}"
 
 
 def evidence(rows: Iterable[Evidence]) -> Iterator[RenderableType]:

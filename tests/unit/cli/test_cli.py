@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes.builders import a_trial
 from typer.testing import CliRunner
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
@@ -73,6 +74,7 @@ WORKING = policy(
 class FakeCluster:
     namespace: str = "prod"
     found: list[OptimizationPolicy] = field(default_factory=lambda: [WORKING, policy("new")])
+    tried: list[OptimizationTrial] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
 
     def policies(self, namespace: str | None) -> list[OptimizationPolicy]:
@@ -88,7 +90,7 @@ class FakeCluster:
 
     def trials(self, namespace: str | None) -> list[OptimizationTrial]:
         self.asked.append(namespace)
-        return []
+        return self.tried
 
     def trial(self, namespace: str, name: str) -> OptimizationTrial:
         raise ClusterError(f'optimizationtrials.trimtab.dev "{name}" not found')
@@ -195,6 +197,17 @@ def test_an_explanation_as_json_names_the_conditions_that_are_amiss(run: Callabl
     body = json.loads(run("explain", "chat", "-o", "json"))
     assert [row["type"] for row in body["concerns"]] == ["MetricsTrusted"]
     assert body["status"]["bottleneck"]["evidence"][0]["query"] == "rate(busy[20s])"
+
+
+@pytest.mark.parametrize(("current", "told"), [(None, None), ("chat-2", "chat-2"), ("chat-9", None)])
+def test_an_explanation_has_the_trial_under_way_and_none_that_is_over_or_gone(
+    run: Callable[..., str], cluster: FakeCluster, current: str | None, told: str | None
+) -> None:
+    cluster.found = [policy(currentTrial=current)]
+    cluster.tried = [a_trial("chat-1"), a_trial("chat-2", status={"phase": "Shadow"})]
+    trial = json.loads(run("explain", "chat", "-o", "json"))["trial"]
+    assert (None if trial is None else trial["metadata"]["name"]) == told
+    assert ("chat-2: maxBatchSize 1→8 by PairedCanary, phase Shadow" in run("explain", "chat")) == (told is not None)
 
 
 def test_an_empty_list_as_json_is_still_json(run: Callable[..., str], cluster: FakeCluster) -> None:

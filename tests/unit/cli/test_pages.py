@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.builders import a_policy
+from fakes.builders import a_policy, a_trial
 from rich.console import Console, RenderableType
 
 from trimtab_api import OptimizationPolicy, OptimizationTrial
@@ -86,7 +86,7 @@ def test_a_query_is_shown_unbroken_on_a_narrow_terminal() -> None:
         {"signal": "queue", "unit": "requests", "at": AT},
     ]
     bottleneck = {"kind": "Compute", "confidence": "0.9", "evidence": evidence, "since": AT, "runnerUp": "Queue"}
-    page = text(explanation_page(a_policy(status={"bottleneck": bottleneck}), NOW), width=80)
+    page = text(explanation_page(a_policy(status={"bottleneck": bottleneck}), None, NOW), width=80)
     assert f"query of busy: {query}\n" in page
     assert "Compute for 5m, confidence 0.9; next most likely Queue" in page
     assert [line.split() for line in page.splitlines() if line.startswith("queue ")] == [
@@ -98,9 +98,9 @@ def test_an_explanation_names_the_costliest_layers_where_they_are_known() -> Non
     parts = [{"kind": "encoder.intermediate", "timeRatio": "0.312"}, {"kind": "encoder.output", "timeRatio": "0.28"}]
     bottleneck = {"kind": "Compute", "confidence": "0.9", "evidence": [], "since": AT}
     known = a_policy(status={"bottleneck": bottleneck | {"parts": parts}})
-    page = text(explanation_page(known, NOW))
+    page = text(explanation_page(known, None, NOW))
     assert "Of a pass through the model: encoder.intermediate 31%, encoder.output 28%" in page
-    assert "Of a pass" not in text(explanation_page(a_policy(status={"bottleneck": bottleneck}), NOW))
+    assert "Of a pass" not in text(explanation_page(a_policy(status={"bottleneck": bottleneck}), None, NOW))
 
 
 def test_an_explanation_names_the_stage_that_limits() -> None:
@@ -112,14 +112,14 @@ def test_an_explanation_names_the_stage_that_limits() -> None:
 
 
 def test_an_explanation_tells_which_generation_it_speaks_about() -> None:
-    page = text(explanation_page(a_policy(status={"observedGeneration": 2}), NOW))
+    page = text(explanation_page(a_policy(status={"observedGeneration": 2}), None, NOW))
     assert "generation 2 of spec; generation 3 is not looked at yet" in page
-    assert "generation" not in text(explanation_page(a_policy(status={"observedGeneration": 3}), NOW))
+    assert "generation" not in text(explanation_page(a_policy(status={"observedGeneration": 3}), None, NOW))
 
 
 def test_an_explanation_tells_a_pause_that_somebody_asked_for() -> None:
     paused = condition("Progressing", "False", "Paused", "spec.mode is Paused")
-    page = text(explanation_page(with_conditions(paused), NOW))
+    page = text(explanation_page(with_conditions(paused), None, NOW))
     assert "Progressing is False, Paused: spec.mode is Paused" in page
     assert "every condition is as it should be" in page
 
@@ -131,7 +131,7 @@ def test_an_explanation_shows_replicas_scorecard_and_history() -> None:
         "history": [{"id": "a", "at": AT, "what": "ForeignEdit", "from": "1", "to": "2", "why": "kubectl-scale"}],
         "historySummary": {"count": 5, "since": AT, "until": AT, "scaled": 4},
     }
-    lines = [line.split() for line in text(explanation_page(a_policy(status=status), NOW)).splitlines()]
+    lines = [line.split() for line in text(explanation_page(a_policy(status=status), None, NOW)).splitlines()]
     assert ["0", "Unknown", "6", "5m", "ago"] in lines
     assert ["Reason:", "Utilization:", "[busy]", "is", "0.95"] in lines
     assert ["Errors", "NotMeasured", "Unknown", "<1%", "0", "Unknown", "no", "requests"] in lines
@@ -145,7 +145,7 @@ def test_an_explanation_shows_burn_rates_trends_and_what_the_errors_are() -> Non
     trend = {"over": "1d", "perHour": "0.0002", "low": "0.0001", "high": "0.0003"}
     errors = [{"reason": "rejected", "ratio": "0.004"}, {"reason": "503", "ratio": "0.002"}]
     row = {"measure": "Errors", "reference": "0.01", "state": "Met", "trends": [trend], "errors": errors}
-    page = text(explanation_page(a_policy(status={"objectives": [objective | burn], "scorecard": [row]}), NOW))
+    page = text(explanation_page(a_policy(status={"objectives": [objective | burn], "scorecard": [row]}), None, NOW))
     lines = [line.split() for line in page.splitlines()]
     assert ["errorRatio", "0.93", "0.4", "0.6", "Unknown", "2026-01-02T02:59:05+00:00"] in lines
     assert ["Errors", "1d", "0.0002", "0.0001", "0.0003"] in lines
@@ -155,7 +155,8 @@ def test_an_explanation_shows_burn_rates_trends_and_what_the_errors_are() -> Non
 def test_an_objective_that_no_trend_leads_to_has_no_time_of_a_miss() -> None:
     objective = {"name": "latency", "limit": "1s", "met": "Met", "burnRate": {"short": "0", "long": "0"}}
     lines = [
-        line.split() for line in text(explanation_page(a_policy(status={"objectives": [objective]}), NOW)).splitlines()
+        line.split()
+        for line in text(explanation_page(a_policy(status={"objectives": [objective]}), None, NOW)).splitlines()
     ]
     assert ["latency", "Unknown", "Unknown", "0", "0", "-"] in lines
 
@@ -174,12 +175,41 @@ def test_a_trial_is_shown_with_prediction_observation_and_verdict() -> None:
     trial = OptimizationTrial.model_validate_json(json.dumps(body))
     header, row = text(trials_page([trial], NOW)).strip().splitlines()
     assert header.split() == [
-        "NAMESPACE", "NAME", "POLICY", "CHANGE", "DESIGN", "PREDICTED", "OBSERVED", "VERDICT", "AGE",
+        "NAMESPACE", "NAME", "POLICY", "CHANGE", "DESIGN", "PREDICTED", "SHADOW", "OBSERVED", "VERDICT", "AGE",
     ]  # fmt: skip
     assert row.split() == [
         "prod", "chat-1", "chat", "maxBatchSize", "1→8", "PairedCanary",
-        "throughput", "+80%", "Unknown", "Unknown", "5m",
+        "throughput", "+80%", "-", "Unknown", "Unknown", "5m",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("speedup", "told"),
+    [
+        ("1.312", "accuracy 0.9871 of 0.98 on 512 inputs, 1.312 times as fast"),
+        (None, "accuracy 0.9871 of 0.98 on 512 inputs"),
+    ],
+)
+def test_what_was_found_in_shadow_is_listed_and_explained(speedup: str | None, told: str) -> None:
+    seen = {"setting": "quantization", "value": "Int8", "accuracyLow": "0.9871", "minAccuracy": "0.98", "inputs": 512}
+    trial = a_trial(status={"phase": "Shadow", "reason": "Searching", "shadow": seen | {"speedup": speedup}})
+    row = text(trials_page([trial], NOW)).strip().splitlines()[1]
+    assert f"  {told}  " in row
+    page = text(explanation_page(a_policy(), trial, NOW))
+    assert "chat-1: maxBatchSize 1→8 by PairedCanary, phase Shadow\nReason: Searching\n" in trimmed(page)
+    assert f"In shadow: {told}\n" in trimmed(page)
+
+
+def test_a_trial_that_compared_nothing_in_shadow_is_explained_without_a_word_of_it() -> None:
+    page = text(explanation_page(a_policy(), a_trial(status={"phase": "RunIn"}), NOW))
+    assert "phase RunIn" in page
+    assert "shadow" not in page
+    assert "Reason: \n" not in trimmed(page)
+    assert "none is under way" in text(explanation_page(a_policy(), None, NOW))
+
+
+def trimmed(page: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in page.splitlines())
 
 
 def test_the_columns_of_status_are_those_of_the_printer_columns() -> None:
