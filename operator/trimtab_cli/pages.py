@@ -57,7 +57,7 @@ def explanation_page(policy: OptimizationPolicy, trial: OptimizationTrial | None
 
 
 def trials_page(trials: Iterable[OptimizationTrial], now: datetime) -> Table:
-    """One row for each trial; the columns of `kubectl get opttrial`."""
+    """One row for each trial: the columns of `kubectl get opttrial`, and what was found in shadow."""
     made = table("Namespace", "Name", "Policy", "Change", "Design", "Predicted", "Shadow", "Observed", "Verdict", "Age")
     for trial in trials:
         add(

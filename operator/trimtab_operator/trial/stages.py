@@ -67,10 +67,11 @@ def _run_in(stand: Stand) -> TrialStatus:
         return stand.status
     now = texts.when(stand.now)
     canaries = tuple(pod.uid for pod in stand.trial.spec.pods if pod.arm is Arm.CANARY)
-    begun = {"phase": TrialPhase.STARTING, "reason": ""}
-    if is_shadowed(stand.trial.spec.change.knob):
-        begun = {"phase": TrialPhase.SHADOW, "reason": SHADOW}
-    return stand.status.model_copy(update={**begun, "started_at": now, "changed": canaries, "changed_at": now})
+    shadowed = is_shadowed(stand.trial.spec.change.knob)
+    phase, reason = (TrialPhase.SHADOW, SHADOW) if shadowed else (TrialPhase.STARTING, "")
+    return stand.status.model_copy(
+        update={"phase": phase, "reason": reason, "started_at": now, "changed": canaries, "changed_at": now}
+    )
 
 
 def _alike_long_enough(stand: Stand) -> bool:
@@ -89,27 +90,29 @@ def _starting(stand: Stand) -> TrialStatus:
         period = period_seconds(stand) if stand.by_turns else None
         begun = {"phase": TrialPhase.MEASURING, "reason": "", "measured_from": begins, "period_seconds": period}
         return stand.status.model_copy(update=begun)
-    working = [said for uid in stand.status.changed if (said := stand.engine(uid).under_way()) is not None]
+    working = _under_way(stand)
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
     if stand.seconds_since(stand.status.changed_at) > limit:
         reason = f"the engine did not report the change within {limit:g} s"
         if working:
-            reason = f"the engine was still at it after {limit:g} s: {working[0]}"
+            reason = f"the engine was still at it after {limit:g} s: {working}"
         return ended(stand, Verdict.FAILED_TO_START, reason)
     return stand.status
 
 
 def _shadow(stand: Stand) -> TrialStatus:
-    """Start a change that its engine checks first: keep what it found, and say what it still works on."""
-    status, change = _starting(stand), stand.trial.spec.change
-    canaries = [stand.engine(uid) for uid in stand.status.changed]
-    found = [seen for engine in canaries if (seen := engine.shadowed(change)) is not None]
-    if found:
-        return status.model_copy(update={"shadow": found[0]})
-    working = [said for engine in canaries if (said := engine.under_way()) is not None]
+    """Start a change that its engine checks first: say what it works on, and keep what it found."""
+    status, working = _starting(stand), _under_way(stand)
     if status.phase is TrialPhase.SHADOW and working:
-        return status.model_copy(update={"reason": f"{SHADOW}; {working[0]}"})
-    return status
+        return status.model_copy(update={"reason": f"{SHADOW}; {working}"})
+    found = (stand.engine(uid).shadowed(stand.trial.spec.change) for uid in stand.status.changed)
+    return status.model_copy(update={"shadow": next(filter(None, found), None)})
+
+
+def _under_way(stand: Stand) -> str | None:
+    """Return what an engine that was given the change still works on; None where none does."""
+    said = (stand.engine(uid).under_way() for uid in stand.status.changed)
+    return next(filter(None, said), None)
 
 
 def _measuring(stand: Stand) -> TrialStatus:
