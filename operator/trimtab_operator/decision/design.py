@@ -1,8 +1,7 @@
 """How a change is tried: a pure function of the change and of how many pods may be compared.
 
 Two pods or more: a paired canary, both arms in the same minutes. One pod: a switchback, where a switch takes effect
-between two batches and leaves nothing behind. Otherwise not at all, with the reason. Whatever the design, a change that
-alters answers is looked at in shadow first.
+between two batches and leaves nothing behind. Otherwise not at all, with the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
 from trimtab_api.trial import TrialDesign
 from trimtab_operator.decision.candidates import Candidate
-from trimtab_operator.decision.knob_space import QUALITY_KNOBS
 
 FEWEST_PAIRED_PODS = 2
 _OF_CACHE = (Knob.CACHE_MEMORY, Knob.CACHE_EVICTION)
@@ -46,8 +44,3 @@ def design_for(knob: Knob, pods: int) -> TrialDesign | str:
     if knob in _OF_CACHE:
         return "one alone cannot take turns with a change that empties or refills its cache"
     return TrialDesign.SWITCHBACK
-
-
-def is_shadowed(knob: Knob) -> bool:
-    """Say whether an engine compares a change's answers with the unmodified model's before it puts it in force."""
-    return knob in QUALITY_KNOBS

@@ -20,7 +20,7 @@ from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.freeze import frozen_by
-from trimtab_operator.decision.design import is_shadowed
+from trimtab_operator.decision.shadow import is_shadowed
 from trimtab_operator.trial import measuring, texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.rollout import roll_out, validate

@@ -106,9 +106,9 @@ def test_an_explanation_names_the_costliest_layers_where_they_are_known() -> Non
 def test_an_explanation_names_the_stage_that_limits() -> None:
     bottleneck = {"kind": "Compute", "confidence": "0.9", "evidence": [], "since": AT}
     stage = {"name": "GPUs 2, 3", "activeRatio": "0.952", "othersRatio": "0.41"}
-    page = text(explanation_page(a_policy(status={"bottleneck": bottleneck | {"stage": stage}}), NOW))
+    page = text(explanation_page(a_policy(status={"bottleneck": bottleneck | {"stage": stage}}), None, NOW))
     assert "Stage of each replica: GPUs 2, 3, 95% active; the others at most 41%" in page
-    assert "Stage" not in text(explanation_page(a_policy(status={"bottleneck": bottleneck}), NOW))
+    assert "Stage" not in text(explanation_page(a_policy(status={"bottleneck": bottleneck}), None, NOW))
 
 
 def test_an_explanation_tells_which_generation_it_speaks_about() -> None:

@@ -10,7 +10,7 @@ from fakes.builders import CANARY, a_trial
 from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
 from trimtab_api.trial import Change, TrialDesign
 from trimtab_operator.decision.candidates import Candidate
-from trimtab_operator.decision.design import DesignedCandidate, design_for, first_testable, is_shadowed
+from trimtab_operator.decision.design import DesignedCandidate, design_for, first_testable
 
 BATCH = Candidate(a_trial().spec.change, CANARY, "more in one pass", (), "throughput +80%", 0.8)
 CACHE = replace(BATCH, change=Change(knob=Knob.CACHE_MEMORY, from_="0", to="16Mi"), score=0.9)
@@ -57,7 +57,3 @@ def test_where_none_can_be_tried_the_reason_is_that_of_the_best() -> None:
     reason, sentence = found
     assert reason == "NeedsTwoReplicas"
     assert sentence.startswith("cacheMemory 0→16Mi is worth a trial, for which two serving pods are needed: one alone")
-
-
-def test_only_what_alters_answers_goes_through_shadow() -> None:
-    assert {knob for knob in ENGINE_KNOBS if is_shadowed(knob)} == {Knob.QUANTIZATION, Knob.VARIANT}
