@@ -18,17 +18,19 @@ from trimtab_operator.analysis.scorecard import scorecard
 from trimtab_operator.analysis.siblings import sibling_constraints, worse_replicas
 from trimtab_operator.analysis.trends import miss
 from trimtab_operator.analysis.trust import trust
+from trimtab_operator.analysis.use import use_of
 from trimtab_operator.model.analysis import Analysis, ObjectiveResult
 from trimtab_operator.model.snapshot import Snapshot
 
 
 def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
     """Turn what was seen into what it means, with evidence. Pure: equal inputs give equal results."""
-    carried = capacity(snapshot, policy)
+    use = use_of(snapshot)
+    carried = capacity(snapshot, policy, use)
     seen = Seen(snapshot=snapshot, policy=policy, distributions=snapshot.distributions, capacity=carried)
     verdict = trust(seen)
     worse = worse_replicas(snapshot, policy) if verdict.trusted else ()
-    limiting = bottleneck(snapshot, policy) if verdict.trusted else None
+    limiting = bottleneck(snapshot, policy, use) if verdict.trusted else None
     return Analysis(
         trust=verdict,
         objectives=_with_outlook(seen),

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from trimtab_api.findings import BottleneckKind
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis import pods
-from trimtab_operator.analysis.limits import Limit, Rank, Wait, limits, uses, wait
+from trimtab_operator.analysis.limits import Limit, Rank, Wait, limits, wait
 from trimtab_operator.analysis.quality import on_gpu
 from trimtab_operator.analysis.stages import at_stage, limiting_stage
+from trimtab_operator.analysis.use import Use, use_of
 from trimtab_operator.model.analysis import Bottleneck, Evidence
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -39,15 +40,16 @@ _AMOUNTS = (Signal.QUEUE_REQUESTS, Signal.CPU_USED_CORES)
 """Signals whose own unit is shown, though the rules reckon with a share of them."""
 
 
-def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy) -> Bottleneck | None:
+def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy, use: Use) -> Bottleneck | None:
     """Find what limits the target; None where the use of its devices is not known."""
     stage = limiting_stage(snapshot, policy)
     if stage is not None:
         snapshot = at_stage(snapshot, stage)
-    used, waited = uses(snapshot), wait(snapshot)
+        use = use_of(snapshot)
+    used, waited = use.every, wait(snapshot)
     if not used:
         return None
-    every = limits(snapshot, policy, used, waited)
+    every = limits(snapshot, policy, use, waited)
     first = _first(every, policy)
     kind = first.kind if first else BottleneckKind.NONE
     others = [each for each in every if each is not first]

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
@@ -21,30 +20,28 @@ from trimtab_operator.analysis import headroom, load, lookback, pods
 from trimtab_operator.analysis.attainment import latency_rules
 from trimtab_operator.analysis.occupancy import Occupancy, occupancy
 from trimtab_operator.analysis.sequences import MEAN_SECONDS
+from trimtab_operator.analysis.use import Use
 from trimtab_operator.model import series
 from trimtab_operator.model.analysis import Capacity, Evidence, Load
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, Target, TargetProblem
-from trimtab_operator.runtimes.select import RUNTIMES
 
 DRAIN_SECONDS = 10.0
 MIN_UTILIZATION = 0.1
-BUSY_UTILIZATION = 0.8
 
 
-def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
+def capacity(snapshot: Snapshot, policy: OptimizationPolicy, use: Use) -> Capacity | None:
     """Measure load and use; None where not even the use of the pods is known."""
     if isinstance(snapshot.target, TargetProblem):
         return None
     found = occupancy(snapshot, policy, headroom.start_seconds(snapshot.target))
     load_now = None if found is None else _load(snapshot, policy, snapshot.target, found)
-    used = fullness(snapshot) if load_now is None else _occupied(snapshot, load_now)
+    used = use.replicas if load_now is None else _occupied(snapshot, load_now)
     if not used:
         return None
     binding = max(used, key=lambda signal: used[signal])
     utilization = used[binding]
-    backlog = backlog_requests(snapshot)
-    demand = _demand(snapshot, backlog)
+    demand = _demand(snapshot, use.backlog_requests)
     facts = [pods.evidence(snapshot, binding, utilization)]
     if demand is not None:
         requests = load.requests_in_window(snapshot)
@@ -57,7 +54,7 @@ def capacity(snapshot: Snapshot, policy: OptimizationPolicy) -> Capacity | None:
         per_replica_rps=_per_replica(snapshot, utilization),
         utilization_ratio=utilization,
         binding=binding,
-        evidence=(*facts, *_backlog_evidence(snapshot, backlog)),
+        evidence=(*facts, *_backlog_evidence(snapshot, use.backlog_requests)),
         utilization_peak_ratio=None if load_now else _utilization_peak(snapshot, policy, used),
         memory_pressure_ratio=_memory_pressure(snapshot, policy),
         load=load_now,
@@ -87,56 +84,6 @@ def _load(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, found:
         headroom=headroom.headroom(found.past_replicas, round(lead_seconds / found.step_seconds), steps, allowed),
         full_sequences=found.full,
     )
-
-
-def fullness(snapshot: Snapshot) -> dict[Signal, float]:
-    """Return how full the replicas are, 0 to 1, by each signal that tells; by the devices if the runtime names none."""
-    runtime = None if isinstance(snapshot.target, TargetProblem) else RUNTIMES.get(snapshot.target.runtime)
-    if runtime is None or not runtime.fullness:
-        return device_use(snapshot)
-    found = _means(snapshot, runtime.fullness)
-    ready = len(pods.serving(snapshot))
-    if found and runtime.queue_means_full and (lasting_queue(snapshot) or 0.0) >= max(1, ready):
-        found[Signal.QUEUE_REQUESTS] = 1.0
-    return found
-
-
-def device_use(snapshot: Snapshot) -> dict[Signal, float]:
-    """Return the use of each device whose use is known, 0 to 1."""
-    used = _means(snapshot, (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO))
-    cpu = load.cpu_ratio(snapshot)
-    if cpu is not None and not _on_gpu(snapshot):
-        used[Signal.CPU_USED_CORES] = min(1.0, cpu)
-    return used
-
-
-def _means(snapshot: Snapshot, signals: tuple[Signal, ...]) -> dict[Signal, float]:
-    known = {signal: pods.values(snapshot, signal) for signal in signals}
-    return {signal: fmean(min(1.0, value) for value in by_pod.values()) for signal, by_pod in known.items() if by_pod}
-
-
-def _on_gpu(snapshot: Snapshot) -> bool:
-    return any(pod.gpus for pod in pods.serving(snapshot)) or bool(pods.values(snapshot, Signal.GPU_UTILIZATION_RATIO))
-
-
-def backlog_requests(snapshot: Snapshot) -> float | None:
-    """Return the requests that wait for a device, leaving out a lone burst; None where the queue is not known."""
-    busy = max(device_use(snapshot).values(), default=0.0) >= BUSY_UTILIZATION
-    return pods.total(snapshot, Signal.QUEUE_REQUESTS) if busy else lasting_queue(snapshot)
-
-
-def lasting_queue(snapshot: Snapshot) -> float | None:
-    """Return the smaller of the last two looks at the queue."""
-    now = pods.total(snapshot, Signal.QUEUE_REQUESTS)
-    reading = snapshot.readings.get(Signal.QUEUE_REQUESTS)
-    if now is None or reading is None or reading.at is None:
-        return now
-    earlier = [
-        point.value
-        for point in series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), 0.0)
-        if point.at <= reading.at - 0.5 * (snapshot.scrape_interval_seconds or 0.0) - 0.001
-    ]
-    return min(now, earlier[-1]) if earlier else now
 
 
 def _demand(snapshot: Snapshot, backlog: float | None) -> float | None:

@@ -22,7 +22,7 @@ A decode loop keeps a GPU active whatever it does: its busy share says nothing o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from statistics import fmean
@@ -31,9 +31,9 @@ from trimtab_api.findings import BottleneckKind
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_ratio
 from trimtab_operator.analysis import load, pods
-from trimtab_operator.analysis.capacity import backlog_requests, device_use, fullness, lasting_queue
 from trimtab_operator.analysis.quality import on_gpu
 from trimtab_operator.analysis.roofline import mean, roofline
+from trimtab_operator.analysis.use import Use
 from trimtab_operator.model import histogram
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
@@ -87,20 +87,18 @@ class Wait:
     requests: int
 
 
-def limits(
-    snapshot: Snapshot, policy: OptimizationPolicy, used: Mapping[Signal, float], waited: Wait | None
-) -> tuple[Limit, ...]:
-    """Score every kind that was measured, in the order in which the rules are asked; `used` are the `uses`."""
-    queue = _queue(snapshot, max(used.values()), waited)
+def limits(snapshot: Snapshot, policy: OptimizationPolicy, use: Use, waited: Wait | None) -> tuple[Limit, ...]:
+    """Score every kind that was measured, in the order in which the rules are asked; `use` must tell of some."""
+    queue = _queue(snapshot, use, waited)
     waits, front_full = queue.score >= 1.0, min(1.0, FULL + FRONT_PER_QUEUE * queue.score)
     found = [
         *_gpu_memory(snapshot, policy),
         *_network(snapshot, front_full),
         *_cpu(snapshot, front_full if on_gpu(snapshot) else FULL),
-        *_hardware(snapshot, waits),
-        *_kv_capacity(snapshot),
+        *_hardware(snapshot, use, waits),
+        *_kv_capacity(use),
         queue,
-        _underused(snapshot, used),
+        _underused(snapshot, use),
     ]
     return tuple(sorted(found, key=lambda each: (each.rank, -each.score)))
 
@@ -138,10 +136,10 @@ def _cpu(snapshot: Snapshot, full: float) -> Iterator[Limit]:
     yield Limit(BottleneckKind.CPU, Rank.FRONT, score, signals)
 
 
-def _hardware(snapshot: Snapshot, waits: bool) -> Iterator[Limit]:
+def _hardware(snapshot: Snapshot, use: Use, waits: bool) -> Iterator[Limit]:
     """Score the parts of the GPU: by what they would gain, or by how full they are, or all of it by how busy it is."""
     made, held = roofline(snapshot), mean(snapshot, Signal.GPU_THROTTLED)
-    busy = max(device_use(snapshot).values(), default=0.0) / FULL
+    busy = max(use.devices.values(), default=0.0) / FULL
     if made is None:
         yield from _clocks(Rank.DEVICE, busy, busy, held, FULL_IS_SURE)
         return
@@ -174,13 +172,13 @@ def _clocks(rank: Rank, compute: float, power: float, held: float | None, sure: 
     yield Limit(BottleneckKind.POWER_THROTTLE, Rank.HARDWARE, throttled, tuple(reversed(signals)), sure)
 
 
-def _kv_capacity(snapshot: Snapshot) -> Iterator[Limit]:
-    used = fullness(snapshot).get(Signal.KV_CACHE_USED_RATIO)
+def _kv_capacity(use: Use) -> Iterator[Limit]:
+    used = use.replicas.get(Signal.KV_CACHE_USED_RATIO)
     if used is not None:
         yield Limit(BottleneckKind.KV_CAPACITY, Rank.CACHE, used / FULL, (Signal.KV_CACHE_USED_RATIO,))
 
 
-def _queue(snapshot: Snapshot, fullest: float, found: Wait | None) -> Limit:
+def _queue(snapshot: Snapshot, use: Use, found: Wait | None) -> Limit:
     """Score waiting: its share of the p95, but only under pressure; without, it is the batching delay asked for.
 
     Pressure is a device at least 0.6 busy, four requests waiting at each replica, or one request in a hundred refused.
@@ -189,23 +187,23 @@ def _queue(snapshot: Snapshot, fullest: float, found: Wait | None) -> Limit:
     replicas, runtime = max(1, len(pods.serving(snapshot))), _runtime(snapshot)
     offered = pods.total(snapshot, Signal.REQUESTS_PER_SECOND) or 0.0
     refused = (pods.total(snapshot, Signal.REJECTED_PER_SECOND) or 0.0) / offered if offered else 0.0
-    backlog = (backlog_requests(snapshot) or 0.0) / replicas / PRESSURE_BACKLOG
+    backlog = (use.backlog_requests or 0.0) / replicas / PRESSURE_BACKLOG
     score = refused / PRESSURE_REFUSED
     if runtime is not None and runtime.queue_means_full:
-        score = max(score, (lasting_queue(snapshot) or 0.0) / replicas / PRESSURE_BACKLOG)
+        score = max(score, (use.lasting_queue or 0.0) / replicas / PRESSURE_BACKLOG)
     if found is not None and found.latency_seconds > 0.0:
-        pressure = max(fullest / PRESSURE_UTILIZATION, backlog, score)
+        pressure = max(max(use.every.values()) / PRESSURE_UTILIZATION, backlog, score)
         score = max(score, min(found.wait_seconds / found.latency_seconds / WAIT_SHARE, pressure))
     signals = (Signal.QUEUE_SECONDS, Signal.LATENCY_SECONDS, Signal.QUEUE_REQUESTS, Signal.REJECTED_PER_SECOND)
     return Limit(BottleneckKind.QUEUE, Rank.QUEUE, score, signals)
 
 
-def _underused(snapshot: Snapshot, used: Mapping[Signal, float]) -> Limit:
+def _underused(snapshot: Snapshot, use: Use) -> Limit:
     """Score the larger of the use now and over five minutes: neither a pause nor a start makes a target underused."""
     signals = (Signal.BUSY_RATIO, Signal.GPU_UTILIZATION_RATIO, Signal.KV_CACHE_USED_RATIO)
     recent = [value for signal in signals if (value := pods.recent(snapshot, signal)) is not None]
-    fullest = max(*used.values(), *recent, 0.01)
-    return Limit(BottleneckKind.UNDERUSED, Rank.IDLE, UNDERUSED / fullest, tuple(used))
+    fullest = max(*use.every.values(), *recent, 0.01)
+    return Limit(BottleneckKind.UNDERUSED, Rank.IDLE, UNDERUSED / fullest, tuple(use.every))
 
 
 def wait(snapshot: Snapshot) -> Wait | None:
@@ -223,11 +221,6 @@ def wait(snapshot: Snapshot) -> Wait | None:
         for each in found
     )
     return Wait(waiting, latency, int(histogram.count(whole)))
-
-
-def uses(snapshot: Snapshot) -> dict[Signal, float]:
-    """Return how full devices and caches are, 0 to 1, by each signal that tells."""
-    return device_use(snapshot) | fullness(snapshot)
 
 
 def _runtime(snapshot: Snapshot) -> Runtime | None:

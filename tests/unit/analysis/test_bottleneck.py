@@ -11,7 +11,6 @@ from fakes.builders import (
     NOW,
     a_distribution,
     a_pod,
-    a_policy,
     a_reading,
     a_series,
     a_snapshot,
@@ -19,10 +18,9 @@ from fakes.builders import (
     buckets,
 )
 from fakes.ledger import stamp
+from fakes.limiting import limiting, named
 
 from trimtab_api.findings import BottleneckKind
-from trimtab_operator.analysis.bottleneck import bottleneck
-from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Buckets, Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
@@ -92,25 +90,19 @@ CASES: list[tuple[str, Snapshot, dict[str, Any], BottleneckKind, BottleneckKind 
 ]  # fmt: skip
 
 
-def found(snapshot: Snapshot, **spec: Any) -> Bottleneck:
-    limiting = bottleneck(snapshot, a_policy(**spec))
-    assert limiting is not None
-    return limiting
-
-
 @pytest.mark.parametrize(
     ("snapshot", "spec", "kind", "runner_up"), [pytest.param(*case[1:], id=case[0]) for case in CASES]
 )
 def test_the_rules_name_what_limits(
     snapshot: Snapshot, spec: dict[str, Any], kind: BottleneckKind, runner_up: BottleneckKind | None
 ) -> None:
-    limiting = found(snapshot, **spec)
-    assert (limiting.kind, limiting.runner_up) == (kind, runner_up)
-    assert 0.5 <= limiting.confidence <= 0.95
+    found = named(snapshot, **spec)
+    assert (found.kind, found.runner_up) == (kind, runner_up)
+    assert 0.5 <= found.confidence <= 0.95
 
 
 def test_the_evidence_has_query_value_time_and_samples() -> None:
-    facts = {fact.signal: fact for fact in found(a_snapshot(busy=1.0, latency=1.0, waiting=0.9, queue=50.0)).evidence}
+    facts = {fact.signal: fact for fact in named(a_snapshot(busy=1.0, latency=1.0, waiting=0.9, queue=50.0)).evidence}
     assert set(facts) == {
         Signal.BUSY_RATIO,
         Signal.QUEUE_SECONDS,
@@ -125,9 +117,9 @@ def test_the_evidence_has_query_value_time_and_samples() -> None:
 
 
 def test_confidence_grows_with_the_distance_from_the_border() -> None:
-    confidence = [found(a_snapshot(busy=busy)).confidence for busy in (0.81, 0.95)]
+    confidence = [named(a_snapshot(busy=busy)).confidence for busy in (0.81, 0.95)]
     assert confidence[0] < confidence[1]
-    assert found(a_snapshot(rps=0.0, busy=0.0)).confidence == pytest.approx(0.95)
+    assert named(a_snapshot(rps=0.0, busy=0.0)).confidence == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +135,7 @@ def test_confidence_grows_with_the_distance_from_the_border() -> None:
     ],
 )
 def test_a_kind_that_stands_is_not_given_up_at_its_border(before: str, busy: float, kind: BottleneckKind) -> None:
-    assert found(a_snapshot(busy=busy), status=standing(before)).kind is kind
+    assert named(a_snapshot(busy=busy), status=standing(before)).kind is kind
 
 
 def standing(kind: str) -> dict[str, Any]:
@@ -153,7 +145,7 @@ def standing(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("waiting", "kind"), [(0.55, COMPUTE), (0.9, QUEUE)])
 def test_an_earlier_rule_must_hold_clearly_to_replace_a_kind_that_stands(waiting: float, kind: BottleneckKind) -> None:
     snapshot = a_snapshot(busy=0.9, latency=1.0, waiting=waiting)
-    assert found(snapshot, status=standing("Compute")).kind is kind
+    assert named(snapshot, status=standing("Compute")).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -166,7 +158,7 @@ def test_an_earlier_rule_must_hold_clearly_to_replace_a_kind_that_stands(waiting
     ],
 )
 def test_what_stands_gives_way_to_what_is_clear(before: str, snapshot: Snapshot, kind: BottleneckKind) -> None:
-    assert found(snapshot, status=standing(before), **OWN).kind is kind
+    assert named(snapshot, status=standing(before), **OWN).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -178,18 +170,18 @@ def test_what_stands_gives_way_to_what_is_clear(before: str, snapshot: Snapshot,
     ids=["use-not-known", "no-target"],
 )
 def test_without_the_use_of_the_devices_nothing_is_named(snapshot: Snapshot) -> None:
-    assert bottleneck(snapshot, a_policy()) is None
+    assert limiting(snapshot) is None
 
 
 def test_one_short_pause_does_not_make_a_target_underused() -> None:
     busy = {Signal.BUSY_RATIO: a_series(Signal.BUSY_RATIO, 0.6)}
-    assert found(a_snapshot(busy=0.1, history=busy)).kind is NONE
+    assert named(a_snapshot(busy=0.1, history=busy)).kind is NONE
 
 
 def test_a_cpu_target_without_series_is_judged_by_what_it_uses_now() -> None:
     readings = {Signal.BUSY_RATIO: a_reading(Signal.BUSY_RATIO, {})} | each(Signal.CPU_USED_CORES, 0.1)
     snapshot = a_snapshot(readings=readings, history=WITHOUT_BUSY)
-    assert found(snapshot).kind is UNDERUSED
+    assert named(snapshot).kind is UNDERUSED
 
 
 LAYERS = {"query": 0.2, "output": 0.3, "intermediate": 0.3, "norm": 0.049, "pooler": 0.05, "key": 0.06, "value": 0.07}
@@ -197,15 +189,15 @@ LAYERS = {"query": 0.2, "output": 0.3, "intermediate": 0.3, "norm": 0.049, "pool
 
 def test_where_passes_limit_the_largest_kinds_of_layers_are_its_parts() -> None:
     busy = replace(a_snapshot(busy=0.95), layer_time=LAYERS)
-    assert found(busy).parts == (
+    assert named(busy).parts == (
         ("intermediate", 0.3),
         ("output", 0.3),
         ("query", 0.2),
         ("value", 0.07),
         ("key", 0.06),
     )
-    assert found(replace(busy, layer_time={"norm": 0.049})).parts == ()
+    assert named(replace(busy, layer_time={"norm": 0.049})).parts == ()
 
 
 def test_where_passes_do_not_limit_there_are_no_parts() -> None:
-    assert found(replace(a_snapshot(busy=0.5), layer_time=LAYERS)).parts == ()
+    assert named(replace(a_snapshot(busy=0.5), layer_time=LAYERS)).parts == ()

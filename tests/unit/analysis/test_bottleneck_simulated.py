@@ -9,12 +9,10 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 
-from fakes.builders import a_policy
+from fakes.limiting import named
 from fakes.llm_server import RESOURCES, Scene, scene, scenes
 
 from trimtab_api.findings import BottleneckKind
-from trimtab_operator.analysis.bottleneck import bottleneck
-from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Reading, Signal
 from trimtab_operator.model.snapshot import Snapshot
 
@@ -26,12 +24,6 @@ AS_THEY_COME = range(1_000_000, 1_000_600)
 @cache
 def known() -> tuple[Scene, ...]:
     return tuple(scenes())
-
-
-def named(snapshot: Snapshot) -> Bottleneck:
-    found = bottleneck(snapshot, a_policy())
-    assert found is not None
-    return found
 
 
 def confusion(pairs: Counter[tuple[BottleneckKind, BottleneckKind]]) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.builders import a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
+from fakes.builders import a_pod, a_reading, a_series, a_snapshot, a_target
 from fakes.expositions import SHORT, VALUES, exposed, over_gpus
+from fakes.limiting import named
 
 from trimtab_api.findings import BottleneckKind as Kind
-from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.model.analysis import Bottleneck
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot
@@ -126,12 +126,6 @@ SPREAD: list[tuple[str, dict[str, tuple[float, ...]], dict[str, float], Kind, st
     ("measures-name-different-stages",
      {"gpu": (0.95, 0.5), "dram": (0.2, 0.76), "tensor": (0.1, 0.2)}, {}, NONE, None),
 ]  # fmt: skip
-
-
-def named(snapshot: Snapshot, **policy: Any) -> Bottleneck:
-    found = bottleneck(snapshot, a_policy(**policy))
-    assert found is not None
-    return found
 
 
 def well_founded(found: Bottleneck) -> bool:

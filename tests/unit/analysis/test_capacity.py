@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes.batching import FIRST_TOKEN, batching, log_normal
 from fakes.builders import NOW, a_distribution, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 
-from trimtab_operator.analysis.capacity import backlog_requests, capacity, device_use, fullness
+from trimtab_operator.analysis.capacity import capacity
 from trimtab_operator.analysis.headroom import headroom
 from trimtab_operator.analysis.occupancy import occupancy
+from trimtab_operator.analysis.use import use_of
 from trimtab_operator.model.analysis import Capacity
-from trimtab_operator.model.signals import Point, Signal
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 
 RPS, BUSY, QUEUE, GPU = (
@@ -30,7 +30,7 @@ def each(signal: Signal, value: float) -> dict[Signal, Any]:
 
 
 def found(snapshot: Snapshot, **spec: Any) -> Capacity:
-    carried = capacity(snapshot, a_policy(**spec))
+    carried = capacity(snapshot, a_policy(**spec), use_of(snapshot))
     assert carried is not None
     return carried
 
@@ -44,14 +44,8 @@ def test_capacity_is_good_answers_over_replicas_and_their_use() -> None:
 
 
 def test_the_fullest_device_binds() -> None:
-    assert device_use(a_snapshot(busy=0.4, readings=each(GPU, 0.7))) == {BUSY: 0.4, GPU: 0.7}
     assert found(a_snapshot(busy=0.4, readings=each(GPU, 0.7))).binding is GPU
     assert found(a_snapshot(busy=0.4, readings=each(CPU, 0.9))).binding is CPU
-
-
-def test_the_cpu_of_a_pod_with_a_gpu_is_no_measure_of_its_use() -> None:
-    target = a_target(pods=(a_pod("chat-0", gpus=1), a_pod("chat-1", gpus=1)))
-    assert device_use(a_snapshot(target=target, busy=0.4, readings=each(CPU, 0.9))) == {BUSY: 0.4}
 
 
 def test_no_device_is_more_than_full() -> None:
@@ -66,7 +60,7 @@ def test_no_device_is_more_than_full() -> None:
     ],
 )
 def test_without_the_use_of_the_pods_there_is_no_capacity(snapshot: Snapshot) -> None:
-    assert capacity(snapshot, a_policy()) is None
+    assert capacity(snapshot, a_policy(), use_of(snapshot)) is None
 
 
 @pytest.mark.parametrize(
@@ -87,29 +81,9 @@ def test_without_counted_requests_demand_is_none() -> None:
     assert carried.utilization_ratio == 0.5
 
 
-def queue_then(value: float) -> dict[Signal, Any]:
-    series = a_series(QUEUE, 0.0)
-    points = (*series.points[:-2], Point(NOW - 15.0, value), Point(NOW, 999.0))
-    return {QUEUE: replace(series, points=points)}
-
-
-def test_a_burst_between_two_scrapes_is_no_demand_while_the_device_has_room() -> None:
-    snapshot = a_snapshot(busy=0.5, queue=100.0, history=queue_then(2.0))
-    assert backlog_requests(snapshot) == 2.0
-    assert found(snapshot).demand_rps == pytest.approx(40.2)
-
-
-def test_a_backlog_at_a_busy_device_is_demand_at_once() -> None:
-    assert backlog_requests(a_snapshot(busy=0.95, queue=100.0, history=queue_then(2.0))) == 100.0
-
-
-def test_without_an_earlier_look_the_queue_is_what_it_is() -> None:
-    assert backlog_requests(a_snapshot(queue=100.0, history={QUEUE: a_series(QUEUE, 0.0, seconds=0.0)})) == 100.0
-    unknown = a_snapshot(readings={QUEUE: a_reading(QUEUE, {})})
-    assert backlog_requests(unknown) is None
-    assert found(unknown).demand_rps == 40.0
-    timeless = a_snapshot(readings={QUEUE: a_reading(QUEUE, {"chat-0": 7.0, "chat-1": 0.0}, at=None)})
-    assert backlog_requests(timeless) == 7.0
+def test_what_waits_is_to_be_answered_within_ten_seconds() -> None:
+    assert found(a_snapshot(queue=2.0)).demand_rps == pytest.approx(40.2)
+    assert found(a_snapshot(readings={QUEUE: a_reading(QUEUE, {})})).demand_rps == 40.0
 
 
 def test_the_peak_of_demand_adds_the_peaks_of_rate_and_queue() -> None:
@@ -159,31 +133,10 @@ def test_memory_pressure_needs_a_limit_and_a_runtime_whose_memory_follows_load(
     assert found(snapshot, objectives=objectives).memory_pressure_ratio == pressure
 
 
-def vllm(kv: float, queue: float = 0.0, earlier: float = 0.0) -> Snapshot:
-    readings = each(GPU, 1.0) | each(KV, kv) | {BUSY: a_reading(BUSY, {})}
-    return a_snapshot(target=a_target(runtime="vllm"), readings=readings, queue=queue, history=queue_then(earlier))
-
-
-@pytest.mark.parametrize(
-    ("snapshot", "expected"),
-    [
-        pytest.param(vllm(0.4), {KV: 0.4}, id="an-active-gpu-says-nothing"),
-        pytest.param(vllm(0.4, queue=50.0, earlier=3.0), {KV: 0.4, QUEUE: 1.0}, id="a-lasting-queue-means-full"),
-        pytest.param(vllm(0.4, queue=50.0), {KV: 0.4}, id="a-burst-does-not"),
-        pytest.param(a_snapshot(target=a_target(runtime="vllm")), {}, id="without-kv-cache-nothing-is-known"),
-    ],
-)
-def test_how_full_vllm_is_its_kv_cache_and_its_queue_tell(snapshot: Snapshot, expected: dict[Signal, float]) -> None:
-    assert fullness(snapshot) == expected
-
-
 def test_a_vllm_that_is_full_now_has_no_larger_peak() -> None:
-    carried = found(vllm(0.4, queue=50.0, earlier=3.0))
+    waits = {QUEUE: a_series(QUEUE, 50.0)}
+    carried = found(a_snapshot(target=a_target(runtime="vllm"), queue=50.0, readings=each(KV, 0.4), history=waits))
     assert (carried.utilization_ratio, carried.binding, carried.utilization_peak_ratio) == (1.0, QUEUE, 1.0)
-
-
-def test_a_target_that_is_not_there_is_not_full() -> None:
-    assert fullness(Snapshot(now=NOW, target=TargetProblem("NotFound", ""))) == {}
 
 
 CHAT = {"objectives": FIRST_TOKEN}
