@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from trimtab_api.objectives import ObjectiveName
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_operator.analysis.attainment import Seen, attain
+from trimtab_operator.analysis.attainment import attain
 from trimtab_operator.analysis.baseline import baseline, coverage_seconds
 from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.analysis.burn import burn_rates
@@ -15,6 +15,7 @@ from trimtab_operator.analysis.constraints import constraints
 from trimtab_operator.analysis.leak import leak_constraints
 from trimtab_operator.analysis.remedies import remedy_constraints
 from trimtab_operator.analysis.scorecard import scorecard
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.analysis.siblings import sibling_constraints, worse_replicas
 from trimtab_operator.analysis.trends import miss
 from trimtab_operator.analysis.trust import trust
@@ -30,7 +31,7 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
     seen = Seen(snapshot=snapshot, policy=policy, distributions=snapshot.distributions, capacity=carried)
     verdict = trust(seen)
     worse = worse_replicas(snapshot, policy) if verdict.trusted else ()
-    limiting = bottleneck(snapshot, policy, use) if verdict.trusted else None
+    limiting = bottleneck(seen, use) if verdict.trusted else None
     return Analysis(
         trust=verdict,
         objectives=_with_outlook(seen),

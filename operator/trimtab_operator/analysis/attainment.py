@@ -6,12 +6,10 @@ beside it where the histogram resolves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from trimtab_api.objectives import GUARDS, LatencyObjective, ObjectiveName, Objectives, SatisfactionObjective
-from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import load, pods
 from trimtab_operator.analysis.durations import apdex, percentile_interval, percentile_noise
@@ -25,10 +23,10 @@ from trimtab_operator.analysis.judgement import (
     wilson,
 )
 from trimtab_operator.analysis.quality import runs_unmodified
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import histogram
-from trimtab_operator.model.analysis import Attainment, Capacity, ObjectiveResult
-from trimtab_operator.model.signals import Distribution, Signal
-from trimtab_operator.model.snapshot import Snapshot
+from trimtab_operator.model.analysis import Attainment, ObjectiveResult
+from trimtab_operator.model.signals import Signal
 
 GUARD_BAND = 0.02
 EFFICIENCY_BAND = 0.05
@@ -38,33 +36,6 @@ LATENCIES: dict[ObjectiveName, Signal] = {
     ObjectiveName.TIME_TO_FIRST_TOKEN: Signal.TIME_TO_FIRST_TOKEN_SECONDS,
     ObjectiveName.INTER_TOKEN_LATENCY: Signal.INTER_TOKEN_LATENCY_SECONDS,
 }
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the rules of this file look at: a tick, or the whole observation window (other distributions)."""
-
-    snapshot: Snapshot
-    policy: OptimizationPolicy
-    distributions: Mapping[Signal, Distribution]
-    capacity: Capacity | None
-
-    @cached_property
-    def recent_requests(self) -> float | None:
-        """Requests behind a recent mean; None where they were not counted. Most rows of the scorecard ask for it."""
-        rate = pods.recent(self.snapshot, Signal.REQUESTS_PER_SECOND)
-        if rate is None:
-            return None
-        reading = self.snapshot.readings.get(Signal.REQUESTS_PER_SECOND)
-        has_series = bool(self.snapshot.history.get(Signal.REQUESTS_PER_SECOND))
-        return max(0.0, rate) * (pods.RECENT_SECONDS if has_series or reading is None else reading.window_seconds)
-
-    def before(self, name: ObjectiveName) -> Attainment | None:
-        """Return how this objective stood in status, None if it was not measured."""
-        for result in self.policy.status.objectives:
-            if result.name is name and result.met.value != Attainment.NOT_MEASURED:
-                return Attainment(result.met.value)
-        return None
 
 
 @dataclass(frozen=True)
@@ -135,7 +106,7 @@ def _few(requests: float) -> str:
 def _duration(seen: Seen, name: ObjectiveName, rule: LatencyObjective) -> ObjectiveResult:
     limit, allowed = parse_duration_seconds(rule.max), 1.0 - rule.percentile / 100.0
     signal = LATENCIES[name]
-    buckets = pods.requests(seen.distributions.get(signal), seen.snapshot)
+    buckets = seen.merged.get(signal)
     if buckets is None:
         return not_measured(name, limit, missing(seen, signal))
     samples = histogram.count(buckets)
@@ -180,7 +151,7 @@ def _judged(seen: Seen, name: ObjectiveName, limit: float, bad: Bad) -> Objectiv
 
 def _satisfaction(seen: Seen, name: ObjectiveName, rule: SatisfactionObjective) -> ObjectiveResult:
     limit = parse_ratio(rule.min)
-    buckets = pods.requests(seen.distributions.get(Signal.LATENCY_SECONDS), seen.snapshot)
+    buckets = seen.merged.get(Signal.LATENCY_SECONDS)
     if buckets is None:
         return not_measured(name, limit, missing(seen, Signal.LATENCY_SECONDS))
     samples = histogram.count(buckets)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trimtab_operator.analysis import lookback
-from trimtab_operator.analysis.attainment import Seen, attain
+from trimtab_operator.analysis.attainment import attain
 from trimtab_operator.analysis.pods import QUERIES
 from trimtab_operator.analysis.scorecard import scorecard
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import series
 from trimtab_operator.model.analysis import Baseline, Peak
 from trimtab_operator.model.signals import Point, Series, Signal

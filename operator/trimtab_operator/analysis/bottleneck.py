@@ -19,6 +19,7 @@ from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis import pods
 from trimtab_operator.analysis.limits import Limit, Rank, Wait, limits, wait
 from trimtab_operator.analysis.quality import on_gpu
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.analysis.stages import at_stage, limiting_stage
 from trimtab_operator.analysis.use import Use, use_of
 from trimtab_operator.model.analysis import Bottleneck, Evidence
@@ -40,17 +41,18 @@ _AMOUNTS = (Signal.QUEUE_REQUESTS, Signal.CPU_USED_CORES)
 """Signals whose own unit is shown, though the rules reckon with a share of them."""
 
 
-def bottleneck(snapshot: Snapshot, policy: OptimizationPolicy, use: Use) -> Bottleneck | None:
+def bottleneck(seen: Seen, use: Use) -> Bottleneck | None:
     """Find what limits the target; None where the use of its devices is not known."""
-    stage = limiting_stage(snapshot, policy)
+    snapshot, waited = seen.snapshot, wait(seen)
+    stage = limiting_stage(snapshot, seen.policy)
     if stage is not None:
         snapshot = at_stage(snapshot, stage)
         use = use_of(snapshot)
-    used, waited = use.every, wait(snapshot)
+    used = use.every
     if not used:
         return None
-    every = limits(snapshot, policy, use, waited)
-    first = _first(every, policy)
+    every = limits(snapshot, seen.policy, use, waited)
+    first = _first(every, seen.policy)
     kind = first.kind if first else BottleneckKind.NONE
     others = [each for each in every if each is not first]
     second = _runner_up(others)

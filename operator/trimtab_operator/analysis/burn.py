@@ -11,9 +11,10 @@ from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives, 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import load, pods
-from trimtab_operator.analysis.attainment import LATENCIES, Bad, Seen, latency_rules
+from trimtab_operator.analysis.attainment import LATENCIES, Bad, latency_rules
 from trimtab_operator.analysis.durations import apdex
 from trimtab_operator.analysis.judgement import wilson
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import BurnRate
 from trimtab_operator.model.signals import Buckets, Signal

@@ -33,6 +33,7 @@ from trimtab_api.quantities import parse_ratio
 from trimtab_operator.analysis import load, pods
 from trimtab_operator.analysis.quality import on_gpu
 from trimtab_operator.analysis.roofline import mean, roofline
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.analysis.use import Use
 from trimtab_operator.model import histogram
 from trimtab_operator.model.signals import Signal
@@ -206,13 +207,12 @@ def _underused(snapshot: Snapshot, use: Use) -> Limit:
     return Limit(BottleneckKind.UNDERUSED, Rank.IDLE, UNDERUSED / fullest, tuple(use.every))
 
 
-def wait(snapshot: Snapshot) -> Wait | None:
+def wait(seen: Seen) -> Wait | None:
     """Return how long requests wait and take; None without enough of them.
 
     A p95 below the first bucket counts as nothing; one above the last as the last bound.
     """
-    waited = pods.requests(snapshot.distributions.get(Signal.QUEUE_SECONDS), snapshot)
-    whole = pods.requests(snapshot.distributions.get(Signal.LATENCY_SECONDS), snapshot)
+    waited, whole = (seen.merged.get(signal) for signal in (Signal.QUEUE_SECONDS, Signal.LATENCY_SECONDS))
     if waited is None or whole is None or histogram.count(whole) < load.MIN_REQUESTS:
         return None
     found = [histogram.percentile(buckets, 95.0) for buckets in (waited, whole)]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis import attainment, load, pods
-from trimtab_operator.analysis.attainment import Seen, missing
+from trimtab_operator.analysis.attainment import missing
 from trimtab_operator.analysis.durations import apdex, percentile_noise
 from trimtab_operator.analysis.judgement import counting_noise
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import histogram
 from trimtab_operator.model.signals import Signal
 
@@ -39,7 +40,7 @@ def p95(signal: Signal) -> Callable[[Seen], Measured]:
     """Measure the p95 of a histogram, where it resolves one."""
 
     def take(seen: Seen) -> Measured:
-        buckets = pods.requests(seen.distributions.get(signal), seen.snapshot)
+        buckets = seen.merged.get(signal)
         if buckets is None:
             return Measured(None, missing(seen, signal))
         samples = histogram.count(buckets)
@@ -86,7 +87,7 @@ def satisfaction(seen: Seen) -> Measured:
     objectives = seen.policy.spec.objectives
     own = objectives.satisfaction_ratio if objectives else None
     within = parse_duration_seconds(own.satisfied_within) if own else 0.2
-    buckets = pods.requests(seen.distributions.get(Signal.LATENCY_SECONDS), seen.snapshot)
+    buckets = seen.merged.get(Signal.LATENCY_SECONDS)
     if buckets is None:
         return Measured(None, missing(seen, Signal.LATENCY_SECONDS))
     samples = histogram.count(buckets)

@@ -13,8 +13,8 @@ from trimtab_api.findings import Measure, ScoreState, TrendSpan
 from trimtab_api.objectives import Objectives
 from trimtab_api.quantities import parse_decimal, parse_duration_seconds, parse_ratio
 from trimtab_operator.analysis import measures, pods
-from trimtab_operator.analysis.attainment import Seen
 from trimtab_operator.analysis.judgement import judge_value
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.analysis.trends import USUAL_PERCENTILE
 from trimtab_operator.model.analysis import Attainment, ScorecardRow
 from trimtab_operator.model.past import Past, Quantity, Trends

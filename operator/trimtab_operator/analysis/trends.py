@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from trimtab_api.objectives import ObjectiveName
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_operator.analysis.attainment import LATENCIES, Seen, latency_rules
+from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model.analysis import Attainment, Miss, ObjectiveResult
 from trimtab_operator.model.past import STEP_SECONDS, STEPS, Past, Quantity
 from trimtab_operator.model.signals import Signal

@@ -13,7 +13,8 @@ from trimtab_api.conditions import MetricsTrustedReason as Reason
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis import lookback, pods
-from trimtab_operator.analysis.attainment import LATENCIES, Seen, latency_rules
+from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import histogram, series
 from trimtab_operator.model.analysis import Trust
 from trimtab_operator.model.ledger import last_change_at
@@ -168,7 +169,7 @@ def _implausible(source: Reading | Distribution) -> Trust | None:
 def _first_bucket(seen: Seen) -> Trust | None:
     """Refuse a latency objective that its histogram cannot resolve: it would always look met."""
     for name, rule in latency_rules(seen.policy.spec.objectives):
-        buckets = pods.requests(seen.distributions.get(LATENCIES[name]), seen.snapshot)
+        buckets = seen.merged.get(LATENCIES[name])
         if buckets is None:
             continue
         bound, limit = buckets.bounds_seconds[0], parse_duration_seconds(rule.max)

@@ -11,8 +11,8 @@ from fakes.builders import a_distribution, a_policy, a_reading, a_snapshot, buck
 
 from trimtab_api.objectives import ObjectiveName, Objectives
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.analysis.attainment import Seen
 from trimtab_operator.analysis.durations import apdex, percentile_interval, percentile_noise
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.model import histogram
 from trimtab_operator.model.analysis import Attainment, ObjectiveResult
 from trimtab_operator.model.signals import Buckets, Signal

@@ -22,7 +22,7 @@ from fakes.builders import (
 from fakes.ledger import an_entry
 
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.analysis.attainment import Seen
+from trimtab_operator.analysis.seen import Seen
 from trimtab_operator.analysis.trust import inert, interval_seconds, needed_signals, trust
 from trimtab_operator.model.signals import Buckets, Point, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
