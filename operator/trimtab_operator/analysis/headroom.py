@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
@@ -59,4 +60,4 @@ def start_seconds(target: Target) -> float:
         for pod in target.pods
         if pod.ready_at is not None and 0.0 < pod.ready_at - pod.created_at <= LONGEST_START_SECONDS
     ]
-    return float(np.median(taken)) if taken else USUAL_START_SECONDS
+    return median(taken) if taken else USUAL_START_SECONDS

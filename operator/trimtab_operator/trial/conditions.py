@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from trimtab_api.conditions import (
     Condition,
@@ -46,7 +47,7 @@ class Told:
     intent: Intent | None
     course: Course = field(default_factory=Course)
 
-    @property
+    @cached_property
     def conflict(self) -> Constraint | None:
         """Who else owns the target or its replicas."""
         if isinstance(self.snapshot.target, TargetProblem):
