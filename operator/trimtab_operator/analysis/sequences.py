@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab_operator.model import series
 from trimtab_operator.model.arrays import Flags, Floats
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.signals import Signal, spacing_seconds
 from trimtab_operator.model.snapshot import Snapshot
 
 MEAN_SECONDS = 60.0  # one look at a batch is an instant of it
@@ -69,7 +69,7 @@ def sequence_history(snapshot: Snapshot) -> SequenceHistory | None:
     )
     waiting_at = {each.at: each.value for each in waiting}
     points = [each for each in running if each.pods and each.at in waiting_at]
-    step = series.spacing_seconds(tuple(points))
+    step = spacing_seconds(points)
     if step is None:
         return None
     steps = max(1, round(MEAN_SECONDS / step))

@@ -6,9 +6,8 @@ import math
 from bisect import bisect_left
 from itertools import pairwise
 from operator import attrgetter
-from statistics import median
 
-from trimtab_operator.model.signals import Point, Series, SignalState
+from trimtab_operator.model.signals import Point, Series
 
 _at = attrgetter("at")
 GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
@@ -16,16 +15,7 @@ GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data,
 
 def points_since(series: Series | None, start: float) -> tuple[Point, ...]:
     """Return the points from `start` (unix seconds) on; none for a series that is absent or failed."""
-    if series is None or series.state not in (SignalState.OK, SignalState.PARTIAL):
-        return ()
-    return series.plausible[bisect_left(series.plausible, start, key=_at) :]
-
-
-def spacing_seconds(points: tuple[Point, ...]) -> float | None:
-    """Return the usual distance of two points; None below two points."""
-    if len(points) < 2:
-        return None
-    return median(later.at - earlier.at for earlier, later in pairwise(points))
+    return () if series is None else series.known[bisect_left(series.known, start, key=_at) :]
 
 
 def covered_seconds(series: Series | None, start: float, end: float) -> float:
@@ -33,10 +23,11 @@ def covered_seconds(series: Series | None, start: float, end: float) -> float:
 
     A point speaks for one spacing before it, so the last one before `start` counts as well.
     """
-    every = points_since(series, -math.inf)
-    spacing = spacing_seconds(every)
-    times = [max(point.at, start) for point in every if start - (spacing or 0.0) <= point.at <= end]
-    if spacing is None or not times:
+    spacing = _spacing_seconds(series)
+    if spacing is None:
+        return 0.0
+    times = [max(point.at, start) for point in points_since(series, start - spacing) if point.at <= end]
+    if not times:
         return 0.0
     steps = [later - earlier for earlier, later in pairwise([*times, end])]
     return min(times[0] - start, spacing) + sum(step for step in steps if step <= GAP_SPACINGS * spacing)
@@ -44,7 +35,7 @@ def covered_seconds(series: Series | None, start: float, end: float) -> float:
 
 def covers(series: Series | None, start: float, end: float) -> bool:
     """Say whether data covers the whole time from start to end, up to a spacing at each end (half of a short time)."""
-    spacing = spacing_seconds(points_since(series, -math.inf))
+    spacing = _spacing_seconds(series)
     if spacing is None:
         return False
     return covered_seconds(series, start, end) >= end - start - min(2.0 * spacing, (end - start) / 2.0)
@@ -52,8 +43,12 @@ def covers(series: Series | None, start: float, end: float) -> bool:
 
 def peak_since(series: Series | None, start: float) -> Point | None:
     """Return the largest point from one spacing before `start` on: a point speaks of the time up to it."""
-    spacing = spacing_seconds(points_since(series, -math.inf)) or 0.0
-    return peak(points_since(series, start - spacing))
+    spacing = _spacing_seconds(series)
+    return peak(points_since(series, start - (spacing or 0.0)))
+
+
+def _spacing_seconds(series: Series | None) -> float | None:
+    return None if series is None else series.spacing_seconds
 
 
 def usual_range(points: tuple[Point, ...]) -> tuple[float, float]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
+from statistics import median
 from typing import Literal
 
 Source = Literal["engine", "agent", "dcgm"]
@@ -138,6 +141,23 @@ class Series:
     message: str = ""
 
     @cached_property
-    def plausible(self) -> tuple[Point, ...]:
-        """The points that can be reckoned with: a sample beyond LARGEST, or NaN, is a mistake and no point."""
-        return tuple(point for point in self.points if abs(point.value) <= LARGEST)
+    def known(self) -> tuple[Point, ...]:
+        """The points that can be reckoned with: a sample beyond LARGEST, or NaN, is a mistake and no point.
+
+        None of a series that failed.
+        """
+        if self.state not in (SignalState.OK, SignalState.PARTIAL):
+            return ()
+        return tuple([point for point in self.points if -LARGEST <= point.value <= LARGEST])
+
+    @cached_property
+    def spacing_seconds(self) -> float | None:
+        """The usual distance of two of these points; None below two."""
+        return spacing_seconds(self.known)
+
+
+def spacing_seconds(points: Sequence[Point]) -> float | None:
+    """Return the usual distance of two points, in order of time; None below two points."""
+    if len(points) < 2:
+        return None
+    return median([later.at - earlier.at for earlier, later in pairwise(points)])

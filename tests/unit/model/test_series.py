@@ -14,10 +14,9 @@ from trimtab_operator.model.series import (
     mean,
     peak,
     points_since,
-    spacing_seconds,
     usual_range,
 )
-from trimtab_operator.model.signals import Point, Series, Signal, SignalState
+from trimtab_operator.model.signals import Point, Series, Signal, SignalState, spacing_seconds
 
 FULL = a_series(Signal.REQUESTS_PER_SECOND, 5.0, seconds=600.0)
 HOLE = replace(FULL, points=tuple(point for point in FULL.points if not NOW - 400 < point.at < NOW - 200))
