@@ -1,4 +1,4 @@
-"""What a status that is written tells beyond states and values: intervals, confidence, burn rates, trends, errors.
+"""What a status that is written tells beyond states and values: evidence, intervals, burn rates, trends, errors.
 
 None of it is a reason to write: it moves with every tick, and is made only for a status that is written.
 """
@@ -8,25 +8,33 @@ from __future__ import annotations
 from trimtab_api import findings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import PolicyStatus
-from trimtab_operator.model.analysis import Analysis, BurnRate, ObjectiveResult, ScorecardRow
+from trimtab_operator.model.analysis import Analysis, Bottleneck, BurnRate, ObjectiveResult, ScorecardRow
 from trimtab_operator.model.past import Trends
 from trimtab_operator.model.slope import NoSlope, Slope
 from trimtab_operator.trial import texts
+from trimtab_operator.trial.render import evidence
 
 MOST_KINDS = 8
 
 
 def with_details(status: PolicyStatus, analysis: Analysis, policy: OptimizationPolicy) -> PolicyStatus:
-    """Fill in the objectives and the scorecard of a status that was composed from this analysis."""
+    """Fill in the bottleneck, objectives and scorecard of a status that was composed from this analysis."""
     currency = policy.spec.cost.currency if policy.spec.cost else ""
     objectives = zip(status.objectives, analysis.objectives, strict=True)
     scorecard = zip(status.scorecard, analysis.scorecard, strict=True)
     return status.model_copy(
         update={
+            "bottleneck": _bottleneck(status.bottleneck, analysis.bottleneck),
             "objectives": tuple(_objective(shown, result, currency) for shown, result in objectives),
             "scorecard": tuple(_row(shown, row) for shown, row in scorecard),
         }
     )
+
+
+def _bottleneck(shown: findings.Bottleneck | None, found: Bottleneck | None) -> findings.Bottleneck | None:
+    if shown is None or found is None:
+        return None
+    return shown.model_copy(update={"evidence": evidence(found.evidence)})
 
 
 def _objective(shown: findings.ObjectiveResult, result: ObjectiveResult, currency: str) -> findings.ObjectiveResult:

@@ -101,14 +101,13 @@ def _currency(policy: OptimizationPolicy) -> str:
 
 
 def bottleneck(found: Bottleneck | None, policy: OptimizationPolicy, now: datetime) -> findings.Bottleneck | None:
-    """Show the bottleneck; nothing while it is not known."""
+    """Show the bottleneck, its evidence aside; nothing while it is not known."""
     if found is None:
         return None
     kind, standing = found.kind, policy.status.bottleneck
     return findings.Bottleneck(
         kind=kind,
         confidence=texts.share(found.confidence),
-        evidence=evidence(found.evidence),
         parts=tuple(findings.LayerPart(kind=layers, time_ratio=texts.share(share)) for layers, share in found.parts),
         stage=_stage(found.stage),
         runner_up=found.runner_up,
