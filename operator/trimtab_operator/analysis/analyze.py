@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trimtab_api.objectives import ObjectiveName
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis.attainment import attain
 from trimtab_operator.analysis.baseline import baseline, coverage_seconds
@@ -53,6 +52,4 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
 def _with_outlook(seen: Seen) -> tuple[ObjectiveResult, ...]:
     """Measure the objectives, with what they burn and where their trends lead."""
     burns = burn_rates(seen)
-    return tuple(
-        replace(result, burn=burns.get(ObjectiveName(result.name)), miss=miss(seen, result)) for result in attain(seen)
-    )
+    return tuple(replace(result, burn=burns.get(result.name), miss=miss(seen, result)) for result in attain(seen))

@@ -41,11 +41,8 @@ def percentiles(policy: OptimizationPolicy) -> dict[Signal, int]:
 
 
 def miss(seen: Seen, result: ObjectiveResult) -> Miss | None:
-    """Return when an objective that is met now will be missed, by the trend that leads there first; None if none does.
-
-    `name` of the result is one of ObjectiveName.
-    """
-    name, past = ObjectiveName(result.name), seen.snapshot.past
+    """Return when an objective that is met now will be missed, by the trend that leads there first; None if none."""
+    name, past = result.name, seen.snapshot.past
     if result.attainment is not Attainment.MET or past is None or name not in QUANTITIES:
         return None
     standing = any(each.name is name and each.will_miss_at for each in seen.policy.status.objectives)

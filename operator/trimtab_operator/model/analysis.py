@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from trimtab_api.findings import BottleneckKind, TrendSpan
+from trimtab_api.findings import BottleneckKind, Measure, TrendSpan
+from trimtab_api.objectives import ObjectiveName
 from trimtab_operator.model.past import Trends
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.slope import Slope
@@ -70,7 +71,7 @@ class ObjectiveResult:
     the distance from the limit over the limit, negative on the wrong side; `confidence` how sure the attainment is.
     """
 
-    name: str
+    name: ObjectiveName
     guard: bool
     attainment: Attainment
     limit: float
@@ -93,7 +94,7 @@ class ScorecardRow:
     `trends` is empty where none could be taken at all; `errors` are shares of all requests by reason, largest first.
     """
 
-    measure: str
+    measure: Measure
     attainment: Attainment
     reference: float | None
     unit: str

@@ -65,7 +65,7 @@ def _expected(analysis: Analysis) -> set[tuple[str, bool, bool]]:
 
 
 def _moved(before: PolicyStatus, after: PolicyStatus, analysis: Analysis) -> bool:
-    noise = {row.measure: row.uncertainty_ratio for row in analysis.scorecard}
+    noise: dict[str, float] = {row.measure: row.uncertainty_ratio for row in analysis.scorecard}
     noise |= {result.name: result.uncertainty_ratio for result in analysis.objectives}
     numbers = _numbers(before)
     for name, value in _numbers(after).items():

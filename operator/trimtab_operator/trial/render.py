@@ -7,7 +7,6 @@ from datetime import datetime
 
 from trimtab_api import findings
 from trimtab_api.findings import Measure, ObjectiveState, SavingReference, ScoreState
-from trimtab_api.objectives import ObjectiveName
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_operator.analysis.load import cost_per_hour
 from trimtab_operator.model.analysis import (
@@ -54,12 +53,11 @@ def objectives(
     currency = _currency(policy)
     shown: list[findings.ObjectiveResult] = []
     for result in results:
-        name, state = ObjectiveName(result.name), ObjectiveState(result.attainment.value)
-        unit = texts.unit_of(name)
-        standing = before.get(name)
+        state, standing = ObjectiveState(result.attainment.value), before.get(result.name)
+        unit = texts.unit_of(result.name)
         shown.append(
             findings.ObjectiveResult(
-                name=name,
+                name=result.name,
                 value=None if result.value is None else texts.with_unit(result.value, unit, currency),
                 limit=texts.with_unit(result.limit, unit, currency),
                 met=state,
@@ -79,12 +77,11 @@ def scorecard(
     currency = _currency(policy)
     shown: list[findings.ScorecardRow] = []
     for row in rows:
-        measure, state = Measure(row.measure), _SCORES[row.attainment]
-        standing = before.get(measure)
+        state, standing = _SCORES[row.attainment], before.get(row.measure)
         reference = "trend" if row.reference is None else texts.with_unit(row.reference, row.unit, currency)
         shown.append(
             findings.ScorecardRow(
-                measure=measure,
+                measure=row.measure,
                 value=None if row.value is None else texts.with_unit(row.value, row.unit, currency),
                 reference=reference,
                 state=state,

@@ -60,9 +60,9 @@ def with_unit(value: float, unit: str, currency: str) -> str:
     return f"{text} {currency if unit == 'currency' else unit}"
 
 
-def unit_of(name: str) -> str:
+def unit_of(name: ObjectiveName) -> str:
     """Return the unit of an objective."""
-    return _UNITS.get(ObjectiveName(name), "ratio")
+    return _UNITS.get(name, "ratio")
 
 
 def leading_number(text: str | None) -> float | None:
