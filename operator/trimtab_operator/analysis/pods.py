@@ -42,12 +42,12 @@ def metric(snapshot: Snapshot, signal: Signal) -> str:
 
 def is_number(value: float) -> bool:
     """Say whether a value can be reckoned with: finite, and below what anything here could ever be."""
-    return math.isfinite(value) and abs(value) <= LARGEST
+    return -LARGEST <= value <= LARGEST
 
 
 def _are_numbers(values: tuple[float, ...]) -> bool:
     """Say the same of all of them: one that is not finite leaves no finite sum."""
-    return math.isfinite(sum(values)) and max(map(abs, values), default=0.0) <= LARGEST
+    return math.isfinite(sum(values)) and is_number(min(values, default=0.0)) and is_number(max(values, default=0.0))
 
 
 def serving(snapshot: Snapshot) -> tuple[Pod, ...]:

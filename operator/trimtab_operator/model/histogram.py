@@ -33,17 +33,24 @@ def merge(parts: Iterable[Buckets]) -> Buckets | None:
     every = tuple(parts)
     if not every:
         return None
-    shared = sorted(set(every[0].bounds_seconds).intersection(*(part.bounds_seconds for part in every[1:])))
+    shared = _shared_bounds(every)
     if len(shared) < 2 or not math.isinf(shared[-1]):
         return None
-    sums = map(math.fsum, zip(*(_at(shared, part) for part in every), strict=True))
-    # Rates of single buckets may cross by rounding; a cumulative count never falls.
-    return Buckets(bounds_seconds=tuple(shared), cumulative=tuple(accumulate(sums, max, initial=0.0))[1:])
+    sums = [0.0, *map(math.fsum, zip(*(_at(shared, part) for part in every), strict=True))]
+    if sums != sorted(sums):  # rates of single buckets may cross by rounding; a cumulative count never falls
+        sums = list(accumulate(sums, max))
+    return Buckets(bounds_seconds=shared, cumulative=tuple(sums[1:]))
 
 
-def _at(bounds: list[float], part: Buckets) -> tuple[float, ...]:
-    """Return the cumulative counts at these of its bounds, which are nearly always all of them."""
-    if len(bounds) == len(part.bounds_seconds):
+def _shared_bounds(every: tuple[Buckets, ...]) -> tuple[float, ...]:
+    """Return the bounds that all parts have, which are nearly always all of them."""
+    first, *others = {part.bounds_seconds for part in every}
+    return tuple(sorted(set(first).intersection(*others))) if others else first
+
+
+def _at(bounds: tuple[float, ...], part: Buckets) -> tuple[float, ...]:
+    """Return the cumulative counts at these of its bounds."""
+    if bounds == part.bounds_seconds:
         return part.cumulative
     table = dict(zip(part.bounds_seconds, part.cumulative, strict=True))
     return tuple(table[bound] for bound in bounds)

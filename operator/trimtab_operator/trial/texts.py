@@ -34,10 +34,8 @@ def count(number: int | None) -> int:
 
 def rounded(value: float, digits: int = 3) -> float:
     """Round to significant digits: more would change with every tick."""
-    if value == 0.0 or not math.isfinite(value):
-        return 0.0
-    bounded = max(-LARGEST, min(LARGEST, value))
-    return round(bounded, digits - 1 - math.floor(math.log10(abs(bounded))))
+    bounded = max(-LARGEST, min(LARGEST, value)) if math.isfinite(value) else 0.0
+    return float(f"{bounded:.{digits}g}")
 
 
 def decimal(value: float, digits: int = 3) -> str:
