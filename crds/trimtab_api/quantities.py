@@ -20,6 +20,11 @@ SIGNED_DECIMAL_PATTERN = r"^-?[0-9]{1,15}([.][0-9]{1,9})?$"
 
 MAX_DURATION_SECONDS = 24 * 3600.0
 
+_DURATION = re.compile(DURATION_PATTERN)
+_DURATION_PARTS = re.compile(r"([0-9]+)(ms|s|m|h)")
+_BYTES = re.compile(r"([0-9]+(?:[.][0-9]{1,3})?)(Ki|Mi|Gi|Ti|k|M|G|T)?")
+_RATIO = re.compile(RATIO_PATTERN)
+_SIGNED_DECIMAL = re.compile(SIGNED_DECIMAL_PATTERN)
 _SECONDS_OF_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES_OF_SUFFIX = {
     "": 1,
@@ -148,9 +153,9 @@ def parse_duration_seconds(value: str) -> float:
 
     Raises ValueError.
     """
-    if re.fullmatch(DURATION_PATTERN, value) is None:
+    if _DURATION.fullmatch(value) is None:
         raise ValueError(f"{value!r} is not a duration such as '500ms', '5m' or '1h30m'")
-    seconds = math.fsum(int(count) * _SECONDS_OF_UNIT[unit] for count, unit in re.findall(r"([0-9]+)(ms|s|m|h)", value))
+    seconds = math.fsum(int(count) * _SECONDS_OF_UNIT[unit] for count, unit in _DURATION_PARTS.findall(value))
     if seconds > MAX_DURATION_SECONDS:
         raise ValueError(f"{value!r} is longer than 24h")
     return seconds
@@ -161,7 +166,7 @@ def parse_bytes(value: str) -> int:
 
     Raises ValueError.
     """
-    match = re.fullmatch(r"([0-9]+(?:[.][0-9]{1,3})?)(Ki|Mi|Gi|Ti|k|M|G|T)?", value)
+    match = _BYTES.fullmatch(value)
     if match is None:
         raise ValueError(f"{value!r} is not a size such as '512Mi', '8Gi' or '2G'")
     return math.ceil(Decimal(match[1]) * _BYTES_OF_SUFFIX[match[2] or ""])
@@ -169,14 +174,14 @@ def parse_bytes(value: str) -> int:
 
 def parse_ratio(value: str) -> float:
     """Read a share from 0 to 1. Raises ValueError."""
-    if re.fullmatch(RATIO_PATTERN, value) is None:
+    if _RATIO.fullmatch(value) is None:
         raise ValueError(f"{value!r} is not a share from 0 to 1 such as '0.05'")
     return float(value)
 
 
 def parse_decimal(value: str) -> float:
     """Read a plain decimal number, possibly negative; no exponent. Raises ValueError."""
-    if re.fullmatch(SIGNED_DECIMAL_PATTERN, value) is None:
+    if _SIGNED_DECIMAL.fullmatch(value) is None:
         raise ValueError(f"{value!r} is not a decimal number such as '2.50'")
     return float(value)
 

@@ -110,10 +110,9 @@ def energy(seen: Seen) -> Measured:
 
 def cost(seen: Seen) -> Measured:
     """Measure what one good answer costs."""
-    requests = seen.recent_requests
-    price = load.cost_per_request(seen.snapshot, seen.policy)
     if seen.policy.spec.cost is None:
         return Measured(None, "no prices: set spec.cost.perGpuHour or spec.cost.perCpuHour")
+    requests, price = seen.recent_requests, load.cost_per_request(seen.snapshot, seen.policy)
     if requests is None or requests < load.MIN_REQUESTS:
         return Measured(None, f"{requests or 0.0:.0f} requests; {load.MIN_REQUESTS} are needed", requests)
     if price is None:
