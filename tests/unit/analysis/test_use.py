@@ -71,5 +71,9 @@ def test_how_full_vllm_is_its_kv_cache_and_its_queue_tell(snapshot: Snapshot, ex
     assert use_of(snapshot).replicas == expected
 
 
+def test_what_limits_vllm_is_sought_among_its_devices_too() -> None:
+    assert use_of(vllm(0.4)).every == {GPU: 1.0, KV: 0.4}
+
+
 def test_a_target_that_is_not_there_is_not_full() -> None:
     assert use_of(Snapshot(now=NOW, target=TargetProblem("NotFound", ""))).replicas == {}

@@ -62,6 +62,13 @@ def test_points_since_and_their_mean_and_peak() -> None:
     assert spacing_seconds(rising.points) == 1.0
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -2e15], ids=["nan", "infinite", "beyond-what-could-be"])
+def test_a_sample_that_cannot_be_is_no_point(value: float) -> None:
+    spoilt = replace(FULL, points=(Point(1.0, 1.0), Point(2.0, value), Point(3.0, 5.0)))
+    assert points_since(spoilt, 0.0) == (Point(1.0, 1.0), Point(3.0, 5.0))
+    assert spoilt.spacing_seconds == 2.0
+
+
 def test_without_points_there_is_neither_mean_nor_peak_nor_spacing() -> None:
     assert (mean(()), peak(()), spacing_seconds(())) == (None, None, None)
 
