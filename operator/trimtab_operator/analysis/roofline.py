@@ -81,7 +81,7 @@ def _activity(snapshot: Snapshot, signal: Signal) -> float | None:
 
 
 def _reached(active: float) -> float:
-    return min(1.0, active / REACHABLE_ACTIVITY)
+    return min(1.0, max(0.0, active / REACHABLE_ACTIVITY))
 
 
 def _cache_share(snapshot: Snapshot) -> float:

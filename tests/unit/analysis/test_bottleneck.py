@@ -173,6 +173,11 @@ def test_without_the_use_of_the_devices_nothing_is_named(snapshot: Snapshot) -> 
     assert limiting(snapshot) is None
 
 
+def test_a_counter_below_zero_counts_as_no_activity() -> None:
+    readings = each(Signal.GPU_DRAM_ACTIVE_RATIO, 0.1) | each(Signal.GPU_TENSOR_ACTIVE_RATIO, -1.0)
+    assert named(a_snapshot(busy=0.9, readings=readings)).kind is COMPUTE
+
+
 def test_one_short_pause_does_not_make_a_target_underused() -> None:
     busy = {Signal.BUSY_RATIO: a_series(Signal.BUSY_RATIO, 0.6)}
     assert named(a_snapshot(busy=0.1, history=busy)).kind is NONE
