@@ -1,4 +1,4 @@
-"""What the rules for objectives and the scorecard look at; what several of them need is reckoned once."""
+"""What the rules of trust, objectives, scorecard and bottleneck look at; what several of them need is reckoned once."""
 
 from __future__ import annotations
 
