@@ -56,12 +56,11 @@ def _steady(snapshot: Snapshot, start: float) -> bool:
 
 def _growing(snapshot: Snapshot, start: float) -> Iterator[str]:
     preallocated = not isinstance(snapshot.target, TargetProblem) and snapshot.target.runtime == "vllm"
-    used = {Signal.MEMORY_USED_BYTES: load.memory_ratio(snapshot)}
-    if not preallocated:
-        used[Signal.GPU_MEMORY_USED_RATIO] = pods.total(snapshot, Signal.GPU_MEMORY_USED_RATIO)
-    for signal, ratio in used.items():
+    on_gpu = () if preallocated else (Signal.GPU_MEMORY_USED_RATIO,)
+    for signal in (Signal.MEMORY_USED_BYTES, *on_gpu):
         growth = _growth(snapshot.history.get(signal), start, snapshot.now)
         if growth is not None:
+            ratio = pods.total(snapshot, signal) if signal in on_gpu else load.memory_ratio(snapshot)
             full = _until_full(ratio, growth, snapshot.now - start)
             yield f"{pods.metric(snapshot, signal)} grew by {growth:.0%}{full}"
 

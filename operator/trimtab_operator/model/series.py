@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from trimtab_operator.model.signals import Point, Series
 
-_at = attrgetter("at")
+_at, _value = attrgetter("at"), attrgetter("value")
 GAP_SPACINGS = 3.0  # a hole of more than three spacings is a time without data, as three lost scrapes are
 
 
@@ -66,4 +66,4 @@ def mean(points: tuple[Point, ...]) -> float | None:
 
 def peak(points: tuple[Point, ...]) -> Point | None:
     """Return the first of the largest points; None without points."""
-    return max(points, key=lambda point: point.value) if points else None
+    return max(points, key=_value) if points else None
