@@ -79,9 +79,6 @@ def _lasting_queue(snapshot: Snapshot) -> float | None:
     reading = snapshot.readings.get(Signal.QUEUE_REQUESTS)
     if now is None or reading is None or reading.at is None:
         return now
-    earlier = [
-        point.value
-        for point in series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), 0.0)
-        if point.at <= reading.at - 0.5 * (snapshot.scrape_interval_seconds or 0.0) - 0.001
-    ]
-    return min(now, earlier[-1]) if earlier else now
+    before = reading.at - 0.5 * (snapshot.scrape_interval_seconds or 0.0) - 0.001
+    points = series.points_since(snapshot.history.get(Signal.QUEUE_REQUESTS), 0.0)
+    return min(now, next((point.value for point in reversed(points) if point.at <= before), now))
