@@ -113,7 +113,7 @@ def gpus(cluster: Cluster, paths: Paths, platform: Platform) -> Iterator[Simulat
 @pytest.fixture
 def room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, request: pytest.FixtureRequest) -> Iterator[Room]:
     """A namespace for one test; when the test failed, what the policy said is printed."""
-    made = _room(cluster, platform, gpus, "e2e-" + secrets.token_hex(4))
+    made = Room.open(cluster, platform.audit, gpus, "e2e-" + secrets.token_hex(4))
     yield made
     if getattr(request.node, "failed", False):
         _tell(made)
@@ -129,7 +129,7 @@ def traffic(cluster: Cluster) -> Traffic:
 def _tuned(
     cluster: Cluster, platform: Platform, gpus: SimulatedGpus, traffic: Traffic, engine_image: str
 ) -> Iterator[Tuned]:
-    made = _room(cluster, platform, gpus, "e2e-tuned")
+    made = Room.open(cluster, platform.audit, gpus, "e2e-tuned")
     try:
         yield tune(made, traffic, platform, engine_image)
     except AssertionError:
@@ -147,6 +147,25 @@ def tuned(_tuned: Tuned, request: pytest.FixtureRequest) -> Iterator[Tuned]:
         _tell(_tuned.room)
 
 
+@pytest.fixture(scope="module")
+def _scaled(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, engine_image: str) -> Iterator[Room]:
+    made = Room.open(cluster, platform.audit, gpus, "e2e-scaled")
+    gpus.set(made.namespace, gpus=0.3)
+    made.apply(deployment(engine_image), policy(scaling={"minReplicas": 1, "maxReplicas": 4, "stabilization": "10m"}))
+    made.wait_ready(1)
+    made.wait_trusted()
+    yield made
+    cluster.kubectl("delete", "namespace", made.namespace, "--wait=false")
+
+
+@pytest.fixture
+def scaled(_scaled: Room, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """One deployment that the scenarios of a module scale up, one after another; told of when one fails."""
+    yield _scaled
+    if getattr(request.node, "failed", False):
+        _tell(_scaled)
+
+
 @pytest.fixture(autouse=True)
 def _steady_begins(request: pytest.FixtureRequest) -> None:
     """The ten quiet minutes begin with the first scenario that leaves the rest of the cluster alone."""
@@ -158,7 +177,7 @@ def _steady_begins(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session")
 def steady(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, engine_image: str) -> Iterator[Steady]:
     """A policy at constant load, made first and left alone until the last test looks at what was written."""
-    made = _room(cluster, platform, gpus, "e2e-steady")
+    made = Room.open(cluster, platform.audit, gpus, "e2e-steady")
     gpus.set(made.namespace, gpus=0.5)
     made.apply(deployment(engine_image), policy(observation={"interval": "5s", "window": "60s"}))
     made.wait_ready(1)
@@ -170,7 +189,7 @@ def steady(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, engine_ima
 @pytest.fixture(scope="session")
 def orphan(cluster: Cluster, platform: Platform, gpus: SimulatedGpus) -> Iterator[Room]:
     """A policy without a target, reported early, so that the same news can come again much later."""
-    made = _room(cluster, platform, gpus, "e2e-orphan")
+    made = Room.open(cluster, platform.audit, gpus, "e2e-orphan")
     made.apply(policy())
     made.wait_condition("TargetResolved", "False", "NotFound")
     yield made
@@ -205,11 +224,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def _tell(room: Room) -> None:
     print(room.kubectl("get", "optpol,opttrial,nodetune,deploy,pods", "-o", "wide", check=False))
     print(room.kubectl("get", "optpol,opttrial,nodetune", "-o", "yaml", check=False)[-20000:])
-
-
-def _room(cluster: Cluster, platform: Platform, gpus: SimulatedGpus, namespace: str) -> Room:
-    cluster.kubectl("create", "namespace", namespace)
-    return Room(cluster, platform.audit, gpus, namespace, platform.audit.mark())
 
 
 def _offer_gpus(paths: Paths) -> Path:

@@ -42,7 +42,7 @@ def test_a_leader_stopped_for_30_seconds_and_resumed_writes_nothing(
 @pytest.mark.disturbs
 def test_a_dead_leader_is_replaced_within_20_seconds(platform: Platform) -> None:
     leader = platform.leader()
-    os.kill(platform.process_of(leader), signal.SIGKILL)
+    platform.kill_leader()
     died_at = time.time()
     eventually(lambda: platform.leader() != leader or platform.renewed_after(died_at), "somebody leads again", 30)
     took = time.time() - died_at

@@ -1,4 +1,4 @@
-"""A trial that helps, through the death of the leader and a new authority; and what stays when nobody is there."""
+"""A trial that helps, through deaths of the leader and a new authority; and what stays when nobody is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from harness.answers import failures
 from harness.cluster import Cluster, always, eventually
-from harness.engines import quietly
+from harness.engines import canary_of, quietly
 from harness.gpus import SimulatedGpus
 from harness.platform import NAMESPACE, Platform
 from harness.traffic import Traffic
@@ -25,7 +25,7 @@ DOWN_SECONDS = 60
 NOWHERE = "trimtab.dev/e2e-nowhere"
 
 
-def test_a_trial_that_helps_is_rolled_out_though_the_leader_is_killed_while_it_is_measured(tuned: Tuned) -> None:
+def test_a_trial_that_helps_is_rolled_out_though_the_leader_is_killed_before_each_step(tuned: Tuned) -> None:
     trial, status = tuned.engines.trial(tuned.trial), tuned.room.status()
     assert len(tuned.engines.trials()) == 1
     assert trial["spec"]["change"] == {"knob": "cacheMemory", "from": "0", "to": GOOD_CACHE}
@@ -41,6 +41,17 @@ def test_a_trial_that_helps_is_rolled_out_though_the_leader_is_killed_while_it_i
     entries = list(tuned.engines.entries().values())
     assert [entry["settings"]["cacheMemory"] for entry in entries] == [GOOD_CACHE, GOOD_CACHE]
     assert not any("trial" in entry for entry in entries)
+
+
+def test_each_step_was_written_once_though_the_leader_was_killed_before_it(tuned: Tuned) -> None:
+    created = [write.code for write in tuned.room.writes("optimizationtrials") if write.verb == "create"]
+    assert created == [201]
+    canary = canary_of(tuned.engines.trial(tuned.trial))["uid"]
+    as_started, on_trial, promoted = (None, None), (GOOD_CACHE, tuned.trial), (GOOD_CACHE, None)
+    for pod in tuned.engines.pods():
+        uid = pod["metadata"]["uid"]
+        asked = [(entry["settings"].get("cacheMemory"), entry.get("trial")) for entry in tuned.engines.asked(uid)]
+        assert asked == ([as_started, on_trial, promoted] if uid == canary else [as_started, promoted])
 
 
 def test_no_request_failed_in_it_and_every_answer_was_to_its_own_input(tuned: Tuned) -> None:

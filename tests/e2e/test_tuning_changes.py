@@ -11,7 +11,7 @@ from fakes.kube_conformance import trial_body
 from harness.answers import Answers, failures
 from harness.cluster import always, eventually
 from harness.engines import Engines, canary_of, names, quietly
-from harness.room import OPERATOR, Room
+from harness.room import Room
 from harness.traffic import Traffic
 from harness.tuned import GOOD_CACHE, GOOD_CACHE_BYTES, VERIFIED_PER_SECOND, Tuned, batches, wish
 from harness.workload import deployment
@@ -163,7 +163,7 @@ def test_a_new_template_in_mid_trial_ends_it_as_target_changed_without_a_write_o
         "the new pods serve",
         180,
     )
-    assert [written for written in _asked_of(tuned, canary["uid"], mark) if written != entry] == []
+    assert [written for written in engines.asked(canary["uid"], mark) if written != entry] == []
 
 
 def test_of_more_than_twenty_trials_the_oldest_is_removed(room: Room, engine_image: str) -> None:
@@ -181,17 +181,6 @@ def test_of_more_than_twenty_trials_the_oldest_is_removed(room: Room, engine_ima
     assert "chat-1" not in names(engines.trials())
     removed = [write.name for write in room.writes("optimizationtrials") if write.verb == "delete" and write.code < 400]
     assert removed == ["chat-1"]
-
-
-def _asked_of(tuned: Tuned, uid: str, mark: int) -> list[dict[str, Any]]:
-    """What the operator wrote for a pod since the mark, by the audit log."""
-    writes = [
-        write
-        for write in tuned.room.audit.entries(mark, OPERATOR)
-        if write.get("objectRef", {}).get("resource") == "nodetunings" and write["verb"] in {"patch", "create"}
-    ]
-    specs = [(write.get("requestObject") or {}).get("spec") or {} for write in writes]
-    return [entry for spec in specs for entry in spec.get("engines") or [] if entry["podUid"] == uid]
 
 
 def _ended(namespace: str, name: str, policy: dict[str, Any]) -> dict[str, Any]:

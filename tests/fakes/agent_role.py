@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fakes.kube import stamp
-from harness.leftovers import PLAYED
+from harness.leftovers import OF_A_TEST
 
 from trimtab_api.wire import settings_hash
 from trimtab_operator.errors import KubeConflict, KubeError, KubeNotFound
@@ -49,7 +49,7 @@ class AgentRole:
             body = {
                 "apiVersion": "v1",
                 "kind": "Node",
-                "metadata": {"name": name, "labels": dict([PLAYED])},
+                "metadata": {"name": name, "labels": dict([OF_A_TEST])},
                 "spec": {"unschedulable": True},
             }
             await self._kube.create(NODES, None, body)

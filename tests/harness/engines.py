@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster import eventually
-from harness.room import Room
+from harness.room import OPERATOR, Room
 
 Json = dict[str, Any]
 SAMPLE = re.compile(r"^(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -53,6 +53,16 @@ class Engines:
         text = self.room.cluster.kubectl("get", "nodetunings", "-o", "json")
         listed = [entry for item in json.loads(text)["items"] for entry in item["spec"].get("engines") or []]
         return {entry["podUid"]: entry for entry in listed if entry["namespace"] == self.room.namespace}
+
+    def asked(self, uid: str, since: int | None = None) -> list[Json]:
+        """What NodeTunings have asked of a pod one after another since a mark, by the operator's accepted writes."""
+        asked: list[Json] = []
+        for write in self.room.audit.entries(self.room.mark if since is None else since, OPERATOR):
+            accepted = write["verb"] in {"patch", "create"} and write["responseStatus"]["code"] < 400
+            if accepted and write.get("objectRef", {}).get("resource") == "nodetunings":
+                entries = (write["requestObject"].get("spec") or {}).get("engines") or []
+                asked += [entry for entry in entries if entry["podUid"] == uid and entry not in asked[-1:]]
+        return asked
 
     def trials(self) -> list[Json]:
         """The room's trials, oldest first."""

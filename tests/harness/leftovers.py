@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-PLAYED = ("trimtab.dev/test", "true")
-"""The label of a node that a test plays."""
+OF_A_TEST = ("trimtab.dev/test", "true")
+"""The label of what a test makes for the whole cluster, such as a node that it plays."""
+OF_THE_WHOLE_CLUSTER = "nodes,validatingadmissionpolicies,validatingadmissionpolicybindings"
 OF_THE_CLUSTER = {"default", "kube-node-lease", "kube-public", "kube-system", "trimtab-monitoring"}
 
 
 def remove_leftovers(kubectl: Callable[..., str]) -> None:
-    """Delete the nodes that a test played, and every namespace that is not the cluster's own."""
-    kubectl("delete", "nodes", "-l", "=".join(PLAYED))
+    """Delete what tests made for the whole cluster, and every namespace that is not the cluster's own."""
+    kubectl("delete", OF_THE_WHOLE_CLUSTER, "-l", "=".join(OF_A_TEST))
     kubectl("delete", "nodetunings.trimtab.dev", "--all", check=False)  # owned by the node, which stays
     found = json.loads(kubectl("get", "namespaces", "-o", "json"))["items"]
     if old := sorted({item["metadata"]["name"] for item in found} - OF_THE_CLUSTER):

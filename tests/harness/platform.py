@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +80,10 @@ class Platform:
         found = eventually(lambda: _process(pod), f"a process of {pod} on this host", 30)
         assert found is not None
         return found
+
+    def kill_leader(self) -> None:
+        """End the leader's process at once, as a crash does."""
+        os.kill(self.process_of(self.leader()), signal.SIGKILL)
 
     def restarted(self, pod: str, process: int) -> bool:
         """Whether that process of the pod is gone."""

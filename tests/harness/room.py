@@ -22,6 +22,12 @@ class Room:
     namespace: str
     mark: int
 
+    @classmethod
+    def open(cls, cluster: Cluster, audit: AuditLog, gpus: SimulatedGpus, namespace: str) -> Room:
+        """Make the namespace."""
+        cluster.kubectl("create", "namespace", namespace)
+        return cls(cluster, audit, gpus, namespace, audit.mark())
+
     def apply(self, *manifests: dict[str, Any], server_side: bool = False) -> None:
         """Apply objects into this namespace."""
         placed = [{**item, "metadata": {**item["metadata"], "namespace": self.namespace}} for item in manifests]

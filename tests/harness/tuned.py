@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from harness.engines import Engines
+from harness.gaps import CANARY, CURRENT_TRIAL, ROLLOUT, denied
 from harness.platform import NAMESPACE, Platform
 from harness.room import Room
 from harness.traffic import Traffic
@@ -66,24 +66,36 @@ def wish(name: str = "chat", *, rules: dict[str, Any] | None = None, **knobs: An
 def tune(room: Room, traffic: Traffic, platform: Platform, image: str) -> Tuned:
     """Deploy two replicas without a cache, overload them with the same few inputs, and let a trial find the cache.
 
-    What that brings is far beyond the noise of a machine that runs everything else besides. While the canary is
-    measured the operator's leader is killed, and a person asks for a new authority. The approval only sets the time at
-    which it begins: engines attach, and the verified part of the load learns its answers, before the load sets in.
+    What that brings is far beyond the noise of a machine that runs everything else besides. The operator's leader is
+    killed after each step that the trial stores and before what follows from it is written, and while the canary is
+    measured; then a person asks for a new authority. The approval only sets the time at which the trial begins: engines
+    attach, and the verified part of the load learns its answers, before the load sets in.
     """
     engines = Engines(room)
     poor = deployment(image, replicas=2, gpus=0, cpu_limit=CPU_LIMIT, environment=ENVIRONMENT, attached=True)
-    room.apply(poor, service(), wish(rules={"approval": "Required"}, cache={"memory": {"max": GOOD_CACHE}}))
-    room.wait_ready(2, seconds=180)
-    rate = OVERLOAD * traffic.capacity(room.namespace)
-    load = traffic.answered(room.namespace, rate, seconds=850, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
-    with load as answers:
-        name = str(engines.wait_trial("AwaitingApproval", after=set(), seconds=150)["metadata"]["name"])
-        room.trimtab("approve", name)
-        engines.wait_trial("Measuring", after=set(), seconds=400)
-        os.kill(platform.process_of(platform.leader()), signal.SIGKILL)
+    with ExitStack() as load:
+        with denied(room, CURRENT_TRIAL) as gap:
+            room.apply(poor, service(), wish(rules={"approval": "Required"}, cache={"memory": {"max": GOOD_CACHE}}))
+            room.wait_ready(2, seconds=180)
+            rate = OVERLOAD * traffic.capacity(room.namespace)
+            answers = load.enter_context(
+                traffic.answered(room.namespace, rate, seconds=850, verified=VERIFIED_PER_SECOND, keys=Keys.FEW)
+            )
+            gap.wait(seconds=150)
+            platform.kill_leader()
+        name = str(engines.wait_trial("AwaitingApproval", after=set(), seconds=60)["metadata"]["name"])
+        with denied(room, CANARY) as gap:
+            room.trimtab("approve", name)
+            gap.wait(seconds=400)
+            platform.kill_leader()
+        engines.wait_trial("Measuring", after=set(), seconds=90)
+        platform.kill_leader()
         before = trusted(room.cluster, room.namespace)
         platform.cluster.kubectl("-n", NAMESPACE, "annotate", "secret", "trimtab-ca", "trimtab.dev/rotate=now")
-        engines.wait_verdict(name, "Improved", seconds=330)
+        with denied(room, ROLLOUT) as gap:
+            gap.wait(seconds=330)
+            platform.kill_leader()
+        engines.wait_verdict(name, "Improved", seconds=180)
         engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 2)
         outcomes = answers.outcomes()
     return Tuned(room, engines, rate, name, outcomes, before)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from fakes.trial_ground import Outcome, TrialGround, trial_ground, until
+from harness.denial import BINDING, MESSAGE, POLICY, Denial
 
 from trimtab_operator.actuation.fail_point import EXIT_CODE, POINTS
 from trimtab_operator.clock import SystemClock
@@ -30,6 +31,7 @@ from trimtab_operator.telemetry import Telemetry
 RUN_SECONDS = 420.0
 AT_ONCE = 5
 CONFLICTS = 'trimtab_operator_reconcile_total{outcome="KubeConflict"}'
+STATUS_DENIED = Denial("trimtab.dev", "v1alpha1", "optimizationpolicies/status", "request.namespace == '$namespace'")
 AS_STARTED, ON_TRIAL, PROMOTED = (None, False), (8, True), (8, False)
 
 
@@ -175,12 +177,12 @@ def denial(api_server: Any) -> Iterator[Callable[[str], Callable[[], None]]]:
 
     def lift() -> None:
         for name in names:
-            for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            for kind in (BINDING, POLICY):
                 api_server.kubectl("delete", kind, name, "--ignore-not-found")
 
     def deny(namespace: str) -> Callable[[], None]:
         names.append(f"deny-status.{namespace}")
-        for body in _denial(names[-1], namespace):
+        for body in STATUS_DENIED.manifests(names[-1], namespace):
             api_server.kubectl("apply", "-f", "-", input=json.dumps(body))
         return lift
 
@@ -251,7 +253,7 @@ async def _is_denied(ground: TrialGround, namespace: str) -> bool:
         version = body["metadata"]["resourceVersion"]
         await ground.kube.patch_status(POLICIES, namespace, body["metadata"]["name"], patch, version)
     except KubeError as error:
-        return "denied by a test" in str(error)
+        return MESSAGE in str(error)
     return False
 
 
@@ -273,34 +275,6 @@ async def _annotate(ground: TrialGround, resource: Any, namespace: str | None, n
         await ground.kube.patch(resource, namespace, name, patch)
     except KubeError:  # it is not there yet
         return
-
-
-def _denial(name: str, namespace: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    rule = {
-        "apiGroups": ["trimtab.dev"],
-        "apiVersions": ["v1alpha1"],
-        "operations": ["UPDATE"],
-        "resources": ["optimizationpolicies/status"],
-    }
-    group, kind = "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"
-    policy = {
-        "apiVersion": group,
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [rule]},
-            "matchConditions": [{"name": "here", "expression": f"request.namespace == '{namespace}'"}],
-            "validations": [{"expression": "false", "message": "denied by a test"}],
-        },
-    }
-    binding = {
-        "apiVersion": group,
-        "kind": f"{kind}Binding",
-        "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"]},
-    }
-    return policy, binding
 
 
 @asynccontextmanager
