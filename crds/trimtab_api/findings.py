@@ -181,6 +181,12 @@ class Baseline(ApiModel):
     cpu_utilization_ratio: Ratio | None = Field(default=None, description="Mean CPU use against the limit.")
     gpu_memory_ratio: Ratio | None = Field(default=None, description="Mean share of GPU memory in use.")
     cache_hit_ratio: Ratio | None = Field(default=None, description="Share of requests answered from the cache.")
+    input_tokens: SignedDecimal | None = Field(
+        default=None, description="Usual tokens of an input that the model was run on."
+    )
+    output_tokens: SignedDecimal | None = Field(
+        default=None, description="Usual tokens that were generated for a request."
+    )
     joules_per_request: SignedDecimal | None = Field(default=None, description="GPU energy per answered request.")
     cost_per_hour: SignedDecimal | None = Field(default=None, description="Cost per hour in spec.cost.currency.")
     cost_per_thousand_requests: SignedDecimal | None = Field(

@@ -40,7 +40,7 @@ class IntentKind(StrEnum):
 
 
 class LedgerEvent(StrEnum):
-    """What happened to a tuned field."""
+    """What happened to a tuned field, or to the load that it was tuned for."""
 
     SCALED = "Scaled"
     TRIAL_STARTED = "TrialStarted"
@@ -48,6 +48,7 @@ class LedgerEvent(StrEnum):
     ROLLED_OUT = "RolledOut"
     ROLLED_BACK = "RolledBack"
     FOREIGN_EDIT = "ForeignEdit"
+    LOAD_CHANGED = "LoadChanged"
 
 
 class ReplicasStatus(ApiModel):
@@ -75,7 +76,7 @@ class Intent(ApiModel):
 
 
 class HistoryEntry(ApiModel):
-    """One write of ours, or one foreign edit of a tuned field."""
+    """One write of ours, one foreign edit of a tuned field, or one change of the load."""
 
     id: Word = Field(description="Identity of the entry; equal to the intent's id for our own writes.")
     at: AwareDatetime = Field(description="When it happened, or was noticed.")

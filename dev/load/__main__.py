@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--steps", type=steps, default=(), help="mode step: seconds:factor,… as 60:1,60:2,60:0.25")
     result.add_argument("--keys", type=Keys, choices=list(Keys), default=plan.keys)
     result.add_argument("--key-offset", type=int, default=plan.key_offset)
+    result.add_argument("--sentences", type=int, default=plan.sentences, help="of which an input is made")
     result.add_argument("--protocol", type=Protocol, choices=list(Protocol), default=plan.protocol)
     result.add_argument("--objective", type=float, default=plan.objective_seconds, help="seconds, for goodput")
     result.add_argument(
@@ -75,6 +76,7 @@ def plan_of(options: argparse.Namespace) -> LoadPlan:
         steps=options.steps,
         keys=options.keys,
         key_offset=options.key_offset,
+        sentences=options.sentences,
         protocol=options.protocol,
         objective_seconds=options.objective,
         timeout_seconds=options.timeout,

@@ -47,6 +47,7 @@ class LoadPlan:
     """Everything that defines a run; equal plans send equal requests at equal times.
 
     `rate` is in requests per second: of the whole run (constant), of a factor of 1 (step), the mean (trace).
+    `sentences` is how many an input is made of.
     """
 
     url: str
@@ -57,6 +58,7 @@ class LoadPlan:
     steps: tuple[Step, ...] = ()
     keys: Keys = Keys.TRACE
     key_offset: int = 0
+    sentences: int = 1
     protocol: Protocol = Protocol.EMBEDDINGS
     objective_seconds: float = 0.5
     timeout_seconds: float = 10.0
@@ -78,13 +80,15 @@ def schedule_of(plan: LoadPlan) -> Schedule:
 
 
 def inputs_of(plan: LoadPlan, count: int) -> tuple[str, ...]:
-    """Return the sentences of the first `count` requests of a plan, in the order in which they are sent.
+    """Return the inputs of the first `count` requests of a plan, in the order in which they are sent.
 
     A run beyond the end of the recorded keys starts them again with other sentences: it repeats as they do, and no
     cache profits from their being replayed.
     """
     positions = range(plan.key_offset, plan.key_offset + count)
-    return spoken(_NUMBERS[plan.keys](positions), sentences())
+    numbers, length = _NUMBERS[plan.keys](positions), plan.sentences
+    texts = spoken([number * length + part for number in numbers for part in range(length)], sentences())
+    return tuple(" ".join(texts[place * length :][:length]) for place in range(count))
 
 
 def _recorded(positions: range) -> list[int]:

@@ -33,6 +33,7 @@ def arguments(plan: LoadPlan) -> list[str]:
         "duration": plan.duration_seconds,
         "keys": plan.keys.value,
         "key-offset": plan.key_offset,
+        "sentences": plan.sentences,
         "protocol": plan.protocol.value,
         "objective": plan.objective_seconds,
         "timeout": plan.timeout_seconds,

@@ -17,15 +17,22 @@ LONGEST_SECONDS = 900.0
 
 @dataclass
 class Load:
-    """A constant rate that can be changed."""
+    """A constant rate of inputs of one length; both can be changed."""
 
     plan: LoadPlan
     _process: LoadProcess | None = field(default=None)
 
     def rate(self, requests_per_second: float) -> None:
         """From now on send at this rate."""
+        self._begin(replace(self.plan, rate=requests_per_second))
+
+    def length(self, sentences: int) -> None:
+        """From now on send inputs of so many sentences."""
+        self._begin(replace(self.plan, sentences=sentences))
+
+    def _begin(self, plan: LoadPlan) -> None:
         self.end()
-        self.plan = replace(self.plan, rate=requests_per_second, key_offset=self.plan.key_offset + 10_000)
+        self.plan = replace(plan, key_offset=self.plan.key_offset + 10_000)
         self._process = LoadProcess(self.plan)
 
     def end(self) -> None:

@@ -8,7 +8,8 @@ from fakes.world import NAMESPACE
 
 from trimtab_api.engine_knobs import Knob
 from trimtab_operator.errors import KubeConflict, KubeUnavailable
-from trimtab_operator.kube.resources import DEPLOYMENTS, PODS, POLICIES, TRIALS
+from trimtab_operator.kube.resources import DEPLOYMENTS, EVENTS, PODS, POLICIES, TRIALS
+from trimtab_operator.model.signals import Signal
 
 ENGINE = "optimizationtrials"
 
@@ -257,3 +258,37 @@ async def test_ten_steady_minutes_after_a_search_write_nothing(stage: Tuned) -> 
 
 def test_the_knob_under_test_is_one_of_the_engine() -> None:
     assert Knob.MAX_BATCH_SIZE.value in KNOBS["batching"]
+
+
+async def test_longer_inputs_reopen_a_search_that_had_ended_with_a_baseline_of_their_own(stage: Tuned) -> None:
+    stage.gain = 1.0
+    stage.prometheus.values[Signal.INPUT_TOKENS] = 25.0
+    stage.tune()
+    await stage.run_to("Finished")
+    await stage.run(600)
+    assert len(stage.trials()) == 1
+    assert stage.status()["baseline"]["inputTokens"] == "25"
+    changed_at = stage.clock.now()
+    stage.prometheus.values[Signal.INPUT_TOKENS] = lambda at: 25.0 if at < changed_at else 100.0
+    await stage.run(240)
+    assert "LoadChanged" not in stage.ledger(), "the window holds both loads"
+    await stage.run(120)
+    assert stage.ledger().count("LoadChanged") == 1
+    assert stage.status()["baseline"]["inputTokens"] == "100"
+    assert "Validation → Discovery" in {event["message"] for event in stage.kube.all(EVENTS)}
+    await stage.run(1800)
+    assert stage.ledger().count("LoadChanged") == 1
+    assert len(stage.trials()) == 2, "the new load has a search of its own"
+
+
+async def test_a_trial_under_way_is_brought_to_its_end_before_a_changed_load_is_looked_at(stage: Tuned) -> None:
+    stage.prometheus.values[Signal.INPUT_TOKENS] = lambda at: 25.0 if at < changed_at else 100.0
+    changed_at = stage.clock.now()
+    stage.tune(trial=TRIAL | {"approval": "Required"})
+    trial = await stage.run_to("AwaitingApproval")
+    changed_at = stage.clock.now()
+    await stage.run(900)
+    assert "LoadChanged" not in stage.ledger()
+    stage.kube.edit(TRIALS, NAMESPACE, trial["metadata"]["name"], {"spec": {"approval": "Denied"}})
+    await stage.run(60)
+    assert "LoadChanged" in stage.ledger()

@@ -11,6 +11,7 @@ from trimtab_operator.analysis.bottleneck import bottleneck
 from trimtab_operator.analysis.burn import burn_rates
 from trimtab_operator.analysis.capacity import capacity
 from trimtab_operator.analysis.constraints import constraints
+from trimtab_operator.analysis.drift import drift
 from trimtab_operator.analysis.leak import leak_constraints
 from trimtab_operator.analysis.remedies import remedy_constraints
 from trimtab_operator.analysis.scorecard import scorecard
@@ -44,6 +45,7 @@ def analyze(snapshot: Snapshot, policy: OptimizationPolicy) -> Analysis:
         ),
         capacity=carried,
         baseline=baseline(seen) if verdict.trusted and policy.status.baseline is None else None,
+        drift=drift(snapshot, policy) if verdict.trusted else None,
         coverage_seconds=coverage_seconds(seen),
         worse_replicas=worse,
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from trimtab_operator.analysis import lookback
 from trimtab_operator.analysis.attainment import attain
+from trimtab_operator.analysis.drift import lengths
 from trimtab_operator.analysis.pods import QUERIES
 from trimtab_operator.analysis.scorecard import scorecard
 from trimtab_operator.analysis.seen import Seen
@@ -56,6 +57,7 @@ def baseline(seen: Seen) -> Baseline | None:
         objectives=attain(over_window),
         samples=len(series.points_since(_clock(snapshot), start)),
         means=means,
+        lengths=lengths(snapshot, start),
     )
 
 

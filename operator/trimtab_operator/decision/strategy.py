@@ -115,7 +115,7 @@ def _not_measured(ground: Ground) -> Held | None:
     if not ground.analysis.trust.trusted:
         return "MetricsUntrusted", ground.analysis.trust.message
     early = ground.policy.status.phase in _TOO_EARLY or ground.policy.status.baseline is None
-    if early or ground.analysis.bottleneck is None:
+    if early or ground.analysis.drift is not None or ground.analysis.bottleneck is None:
         return "Baseline", "what is normal, and what limits it, is not known yet"
     scrape = ground.snapshot.scrape_interval_seconds
     return None if scrape is None else _too_short(ground, scrape)

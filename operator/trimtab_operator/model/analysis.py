@@ -199,7 +199,8 @@ class Peak:
 class Baseline:
     """What is normal: the scorecard over a window, with sample counts and peaks. Times are unix seconds.
 
-    `samples` is the number of instants in the window; `means` are the means of the signals over it.
+    `samples` is the number of instants in the window; `means` are the means of the signals over it, `lengths` the
+    medians of the tokens of inputs and answers.
     """
 
     start: float
@@ -210,6 +211,16 @@ class Baseline:
     objectives: tuple[ObjectiveResult, ...] = ()
     samples: int = 0
     means: dict[Signal, float] = field(default_factory=dict)
+    lengths: dict[Signal, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A length that requests no longer have: its median in the baseline, and over the last window; tokens."""
+
+    signal: Signal
+    before: float
+    now: float
 
 
 @dataclass(frozen=True)
@@ -225,6 +236,7 @@ class Analysis:
     baseline: Baseline | None  # only while the policy has none
     coverage_seconds: float  # how much of the observation window holds data
     worse_replicas: tuple[WorseReplica, ...] = ()
+    drift: Drift | None = None  # of the load since the policy's baseline was taken
 
     @property
     def worse_pods(self) -> frozenset[str]:

@@ -36,6 +36,8 @@ class Signal(StrEnum):
     PROMPT_TOKENS_PER_SECOND = "prompt_tokens_per_second"
     GENERATED_TOKENS_PER_SECOND = "generated_tokens_per_second"
     BUSY_RATIO = "busy_ratio"  # share of wall time in which the device's worker ran a batch
+    INPUT_TOKENS = "input_tokens"  # mean tokens of an input that a model was run on
+    OUTPUT_TOKENS = "output_tokens"  # mean tokens that were generated for a request
     BATCH_SIZE = "batch_size"  # mean items in a batch
     CACHE_HIT_RATIO = "cache_hit_ratio"
     ACCURACY_RATIO = "accuracy_ratio"  # agreement with the unmodified model, lower end of its interval

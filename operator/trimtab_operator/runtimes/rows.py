@@ -70,11 +70,11 @@ def durations(signal: Signal, metric: str, promql: str | None = None) -> Query:
     )
 
 
-def mean_seconds(signal: Signal, metric: str) -> Query:
-    """Return the row of the mean that a histogram of seconds observed; there is none where it observed nothing."""
+def mean(signal: Signal, metric: str, unit: str) -> Query:
+    """Return the row of the mean that a histogram observed; there is none where it observed nothing."""
     total, count = f"{metric}_sum", f"{metric}_count"
     promql = f"{per_second(total)} / ({per_second(count)} > 0)"
-    return Query(signal, promql, kind="ratio", unit="s", how="mean", needs=(total, count))
+    return Query(signal, promql, kind="ratio", unit=unit, how="mean", needs=(total, count))
 
 
 def share(signal: Signal, part: str, whole: str, needs: tuple[str, ...]) -> Query:

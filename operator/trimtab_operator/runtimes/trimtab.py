@@ -12,6 +12,7 @@ from trimtab_operator.runtimes.rows import (
     BY,
     durations,
     freshness,
+    mean,
     per_second,
     per_second_by,
     request_count,
@@ -33,6 +34,7 @@ def _outcomes(pattern: str) -> str:
 
 _ERRORS = "rejected|expired|error|draining"
 _HITS, _MISSES = "trimtab_engine_cache_hits_total", "trimtab_engine_cache_misses_total"
+_TOKENS = per_second("trimtab_engine_batch_tokens_total", 'kind="input",')
 _REPEATS, _SAMPLED = "trimtab_engine_sampled_repeats_total", "trimtab_engine_sampled_inputs_total"
 
 TRIMTAB = Runtime(
@@ -61,13 +63,14 @@ TRIMTAB = Runtime(
             how="mean",
             needs=("trimtab_engine_worker_busy_seconds_total",),
         ),
+        mean(Signal.BATCH_SIZE, "trimtab_engine_batch_size", "items"),
         Query(
-            Signal.BATCH_SIZE,
-            f"{per_second('trimtab_engine_batch_size_sum')} / ({per_second('trimtab_engine_batch_size_count')} > 0)",
+            Signal.INPUT_TOKENS,
+            f"{_TOKENS} / ({per_second('trimtab_engine_batch_size_sum')} > 0)",
             kind="ratio",
-            unit="items",
+            unit="tokens",
             how="mean",
-            needs=("trimtab_engine_batch_size_sum", "trimtab_engine_batch_size_count"),
+            needs=("trimtab_engine_batch_tokens_total", "trimtab_engine_batch_size_sum"),
         ),
         share(
             Signal.CACHE_HIT_RATIO,

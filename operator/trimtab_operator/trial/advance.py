@@ -14,6 +14,7 @@ from trimtab_operator.model.action import Step
 from trimtab_operator.model.analysis import Analysis
 from trimtab_operator.model.decision import Change, Decision
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
+from trimtab_operator.trial import reopening
 from trimtab_operator.trial.announce import announce
 from trimtab_operator.trial.conditions import Told
 from trimtab_operator.trial.details import with_details
@@ -40,7 +41,7 @@ def advance(phase: Phase | None, snapshot: Snapshot, analysis: Analysis, policy:
         decision = decide(snapshot, analysis, noted)
     intent = _intent(outcome, decision, snapshot, noted)
     course = steer(snapshot, analysis, noted)
-    noted = _note(noted, course.entries)
+    noted = _note(noted, (*course.entries, *reopening.entries(analysis, course, noted, snapshot.now)))
     told = Told(
         phase=next_phase(phase, analysis, policy.status, course),
         snapshot=snapshot,

@@ -29,6 +29,7 @@ from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.runtimes.select import RUNTIMES
 from trimtab_operator.trial.attachment import attachment
 from trimtab_operator.trial.objectives_met import objectives_met
+from trimtab_operator.trial.reopening import load_changed, sentence
 from trimtab_operator.trial.steer import Course
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -165,13 +166,19 @@ def _progressing(told: Told) -> Verdict:
 def _at_rest(told: Told, decision: Hold) -> Verdict:
     target = told.snapshot.target
     if told.phase in (Phase.DISCOVERY, Phase.ANALYSIS):
-        message = f"{told.analysis.coverage_seconds / 60.0:.0f} min of {told.policy.spec.observation.window} measured"
-        return TRUE, ProgressingReason.BASELINE, message
+        return TRUE, ProgressingReason.BASELINE, _being_measured(told)
     if decision.reason in _HELD:
         return FALSE, _HELD[decision.reason], decision.message
     if not isinstance(target, TargetProblem) and len(target.ready_pods) < target.replicas:
         return TRUE, ProgressingReason.SCALING, f"{len(target.ready_pods)} of {target.replicas} replicas are ready"
     return FALSE, ProgressingReason.STEADY, _steady(told, decision)
+
+
+def _being_measured(told: Told) -> str:
+    drift = load_changed(told.analysis, told.course)
+    if drift is not None:
+        return f"the load has changed: {sentence(drift)}"
+    return f"{told.analysis.coverage_seconds / 60.0:.0f} min of {told.policy.spec.observation.window} measured"
 
 
 def _steady(told: Told, decision: Hold) -> str:

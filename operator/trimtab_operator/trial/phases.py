@@ -6,7 +6,7 @@ Strategy         what should we try?      while a trial is made, started and mea
 Implementation   roll the winner out.     while ever more pods take the change.
 RollingBack      take it back.            while pods take back what they had.
 Validation       does it still hold?      steady; scaling goes on, as in every phase.
-A changed target ends a trial and leads to Discovery.
+A changed target ends a trial and leads to Discovery, and so does, where no trial is under way, a changed load.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from trimtab_api.policy_status import Phase, PolicyStatus
 from trimtab_api.trial import TrialPhase
 from trimtab_operator.model.analysis import Analysis
+from trimtab_operator.trial.reopening import reopens
 from trimtab_operator.trial.steer import Course
 
 _OF_TRIAL = {
@@ -31,15 +32,14 @@ _OF_TRIAL = {
 
 def next_phase(phase: Phase | None, analysis: Analysis, status: PolicyStatus, course: Course) -> Phase:
     """Return the phase after this tick."""
-    return _of_course(course) or _without_trial(phase, analysis, status)
-
-
-def _of_course(course: Course) -> Phase | None:
-    """Return the phase that a trial asks for: one under way, one just made, one that a changed target ended."""
     if course.phase is not None:
         return _OF_TRIAL[course.phase]
-    if course.rediscover:
+    if reopens(analysis, course):
         return Phase.DISCOVERY
+    return _just_made(course) or _without_trial(phase, analysis, status)
+
+
+def _just_made(course: Course) -> Phase | None:
     return Phase.STRATEGY if course.record is not None and course.record.body is not None else None
 
 

@@ -141,6 +141,8 @@ def baseline(found: Baseline, snapshot: Snapshot, policy: OptimizationPolicy) ->
         cpu_utilization_ratio=_share(_ratio(means, Signal.CPU_USED_CORES, Signal.CPU_LIMIT_CORES)),
         gpu_memory_ratio=_share(means.get(Signal.GPU_MEMORY_USED_RATIO)),
         cache_hit_ratio=_share(means.get(Signal.CACHE_HIT_RATIO)),
+        input_tokens=_decimal(found.lengths.get(Signal.INPUT_TOKENS)),
+        output_tokens=_decimal(found.lengths.get(Signal.OUTPUT_TOKENS)),
         joules_per_request=_decimal(values.get(Measure.ENERGY_PER_REQUEST)),
         cost_per_hour=_decimal(hourly),
         cost_per_thousand_requests=_decimal(None if cost is None else cost * 1000.0),

@@ -10,6 +10,7 @@ from trimtab_operator.model.ledger import why
 from trimtab_operator.model.snapshot import TargetProblem
 from trimtab_operator.trial import render, texts
 from trimtab_operator.trial.conditions import Told, conditions
+from trimtab_operator.trial.reopening import reopens
 
 NO_OBJECTIVES = "None"
 
@@ -18,8 +19,9 @@ def compose(told: Told) -> PolicyStatus:
     """Compose the status after this tick; what this version does not know of stays as it is."""
     before, now = told.policy.status, texts.when(told.snapshot.now)
     analysis = told.analysis
-    baseline = None if told.course.rediscover else before.baseline
-    if baseline is None and not told.course.rediscover and analysis.baseline is not None:
+    anew = reopens(analysis, told.course)
+    baseline = None if anew else before.baseline
+    if baseline is None and not anew and analysis.baseline is not None:
         baseline = render.baseline(analysis.baseline, told.snapshot, told.policy)
     status = before.model_copy(
         update={

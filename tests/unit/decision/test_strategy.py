@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import CANARY, RULES, STABLE, a_pod, a_target, a_trial, a_tuning, an_engine, at
+from fakes.builders import CANARY, RULES, STABLE, a_pod, a_series, a_target, a_trial, a_tuning, an_engine, at
 from fakes.ledger import an_intent
 from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
 
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.decision.strategy import GATES, Held, TrialProposal, search_of, strategize
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Target
 
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
@@ -52,6 +53,8 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("discovery", {"status": {"phase": "Discovery"}}, "Baseline", "not known yet"),
     ("just-made", {"status": {"phase": "Unknown"}}, "Baseline", "not known yet"),
     ("no-baseline", {"status": {"baseline": None}}, "Baseline", "not known yet"),
+    ("another-load", {"history": {Signal.INPUT_TOKENS: a_series(Signal.INPUT_TOKENS, 100.0)},
+                      "status": {"baseline": BASELINE | {"inputTokens": "25"}}}, "Baseline", "not known yet"),
     ("short-window", {"spec": {"trial": RULES | {"window": "30s"}}}, "TrialWindowTooShort", "8 scrapes of 5 s"),
     ("intent", {"status": {"intent": an_intent()}}, "RolloutInProgress", "replicas"),
     ("rollout", {"target": attached_target(rolling_out=True)}, "RolloutInProgress", "replicas"),

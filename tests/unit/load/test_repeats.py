@@ -43,3 +43,10 @@ def test_the_recorded_keys_are_not_replayed_with_the_same_sentences() -> None:
 def test_an_offset_moves_along_the_same_recording() -> None:
     whole = inputs_of(LoadPlan(url=""), 20)
     assert inputs_of(LoadPlan(url="", key_offset=5), 15) == whole[5:]
+
+
+def test_an_input_of_four_sentences_is_four_times_as_long_and_repeats_as_one_of_a_single_sentence_does() -> None:
+    single, fourfold = (inputs_of(LoadPlan(url="", sentences=sentences), 2000) for sentences in (1, 4))
+    assert fourfold[0].count(".") >= 4
+    assert sum(map(len, fourfold)) / sum(map(len, single)) == pytest.approx(4.0, rel=0.1)
+    assert repeated_share(fourfold, 0, 2000) == repeated_share(single, 0, 2000)

@@ -149,6 +149,7 @@ def test_a_plan_survives_the_command_line() -> None:
         steps=(Step(60, 1), Step(30, 2), Step(60, 0.25)),
         keys=Keys.DISTINCT,
         key_offset=5,
+        sentences=4,
         protocol=Protocol.INFER,
         objective_seconds=0.25,
         seed=3,

@@ -226,3 +226,36 @@ def test_an_entry_seen_twice_is_in_the_ledger_once_and_the_oldest_are_counted() 
     summary = status_of(more).history_summary
     assert summary is not None
     assert (summary.count, summary.rolled_out, summary.since) == (2, 1, after.history_summary.since)
+
+
+LONGER = a_snapshot(history={Signal.INPUT_TOKENS: a_series(Signal.INPUT_TOKENS, 100.0)})
+KNOWN = {"baseline": {"from": stamp(NOW - 3600.0), "to": stamp(NOW - 1800.0), "requests": 7, "inputTokens": "25"}}
+
+
+def test_a_changed_load_leads_back_to_discovery_which_says_why_and_then_takes_a_new_baseline() -> None:
+    back = step(LONGER, KNOWN)
+    after = status_of(back)
+    assert (after.phase, after.baseline) == (Phase.DISCOVERY, None)
+    (entry,) = after.history
+    assert (entry.what, entry.from_, entry.to) == ("LoadChanged", "25 tokens", "100 tokens")
+    assert entry.why == (
+        "Drift: an input has 100 tokens, 25 when the baseline was taken: what is normal is measured anew"
+    )
+    assert "an input has 100 tokens, 25 when" in progressing(after).message
+    assert {"PhaseChanged", "LoadChanged"} <= set(reasons(back))
+    anew = status_of(step(later(LONGER, 15.0), after.to_body()))
+    assert anew.phase is Phase.ANALYSIS
+    assert anew.baseline is not None
+    assert anew.baseline.input_tokens == "100"
+    assert anew.history == after.history
+    assert status_of(step(later(LONGER, 30.0), anew.to_body())).phase is Phase.VALIDATION
+
+
+def test_the_same_change_of_load_is_noted_once() -> None:
+    noted = status_of(step(LONGER, KNOWN)).history
+    again = status_of(step(later(LONGER, 15.0), KNOWN | {"history": [each.to_body() for each in noted]}))
+    assert again.history == noted
+
+
+def progressing(status: PolicyStatus) -> Condition:
+    return next(each for each in status.conditions if each.type == "Progressing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from trimtab_api.policy_status import Phase
 from trimtab_api.trial import TrialPhase
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.model.action import TrialRecord
+from trimtab_operator.model.analysis import Drift
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.phases import next_phase
 from trimtab_operator.trial.steer import Course
 
@@ -40,6 +43,23 @@ CASES: list[tuple[str, Phase, Course, Phase]] = [
 def test_the_policy_stands_where_its_trial_stands(before: Phase, course: Course, after: Phase) -> None:
     policy: Any = a_tuned_policy()
     assert next_phase(before, analyze(a_tuned_snapshot(), policy), policy.status, course) is after
+
+
+DRIFTED = Drift(Signal.INPUT_TOKENS, 25.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("course", "after"),
+    [
+        pytest.param(Course(), Phase.DISCOVERY, id="without a trial"),
+        pytest.param(Course(record=STORED), Phase.DISCOVERY, id="as a trial ends"),
+        pytest.param(course_in("Measuring"), Phase.STRATEGY, id="while a trial is under way, which goes on"),
+    ],
+)
+def test_a_changed_load_leads_to_discovery(course: Course, after: Phase) -> None:
+    policy = a_tuned_policy()
+    analysis = replace(analyze(a_tuned_snapshot(), policy), drift=DRIFTED)
+    assert next_phase(Phase.VALIDATION, analysis, policy.status, course) is after
 
 
 def test_every_phase_of_a_trial_under_way_has_its_phase() -> None:
