@@ -89,11 +89,12 @@ async def a_change_that_hurts(stage: Tuned, live: Live) -> None:
 
 def world_of(stage: Stage) -> dict[str, object]:
     """What a person finds afterwards, but for what goes by chance or by the second."""
-    status, trials = stage.status(), stage.kube.all(TRIALS)
+    status = stage.status()
+    trials = [(each["spec"]["change"], each.get("status") or {}) for each in stage.kube.all(TRIALS)]
     return {
         "replicas": (stage.replicas(), len(stage.scalings())),
         "ledger": [(entry["what"], entry["from"], entry["to"]) for entry in status["history"]],
-        "trials": [(each["spec"]["change"], each["status"]["phase"], each["status"]["verdict"]) for each in trials],
+        "trials": [(change, told.get("phase"), told.get("verdict")) for change, told in trials],
         "settings": sorted((stage.fleet.settings(name) for _, name in stage.kube.names(PODS)), key=repr),
         "tuning": status.get("tuning"),
         "under way": sorted({"intent", "currentTrial"} & status.keys()),

@@ -87,6 +87,14 @@ TRIMTAB: dict[Signal, Case] = {
         ),
         lambda factor: factor * ((0.2 + 0.1) + 0.4) / 2,
     ),
+    Signal.INPUT_TOKENS: Case(
+        (
+            engine("batch_tokens_total", 1500, kind="input"),
+            engine("batch_tokens_total", 900, kind="padding"),
+            engine("batch_size_sum", 60),
+        ),
+        same(25.0),
+    ),
     Signal.BATCH_SIZE: Case((engine("batch_size_sum", 60), engine("batch_size_count", 20)), same(3.0)),
     Signal.CACHE_HIT_RATIO: Case((engine("cache_hits_total", 30), engine("cache_misses_total", 10)), same(0.75)),
     Signal.INPUT_REPEAT_RATIO: Case(
@@ -162,7 +170,7 @@ def itl() -> Case:
 
 
 def mean(name: str) -> Case:
-    """Twenty observations at each scrape, of three seconds in the mean: whatever the traffic of the pod."""
+    """Twenty observations at each scrape, of three in the mean: whatever the traffic of the pod."""
     return Case((vllm(f"{name}_sum", 60), vllm(f"{name}_count", 20)), same(3.0))
 
 
@@ -182,6 +190,8 @@ VLLM_CASES: dict[Signal, Case] = {
     Signal.RUNNING_REQUESTS: Case((vllm("vllm:num_requests_running", 8, counter=False),), scaled(8)),
     Signal.PROMPT_TOKENS_PER_SECOND: Case((vllm("vllm:prompt_tokens_total", 500),), per_second(500)),
     Signal.GENERATED_TOKENS_PER_SECOND: Case((vllm("vllm:generation_tokens_total", 200),), per_second(200)),
+    Signal.INPUT_TOKENS: mean("vllm:request_prompt_tokens"),
+    Signal.OUTPUT_TOKENS: mean("vllm:request_generation_tokens"),
     Signal.CACHE_HIT_RATIO: Case(
         (vllm("vllm:prefix_cache_hits_total", 30), vllm("vllm:prefix_cache_queries_total", 40)), same(0.75)
     ),
