@@ -34,7 +34,7 @@ def test_a_scaling_is_written_once_and_noted_once_though_the_leader_is_killed(
             scaled.gpus.set(scaled.namespace, gpus=before + MORE_GPUS)
             reached.wait()
             intent = scaled.status()["intent"]
-            platform.kill_leader()
+            platform.lose_leader()
     scaled.wait_replicas(before + 1, seconds=90)
     eventually(lambda: "intent" not in scaled.status(), "the intent is over", 60)
     scaled.wait_ready(before + 1)

@@ -85,6 +85,12 @@ class Platform:
         """End the leader's process at once, as a crash does."""
         os.kill(self.process_of(self.leader()), signal.SIGKILL)
 
+    def lose_leader(self) -> None:
+        """The same, and its pod with it: a container that dies again and again would be started ever later."""
+        leader = self.leader()
+        self.kill_leader()
+        self.cluster.kubectl("-n", NAMESPACE, "delete", "pod", leader, "--grace-period=0", "--force")
+
     def restarted(self, pod: str, process: int) -> bool:
         """Whether that process of the pod is gone."""
         return _process(pod) != process
