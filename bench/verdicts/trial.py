@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.verdicts.production import SCRAPE_SECONDS, SLOT_SECONDS, START, Course, Fleet, Played, play
 from trimtab_api.objectives import Objectives
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import Verdict
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.trial.judge import Judgement, judge

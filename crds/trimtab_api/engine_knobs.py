@@ -66,6 +66,9 @@ def _choice(knob: Knob, cost: ChangeCost, meaning: str, allowed: tuple[str, ...]
 BASE_VARIANT: Final = "base"
 """The variant that every engine has: the model as it was deployed."""
 
+CACHE_KNOBS: Final = (Knob.CACHE_MEMORY, Knob.CACHE_EVICTION)
+"""The knobs of the response cache: a change of one empties or refills it."""
+
 ENGINE_KNOBS: Final[dict[Knob, KnobSpec]] = {
     spec.knob: spec
     for spec in (

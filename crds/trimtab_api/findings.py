@@ -247,6 +247,9 @@ SETTINGS_HELD = frozenset(
     {
         "NoTokenVolume",
         "NeedsTwoReplicas",
+        "NoRoomForSurge",
+        "RuledOutByDesign",
+        "TooLittleLoad",
         "SettingsDiffer",
         "TooLittleTraffic",
         "TrialWindowTooShort",

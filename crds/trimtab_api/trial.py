@@ -12,10 +12,11 @@ from trimtab_api.engine_knobs import Knob
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.findings import Measure
 from trimtab_api.metadata import ObjectMeta
-from trimtab_api.policy_spec import TargetRef, TrialRules
+from trimtab_api.policy_spec import TargetRef
 from trimtab_api.quantities import SignedDecimal
 from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.texts import UNKNOWN, Count, LabelName, ObjectName, Sentence, Summary, Uid, Word
+from trimtab_api.trial_rules import TrialRules
 
 MAX_TRIAL_PODS = 256
 """Pods that a trial may name, in both arms together."""
@@ -31,6 +32,7 @@ class TrialDesign(StrEnum):
 
     PAIRED_CANARY = "PairedCanary"  # one pod has the change, others are measured beside it
     SWITCHBACK = "Switchback"  # one pod has the change in some periods and not in others
+    SURGE = "Surge"  # a pod that was added for it has the change, those that served before are measured beside it
 
 
 class TrialApproval(StrEnum):
@@ -157,7 +159,8 @@ class TrialSpec(ApiModel):
         json_schema_extra=immutable("spec.predictedSummary", _LEDGER),
     )
     design: TrialDesign = Field(
-        description="How the two arms are made: PairedCanary side by side, Switchback by turns on one pod.",
+        description="How the two arms are made: PairedCanary side by side, Switchback by turns on one pod, Surge on a "
+        "pod that was added for it, beside the others.",
         json_schema_extra=immutable("spec.design", _LEDGER),
     )
     pods: Annotated[tuple[TrialPod, ...], Field(min_length=1, max_length=MAX_TRIAL_PODS)] = Field(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fakes.builders import RULES, a_pod, a_policy, a_snapshot, a_target, an_engine, at, later
+from fakes.builders import NOW, RULES, a_pod, a_policy, a_snapshot, a_target, an_engine, at, later
+from fakes.ledger import an_entry
 
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
@@ -16,6 +17,8 @@ from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 from trimtab_operator.trial.stand import Stand
 
 BASELINE = {"from": at(-3000.0), "to": at(-1200.0), "requests": 7}
+SURGED: dict[str, Any] = {"history": [an_entry(at=NOW - 300.0, why="Surge: cacheMemory 0→16Mi is to be tried")]}
+"""Status of a policy for which a second replica was added five minutes ago, for a trial."""
 
 
 def attached_pods(count: int = 2, **overrides: Any) -> tuple[Pod, ...]:

@@ -14,8 +14,9 @@ from fakes.builders import NOW, a_trial, at
 from fakes.engine_noise import SCRAPE_SECONDS, Noise, in_slots, resampled
 
 from trimtab_api.objectives import Objectives
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import OptimizationTrial, Verdict
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.switch_schedule import has_change, measured_periods, pairs, period_seconds
 from trimtab_operator.analysis.switchback import compare_periods

@@ -13,8 +13,9 @@ from itertools import count
 import numpy as np
 from fakes.engine_noise import BLOCK_SCRAPES, SCRAPE_SECONDS, in_slots, recording, resampled
 
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import Verdict
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.statistics import overdispersion

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from trimtab_api.engine_knobs import CACHE_KNOBS, Knob
 from trimtab_api.objectives import LatencyObjective, Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.quantities import parse_duration_seconds
@@ -27,6 +28,7 @@ LEAST_SLOTS = 5
 LEAST_RUN_IN_SLOTS = 4
 LEAST_ERROR = 0.02  # pods differ from minute to minute by more than their slots tell
 LARGEST_LOG_RATIO = 3.0  # of one slot; an arm that all but did nothing in it says no more than "very different"
+LEAST_LOAD = 0.6  # of the busier arm, from which on its busy time says what it could carry
 WAITING_OVERDISPERSION = 4.0  # requests that wait in one queue are late together
 
 
@@ -44,12 +46,27 @@ CORES = Cost(Signal.CPU_USED_CORES, "CPU seconds per answer", of_capacity=True)
 WATTS = Cost(Signal.GPU_POWER_WATTS, "GPU joules per answer", of_capacity=False)
 
 
+def least_load(knob: Knob) -> float:
+    """Return how busy the busier arm must be, as a ratio, for busy seconds per answer to tell capacity.
+
+    A cache tells at any load: a hit takes no device time however busy that is, and where misses fill smaller batches
+    than under load, the cache seems to bring less than it would there, never more.
+    """
+    return 0.0 if knob in CACHE_KNOBS else LEAST_LOAD
+
+
+def judged_by_capacity(goal: Goal, objectives: Objectives | None) -> bool:
+    """Say whether a goal is judged by what an answer costs a device, and not by latency or energy."""
+    return goal is not Goal.MINIMIZE_ENERGY and _latency_rule(goal, objectives) is None
+
+
 def goal_effect(
     arms: Arms, times: TrialTimes, goal: Goal, objectives: Objectives | None, confidence: float
 ) -> Effect | NotMeasured:
     """Measure the effect on what the goal makes smaller, with a two-sided interval at this confidence."""
-    if goal is Goal.MINIMIZE_LATENCY and objectives is not None and objectives.latency is not None:
-        return _late_share(arms, objectives.latency, confidence)
+    rule = _latency_rule(goal, objectives)
+    if rule is not None:
+        return _late_share(arms, rule, confidence)
     cost = cost_of(arms, goal)
     if cost is None:
         return NotMeasured(absent(goal))
@@ -65,6 +82,10 @@ def goal_effect(
     least_half = NormalDist().inv_cdf((1.0 + confidence) / 2.0) * LEAST_ERROR
     slots = (len(after), len(before))
     return Effect(cost.what, cost.of_capacity, found.point, found.low, found.high, *slots, least_half_width=least_half)
+
+
+def _latency_rule(goal: Goal, objectives: Objectives | None) -> LatencyObjective | None:
+    return objectives.latency if goal is Goal.MINIMIZE_LATENCY and objectives is not None else None
 
 
 def detectable_effect(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from hashlib import sha256
 
-from trimtab_api.policy_spec import TrialRules
 from trimtab_api.trial import MAX_PERIODS, Arm, OptimizationTrial, TrialPeriod
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis.trial_time import longest_window, settling, short_slot, window
 from trimtab_operator.model.arms import Period
 

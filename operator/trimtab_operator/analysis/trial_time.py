@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from trimtab_api.engine_knobs import ENGINE_KNOBS, ChangeCost, Knob
-from trimtab_api.policy_spec import TrialRules
 from trimtab_api.quantities import parse_duration_seconds
+from trimtab_api.trial_rules import TrialRules
 
 FEWEST_SCRAPES = 8  # a trial window below that rests on too few samples
 SLOTS_PER_WINDOW = 6

@@ -9,8 +9,12 @@ from collections.abc import Callable
 
 from trimtab_api.objectives import GUARDS
 from trimtab_operator.analysis.constraints import UNSCHEDULABLE_SECONDS
+from trimtab_operator.analysis.headroom import start_seconds
+from trimtab_operator.decision.next_trial import next_trial
 from trimtab_operator.decision.proposal import Proposal, Tick
 from trimtab_operator.decision.replicas import DOWN_UTILIZATION, UP_BAND, need, needed_at_peak
+from trimtab_operator.decision.strategy import TrialProposal
+from trimtab_operator.decision.surge import is_used, standing_surge
 from trimtab_operator.model.analysis import Attainment
 from trimtab_operator.model.ledger import last_change_at, scaled
 from trimtab_operator.model.snapshot import Pod
@@ -21,6 +25,7 @@ BACKOFF_SECONDS = 300.0
 LONGEST_BACKOFF_SECONDS = 3600.0
 SETTLING_SHARE = 0.1
 SAME_DEMAND = 0.85
+_TAKEN_BACK = ("Unschedulable", "SurgeTooLate")  # reasons to remove at once what does not serve
 
 Guardrail = Callable[[Proposal, Tick], Proposal]
 
@@ -88,9 +93,25 @@ def in_flight(proposal: Proposal, tick: Tick) -> Proposal:
     return proposal
 
 
+def surge_awaited(proposal: Proposal, tick: Tick) -> Proposal:
+    """Keep a replica that was added for a trial until that is made; take it back where it does not serve in time."""
+    surge = standing_surge(tick.policy.status, tick.target.replicas)
+    if surge is None or not proposal.down or proposal.reason in _TAKEN_BACK:
+        return proposal
+    if tick.policy.status.current_trial is not None or is_used(surge, tick.snapshot.trials):
+        return proposal
+    limit = max(STARTUP_SECONDS, 2.0 * start_seconds(tick.target))
+    if tick.now - surge.at.timestamp() <= limit:
+        return proposal.held("SurgeAwaited", f"a replica was added for a trial, which is not made yet: {surge.why}")
+    if len(tick.target.ready_pods) == proposal.current:
+        return proposal
+    message = f"the replica that was added for a trial did not serve within {limit / 60.0:.0f} min"
+    return proposal.limited(int(surge.from_), "SurgeTooLate", message)
+
+
 def calm(proposal: Proposal, tick: Tick) -> Proposal:
     """Remove nothing while anything is unsettled: a rollout, pods on their way, a guard in breach, a recent change."""
-    if not proposal.down or proposal.reason == "Unschedulable":
+    if not proposal.down or proposal.reason in _TAKEN_BACK:
         return proposal
     violated = [
         result.name
@@ -113,15 +134,19 @@ def calm(proposal: Proposal, tick: Tick) -> Proposal:
 def trial_running(proposal: Proposal, tick: Tick) -> Proposal:
     """Remove nothing during a trial: a pod that goes is taken from an arm, and the others get its load."""
     trial = tick.policy.status.current_trial
-    if not proposal.down or proposal.reason == "Unschedulable" or trial is None:
+    if not proposal.down or proposal.reason in _TAKEN_BACK:
         return proposal
-    return proposal.held("TrialRunning", f"nothing is removed while trial {trial} is under way")
+    if trial is not None:
+        return proposal.held("TrialRunning", f"nothing is removed while trial {trial} is under way")
+    if isinstance(next_trial(tick), TrialProposal):
+        return proposal.held("TrialRunning", "nothing is removed while a trial is about to be made")
+    return proposal
 
 
 def stabilization(proposal: Proposal, tick: Tick) -> Proposal:
     """Remove only what the largest demand of the stabilisation time leaves idle, at nine tenths of the target use."""
     carried = tick.analysis.capacity
-    if not proposal.down or proposal.reason == "Unschedulable" or carried is None:
+    if not proposal.down or proposal.reason in _TAKEN_BACK or carried is None:
         return proposal
     fewest = needed_at_peak(carried, len(tick.target.ready_pods), DOWN_UTILIZATION)
     spec = tick.scaling.stabilization
@@ -136,7 +161,7 @@ def stabilization(proposal: Proposal, tick: Tick) -> Proposal:
 def remembered(proposal: Proposal, tick: Tick) -> Proposal:
     """Do not go back to a number that violated an objective at the demand of today."""
     carried = tick.analysis.capacity
-    if not proposal.down or proposal.reason == "Unschedulable" or carried is None or carried.demand_peak_rps is None:
+    if not proposal.down or proposal.reason in _TAKEN_BACK or carried is None or carried.demand_peak_rps is None:
         return proposal
     for entry in scaled(tick.policy.status, "ObjectiveViolated"):
         demand = float(entry.requests_per_second) if entry.requests_per_second else None
@@ -176,6 +201,7 @@ GUARDRAILS: tuple[Guardrail, ...] = (
     dead_band,
     unschedulable,
     in_flight,
+    surge_awaited,
     calm,
     trial_running,
     stabilization,

@@ -6,6 +6,7 @@ need = the larger of
 Where the load is known in replicas (runtimes that batch continuously): need = load x headroom, of which the past says
 how much it must be. One replica more where a latency guard is violated while the queue is the bottleneck, and one more,
 once, where GPU memory is over its limit (memory that does not fall with load must not drive the target to its maximum).
+And one more, whatever the load, for a trial that needs it (decision/next_trial.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import math
 
 from trimtab_api.findings import BottleneckKind
 from trimtab_api.objectives import ObjectiveName
+from trimtab_api.trial_rules import DesignRule
+from trimtab_operator.decision.next_trial import next_trial
 from trimtab_operator.decision.proposal import Proposal, Tick
+from trimtab_operator.decision.strategy import SurgeWish
+from trimtab_operator.decision.surge import SURGE
 from trimtab_operator.model.analysis import Attainment, Capacity
 from trimtab_operator.model.ledger import scaled
 
@@ -41,6 +46,9 @@ def propose(tick: Tick) -> Proposal:
     if _memory_over(tick, carried) and uncapped <= current:
         uncapped, reason = current + 1, "GpuMemory"
         message = f"GPU memory is {carried.memory_pressure_ratio or 0.0:.2f} of its limit; {message}"
+    wish = _surge_wish(tick) if uncapped <= current else None
+    if wish is not None:
+        return Proposal(current, uncapped, current + 1, SURGE, wish.why, carried.evidence)
     return Proposal(current, uncapped, uncapped, reason, message, carried.evidence)
 
 
@@ -86,6 +94,14 @@ def _explain(carried: Capacity, wanted: float) -> str:
     if carried.per_replica_rps is not None:
         text += f", one replica carries {carried.per_replica_rps:.3g}"
     return f"{text}: {wanted:.2f} replicas are needed at {TARGET_UTILIZATION:g} utilization"
+
+
+def _surge_wish(tick: Tick) -> SurgeWish | None:
+    """Return the wish of the tuner for one replica more; more than one is enough for it, unless a person says else."""
+    if tick.target.replicas > 1 and tick.policy.spec.trial.design is not DesignRule.SURGE:
+        return None
+    found = next_trial(tick)
+    return found if isinstance(found, SurgeWish) else None
 
 
 def _queue_violates(tick: Tick) -> bool:

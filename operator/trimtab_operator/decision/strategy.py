@@ -11,22 +11,18 @@ from dataclasses import dataclass
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import Phase
-from trimtab_api.trial import OptimizationTrial, TrialDesign
-from trimtab_operator.analysis import pods, switch_schedule, trial_time
-from trimtab_operator.analysis.trust import interval_seconds
+from trimtab_api.trial import TrialDesign
+from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.tunable import has_knobs
 from trimtab_operator.decision.candidates import Candidate, ranked_candidates
-from trimtab_operator.decision.design import FEWEST_PAIRED_PODS, first_testable
-from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, trial_pods, unattached
+from trimtab_operator.decision.design import first_testable
+from trimtab_operator.decision.engines import attachable_pods, common_settings, engine_refusal, unattached
+from trimtab_operator.decision.ground import Ground, Held
 from trimtab_operator.decision.permission import refusal
 from trimtab_operator.model.analysis import Analysis
-from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Pod, Snapshot, Target
 
 _TOO_EARLY = (Phase.UNKNOWN, Phase.DISCOVERY)
-
-Held = tuple[str, str]
-"""(reason, sentence)"""
 
 
 @dataclass(frozen=True)
@@ -40,34 +36,16 @@ class TrialProposal:
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What the gates look at."""
+class SurgeWish:
+    """A candidate that is to be tried once one more replica serves; `why` is a sentence."""
 
-    snapshot: Snapshot
-    analysis: Analysis
-    policy: OptimizationPolicy
-    target: Target
-
-    @property
-    def search(self) -> tuple[OptimizationTrial, ...]:
-        """The trials since the baseline was taken."""
-        return search_of(self.policy, self.snapshot.trials)
-
-    @property
-    def pods(self) -> tuple[Pod, ...]:
-        """The pods that a trial may compare."""
-        return trial_pods(self.target, self.analysis.worse_pods)
-
-    @property
-    def by_turns(self) -> bool:
-        """Whether there are too few pods to compare one with another."""
-        return len(self.pods) < FEWEST_PAIRED_PODS
+    why: str
 
 
 def strategize(
     snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy, target: Target
-) -> TrialProposal | Held:
-    """Return the candidate that is most worth a trial, or why none is made now. Pure."""
+) -> TrialProposal | SurgeWish | Held:
+    """Return the candidate that is most worth a trial, one more replica for it, or why none is made now. Pure."""
     ground = Ground(snapshot, analysis, policy, target)
     for gate in GATES:
         held = gate(ground)
@@ -81,17 +59,12 @@ def strategize(
     if not ranked:
         least = policy.spec.trial.min_effect
         return "SearchEnded", f"no change is expected to bring {least} (trial.minEffect) any more"
-    found = first_testable(ranked, len(ground.pods))
-    return found if isinstance(found, tuple) else TrialProposal(found.candidate, found.design, current, ground.pods)
-
-
-def search_of(policy: OptimizationPolicy, trials: tuple[OptimizationTrial, ...]) -> tuple[OptimizationTrial, ...]:
-    """Return the trials that were made since the policy's baseline was taken; none without a baseline."""
-    baseline = policy.status.baseline
-    if baseline is None:
-        return ()
-    made = ((trial, trial.metadata.creation_timestamp) for trial in trials)
-    return tuple(trial for trial, at in made if at is not None and at >= baseline.to)
+    found = first_testable(ranked, ground)
+    if isinstance(found, tuple):
+        return found
+    if found.design is TrialDesign.SURGE and ground.surge is None:
+        return SurgeWish(f"{found.candidate.change_summary} is to be tried on one replica more, beside what serves now")
+    return TrialProposal(found.candidate, found.design, current, ground.pods)
 
 
 def _no_knobs(ground: Ground) -> Held | None:
@@ -118,15 +91,8 @@ def _not_measured(ground: Ground) -> Held | None:
     if early or ground.analysis.drift is not None or ground.analysis.bottleneck is None:
         return "Baseline", "what is normal, and what limits it, is not known yet"
     scrape = ground.snapshot.scrape_interval_seconds
-    return None if scrape is None else _too_short(ground, scrape)
-
-
-def _too_short(ground: Ground, scrape: float) -> Held | None:
-    rules = ground.policy.spec.trial
-    why = trial_time.too_short(rules, scrape)
-    if why is None and ground.by_turns:
-        why = switch_schedule.too_few_pairs(rules, scrape)
-    return None if why is None else ("TrialWindowTooShort", why)
+    short = None if scrape is None else trial_time.too_short(ground.policy.spec.trial, scrape)
+    return None if short is None else ("TrialWindowTooShort", short)
 
 
 def _unsettled(ground: Ground) -> Held | None:
@@ -146,19 +112,6 @@ def _not_attached(ground: Ground) -> Held | None:
     return None
 
 
-def _too_little_traffic(ground: Ground) -> Held | None:
-    """Hold where no trial could end with a verdict: a quiet night must not spend the search. Unknown is too little."""
-    rules, offered = ground.policy.spec.trial, pods.total(ground.snapshot, Signal.REQUESTS_PER_SECOND)
-    pod_rate = 0.0 if offered is None else offered / max(1, len(ground.target.ready_pods))
-    seconds = trial_time.longest_window(rules)
-    if ground.by_turns:
-        seconds = switch_schedule.measured_seconds(rules, interval_seconds(ground.snapshot))
-    if pod_rate * seconds >= rules.min_requests:
-        return None
-    wanted = f"{rules.min_requests} for one {'setting' if ground.by_turns else 'pod'} (trial.minRequests)"
-    return "TooLittleTraffic", f"requests come too seldom: {wanted} would take longer than trial.maxWindow"
-
-
 def _spent(ground: Ground) -> Held | None:
     rules, search = ground.policy.spec.trial, ground.search
     if len(search) >= rules.max_trials:
@@ -176,6 +129,5 @@ GATES: tuple[Callable[[Ground], Held | None], ...] = (
     _not_attached,
     _not_measured,
     _unsettled,
-    _too_little_traffic,
     _spent,
 )

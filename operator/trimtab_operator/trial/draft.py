@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from trimtab_api.base import API_VERSION
 from trimtab_api.policy import OptimizationPolicy
-from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialPod, TrialSpec, TrialTarget
+from trimtab_api.trial import MAX_TRIAL_PODS, Arm, OptimizationTrial, TrialDesign, TrialPod, TrialSpec, TrialTarget
 from trimtab_operator.decision.strategy import TrialProposal
 from trimtab_operator.model.action import TrialRecord
-from trimtab_operator.model.snapshot import Pod, Snapshot, Target
+from trimtab_operator.model.snapshot import Snapshot, Target
 
 POLICY_LABEL = "trimtab.dev/policy"
 
@@ -27,7 +27,7 @@ def draft(found: TrialProposal, snapshot: Snapshot, target: Target, policy: Opti
         predicted=candidate.predicted,
         predicted_summary=candidate.predicted_summary,
         design=found.design,
-        pods=_arms(found.pods),
+        pods=_arms(found),
         canary=candidate.settings,
         stable=found.current,
         rules=policy.spec.trial,
@@ -57,12 +57,14 @@ def number_of(trial: OptimizationTrial) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _arms(pods: tuple[Pod, ...]) -> tuple[TrialPod, ...]:
-    """Give the change to the pod that is first by name; the others are measured beside it."""
-    ordered = sorted(pods, key=lambda pod: pod.name)[:MAX_TRIAL_PODS]
+def _arms(found: TrialProposal) -> tuple[TrialPod, ...]:
+    """Give the change to one pod, the newest in a surge, else the first by name; the others are measured beside it."""
+    by_name = sorted(found.pods, key=lambda pod: pod.name)
+    if found.design is TrialDesign.SURGE:
+        by_name.sort(key=lambda pod: pod.created_at, reverse=True)
     return tuple(
         TrialPod(uid=pod.uid, name=pod.name, node=str(pod.node), arm=Arm.CANARY if number == 0 else Arm.STABLE)
-        for number, pod in enumerate(ordered)
+        for number, pod in enumerate(by_name[:MAX_TRIAL_PODS])
     )
 
 

@@ -11,16 +11,16 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from trimtab_api.policy_spec import TrialRules
 from trimtab_api.quantities import parse_ratio
 from trimtab_api.trial import Observed, Verdict
+from trimtab_api.trial_rules import TrialRules
+from trimtab_operator.analysis.goal_effect import LEAST_LOAD
 from trimtab_operator.model.comparison import Comparison, Effect, GuardComparison, NotMeasured
 from trimtab_operator.trial.looks import Look
 from trimtab_operator.trial.observed import change_of, percent, rows, summary
 
 LEAST_REQUESTS = 20  # of the canary, before a guard speaks
 LEAST_ERRORS = 3  # one request that failed is no proof
-LEAST_LOAD = 0.6
 LEAST_SHARE, LARGEST_SHARE = 0.5, 2.0
 DOUBTFUL = 0.05
 MOST_SECONDS = 86_400.0  # that spec.trial.maxWindow may be
@@ -39,15 +39,18 @@ class Judgement:
     violation: bool = False
 
 
-def judge(comparison: Comparison, rules: TrialRules, look: Look) -> Judgement:
-    """Judge a trial at this look, or between looks (number 0), where only the guards speak."""
+def judge(comparison: Comparison, rules: TrialRules, look: Look, least_load: float = LEAST_LOAD) -> Judgement:
+    """Judge a trial at this look, or between looks (number 0), where only the guards speak.
+
+    `least_load` is how busy the busier arm must be to tell capacity.
+    """
     broken = next((guard for guard in comparison.guards if _ends(guard)), None)
     if broken is not None:
         verdict, reason = Verdict.REGRESSED, _breach(broken)
     elif look.number == 0:
         verdict, reason = None, f"{look.seconds:.0f} s measured; the first look is after {rules.window}"
     else:
-        verdict, reason = _at_look(comparison, rules, look)
+        verdict, reason = _at_look(comparison, rules, look, least_load)
     return Judgement(verdict, reason, rows(comparison), summary(comparison), violation=broken is not None)
 
 
@@ -65,7 +68,7 @@ def _breach(guard: GuardComparison) -> str:
     )
 
 
-def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Verdict | None, str]:
+def _at_look(comparison: Comparison, rules: TrialRules, look: Look, least_load: float) -> tuple[Verdict | None, str]:
     share = comparison.request_share_ratio
     total = comparison.canary_requests + comparison.stable_requests
     if share is not None and total >= rules.min_requests and _unfair(share, comparison):
@@ -82,7 +85,7 @@ def _at_look(comparison: Comparison, rules: TrialRules, look: Look) -> tuple[Ver
     if isinstance(goal, NotMeasured):
         waits = goal.passing and not look.last
         return (None if waits else Verdict.NOT_IDENTIFIABLE), goal.reason
-    if goal.of_capacity and (comparison.load_ratio or 0.0) < LEAST_LOAD:
+    if goal.of_capacity and (comparison.load_ratio or 0.0) < least_load:
         return Verdict.NOT_IDENTIFIABLE, _idle(comparison.load_ratio)
     return _by_effect(goal, comparison, rules, look)
 

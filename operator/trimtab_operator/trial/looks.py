@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trimtab_api.policy_spec import TrialRules
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 
 SEARCH_ERROR = 0.01  # one-sided: equal arms are called better

@@ -8,6 +8,7 @@ from datetime import datetime
 from trimtab_api.trial import TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
+from trimtab_operator.analysis.goal_effect import least_load
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.trial import texts
@@ -69,7 +70,7 @@ def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
         objectives=spec.objectives,
         confidence=look.confidence,
     )
-    return judge(comparison, stand.trial.spec.rules, look)
+    return judge(comparison, stand.trial.spec.rules, look, least_load(stand.trial.spec.change.knob))
 
 
 def _improved(stand: Stand, judgement: Judgement) -> TrialStatus:

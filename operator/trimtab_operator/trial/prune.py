@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.trial import TrialPhase
-from trimtab_operator.decision.strategy import search_of
+from trimtab_operator.decision.ground import search_of
 from trimtab_operator.model.action import DeleteTrial
 from trimtab_operator.model.snapshot import Snapshot
 

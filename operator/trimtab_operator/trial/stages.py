@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trimtab_api.policy_spec import Approval
 from trimtab_api.policy_status import Tuning
 from trimtab_api.trial import Arm, TrialApproval, TrialPhase, TrialStatus, Verdict
+from trimtab_api.trial_rules import Approval
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.freeze import frozen_by
 from trimtab_operator.decision.shadow import is_shadowed

@@ -18,7 +18,9 @@ from trimtab_operator.analysis.lookback import window_seconds
 from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.analysis.tunable import tunes_engines
 from trimtab_operator.decision.engines import attachable_pods
-from trimtab_operator.decision.strategy import Held, TrialProposal, strategize
+from trimtab_operator.decision.ground import Held, trial_under_way
+from trimtab_operator.decision.strategy import SurgeWish, TrialProposal, strategize
+from trimtab_operator.decision.surge import SURGE
 from trimtab_operator.model.action import TrialRecord
 from trimtab_operator.model.analysis import Analysis, Constraint
 from trimtab_operator.model.ledger import why
@@ -70,7 +72,7 @@ def steer(snapshot: Snapshot, analysis: Analysis, policy: OptimizationPolicy) ->
         return standing
     if not tunes_engines(policy, target):
         return replace(standing, held=("NoKnobs", "no knob of this runtime may be turned: see spec.knobs"))
-    trial = _under_way(snapshot)
+    trial = trial_under_way(snapshot)
     if trial is not None:
         course = _advanced(Stand(snapshot, analysis, policy, target, trial), standing)
     else:
@@ -84,11 +86,6 @@ def _target_is_new(snapshot: Snapshot, policy: OptimizationPolicy, course: Cours
     if newest is None or newest.status.verdict is not Verdict.TARGET_CHANGED or newest.status.ended_at is None:
         return False
     return snapshot.now - newest.status.ended_at.timestamp() < window_seconds(policy)
-
-
-def _under_way(snapshot: Snapshot) -> OptimizationTrial | None:
-    newest = snapshot.trials[-1] if snapshot.trials else None
-    return newest if newest is not None and newest.status.phase is not TrialPhase.FINISHED else None
 
 
 def _trial_called(name: str, snapshot: Snapshot) -> OptimizationTrial | None:
@@ -152,8 +149,9 @@ def _at_rest(
     if isinstance(found, TrialProposal):
         record = draft(found, snapshot, target, policy)
         return replace(standing, current_trial=record.name, record=record)
-    course = replace(standing, held=found)
-    if found[0] == "Attaching" and course.tuning is None:
+    held = (SURGE, found.why) if isinstance(found, SurgeWish) else found
+    course = replace(standing, held=held)
+    if held[0] == "Attaching" and course.tuning is None:
         return replace(course, tuning=Tuning(settings=_entered(snapshot, target)))
     return _asked_back(snapshot, policy, course)
 

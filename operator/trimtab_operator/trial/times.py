@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.goal_effect import detectable_effect
 from trimtab_operator.model.arms import Arms, TrialTimes

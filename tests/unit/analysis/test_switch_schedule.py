@@ -11,9 +11,9 @@ from fakes.builders import NOW, RULES, a_trial, at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab_api.policy_spec import TrialRules
 from trimtab_api.quantities import format_duration
 from trimtab_api.trial import MAX_PERIODS, OptimizationTrial
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.switch_schedule import (
     LEAST_PAIRS,

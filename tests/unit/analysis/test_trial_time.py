@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trimtab_api.engine_knobs import Knob
-from trimtab_api.policy_spec import TrialRules
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 
 

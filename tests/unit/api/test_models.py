@@ -11,8 +11,9 @@ from trimtab_api import NodeTuning, OptimizationPolicy
 from trimtab_api.conditions import REASONS, ConditionType
 from trimtab_api.engine_settings import EngineSettings, Knob
 from trimtab_api.objectives import GUARDS, ObjectiveName, Objectives
-from trimtab_api.policy_spec import Goal, Mode, PolicySpec, TrialRules
+from trimtab_api.policy_spec import Goal, Mode, PolicySpec
 from trimtab_api.policy_status import Phase
+from trimtab_api.trial_rules import TrialRules
 
 
 def a_body(**spec: Any) -> dict[str, Any]:

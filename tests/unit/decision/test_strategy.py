@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from fakes.builders import CANARY, RULES, STABLE, a_pod, a_series, a_target, a_trial, a_tuning, an_engine, at
 from fakes.ledger import an_intent
-from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
+from fakes.stands import BASELINE, SURGED, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
 
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
-from trimtab_operator.decision.strategy import GATES, Held, TrialProposal, search_of, strategize
+from trimtab_operator.decision.ground import Held, search_of, trial_under_way
+from trimtab_operator.decision.strategy import GATES, SurgeWish, TrialProposal, strategize
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Target
 
@@ -23,6 +24,7 @@ UNLIKE = engines(None, CANARY)
 REFUSED = {"quantization": "Int8"}
 ONE_REFUSED = engines(CANARY, an_engine(pod="chat-1", refused=REFUSED))
 CACHE = {"cache": {"memory": {"max": "64Mi"}}}
+SCALING = {"minReplicas": 1, "maxReplicas": 2}
 NO_BREACH = RULES | {"maxViolatingTrials": 0}
 BREACHED = {"phase": "Finished", "verdict": "Regressed", "violations": 1}
 
@@ -102,6 +104,19 @@ def test_one_pod_alone_takes_turns_with_the_best_change_that_lets_it() -> None:
     assert [pod.name for pod in found.pods] == ["chat-0"]
 
 
+def test_one_pod_wishes_for_a_second_where_its_best_change_cannot_take_turns() -> None:
+    found = strategy(target=attached_target(1), spec={"knobs": CACHE, "scaling": SCALING}, busy=0.6)
+    assert isinstance(found, SurgeWish), found
+    assert found.why == "cacheMemory 0→16Mi is to be tried on one replica more, beside what serves now"
+
+
+def test_once_the_second_serves_the_change_is_tried_beside_the_first() -> None:
+    found = strategy(spec={"knobs": CACHE, "scaling": SCALING}, status=SURGED, busy=0.3)
+    assert isinstance(found, TrialProposal), found
+    assert (found.candidate.change_summary, found.design) == ("cacheMemory 0→16Mi", "Surge")
+    assert [pod.name for pod in found.pods] == ["chat-0", "chat-1"]
+
+
 def test_what_was_tried_in_this_search_is_not_tried_again() -> None:
     over = a_trial(status={"phase": "Finished", "verdict": "Inconclusive"})
     found = strategy(trials=(over,))
@@ -134,6 +149,13 @@ def test_a_trial_without_a_time_belongs_to_no_search() -> None:
     trial = a_trial()
     bare = trial.model_copy(update={"metadata": trial.metadata.model_copy(update={"creation_timestamp": None})})
     assert search_of(a_tuned_policy(), (bare,)) == ()
+
+
+@pytest.mark.parametrize(("phase", "goes_on"), [("Unknown", True), ("Measuring", True), ("Finished", False)])
+def test_a_trial_is_under_way_until_it_is_over(phase: str, goes_on: bool) -> None:
+    trials = (a_trial("chat-1", status={"phase": "Finished"}), a_trial("chat-2", status={"phase": phase}))
+    assert trial_under_way(a_tuned_snapshot(trials=trials)) == (trials[1] if goes_on else None)
+    assert trial_under_way(a_tuned_snapshot()) is None
 
 
 def test_before_anything_limits_the_target_nothing_is_tried() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from trimtab_api.findings import Measure
-from trimtab_api.policy_spec import TrialRules
 from trimtab_api.trial import Verdict
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.model.comparison import Beside, Comparison, Effect, GuardComparison, NotMeasured
 from trimtab_operator.trial.judge import Judgement, judge
 from trimtab_operator.trial.looks import SEARCH_ERROR, Look, last_look, look_at, look_times

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fakes.arms import CHANGED_AT, Level, some_arms
 
-from trimtab_api.policy_spec import Goal, TrialRules
+from trimtab_api.policy_spec import Goal
+from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.looks import look_at, look_times
