@@ -51,6 +51,16 @@ def test_a_switchback_names_its_one_pod_as_the_canary() -> None:
     assert [(pod.name, pod.arm) for pod in trial.spec.pods] == [("chat-0", "Canary")]
 
 
+def test_in_a_surge_the_newest_pod_has_the_change_whatever_its_name() -> None:
+    old, newer = attached_pods(2)
+    new = replace(a_pod("chat-00", attachable=True), created_at=newer.created_at + 60.0)
+    record = drafted(attached_target(pods=(old, new, newer)), design=TrialDesign.SURGE)
+    trial = OptimizationTrial.model_validate(record.body)
+    assert trial.spec.design == "Surge"
+    arms = [(pod.name, pod.arm) for pod in trial.spec.pods]
+    assert arms == [("chat-00", "Canary"), ("chat-0", "Stable"), ("chat-1", "Stable")]
+
+
 def test_a_trial_belongs_to_its_policy_and_does_not_keep_it_from_being_deleted() -> None:
     body: dict[str, Any] = drafted().body or {}
     policy = {"apiVersion": "trimtab.dev/v1alpha1", "kind": "OptimizationPolicy", "name": "chat", "uid": "policy-uid"}

@@ -241,6 +241,11 @@ def test_capacity_without_load_is_not_identifiable(load: float | None) -> None:
     assert judged(load_ratio=load).verdict is Verdict.NOT_IDENTIFIABLE
 
 
+@pytest.mark.parametrize(("least", "verdict"), [(0.0, Verdict.IMPROVED), (0.6, Verdict.NOT_IDENTIFIABLE)])
+def test_how_much_load_capacity_needs_depends_on_what_was_changed(least: float, verdict: Verdict) -> None:
+    assert judge(a_comparison(load_ratio=0.3), RULES, FIRST, least).verdict is verdict
+
+
 def test_energy_needs_no_load() -> None:
     joules = replace(BETTER, what="GPU joules per answer", of_capacity=False)
     rows = (Beside(Measure.ENERGY_PER_REQUEST, 6.2, 10.0, "J", 600.0, 600.0),)
