@@ -18,7 +18,7 @@ from trimtab_operator.analysis.goal_effect import judged_by_capacity, least_load
 from trimtab_operator.analysis.trust import interval_seconds
 from trimtab_operator.decision.candidates import Candidate
 from trimtab_operator.decision.ground import Ground, Held
-from trimtab_operator.decision.surge import vain_surge
+from trimtab_operator.decision.surge import may_surge, vain_surge
 from trimtab_operator.model.signals import Signal
 
 FEWEST_PAIRED_PODS = 2
@@ -64,7 +64,7 @@ def _in_order(ground: Ground) -> tuple[TrialDesign, ...]:
     if ground.surge is not None:
         return (TrialDesign.SURGE,)
     usual = (TrialDesign.PAIRED_CANARY, TrialDesign.SWITCHBACK)
-    return usual if ground.policy.spec.scaling is None else (*usual, TrialDesign.SURGE)
+    return (*usual, TrialDesign.SURGE) if may_surge(ground.policy, ground.target.replicas) else usual
 
 
 def _paired(candidate: Candidate, ground: Ground) -> Held | None:

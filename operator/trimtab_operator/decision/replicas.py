@@ -15,11 +15,10 @@ import math
 
 from trimtab_api.findings import BottleneckKind
 from trimtab_api.objectives import ObjectiveName
-from trimtab_api.trial_rules import DesignRule
 from trimtab_operator.decision.next_trial import next_trial
 from trimtab_operator.decision.proposal import Proposal, Tick
 from trimtab_operator.decision.strategy import SurgeWish
-from trimtab_operator.decision.surge import SURGE
+from trimtab_operator.decision.surge import SURGE, may_surge
 from trimtab_operator.model.analysis import Attainment, Capacity
 from trimtab_operator.model.ledger import scaled
 
@@ -97,10 +96,8 @@ def _explain(carried: Capacity, wanted: float) -> str:
 
 
 def _surge_wish(tick: Tick) -> SurgeWish | None:
-    """Return the wish of the tuner for one replica more; more than one is enough for it, unless a person says else."""
-    if tick.target.replicas > 1 and tick.policy.spec.trial.design is not DesignRule.SURGE:
-        return None
-    found = next_trial(tick)
+    """Return the wish of the tuner for one replica more."""
+    found = next_trial(tick) if may_surge(tick.policy, tick.target.replicas) else None
     return found if isinstance(found, SurgeWish) else None
 
 

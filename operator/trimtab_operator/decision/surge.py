@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from trimtab_api.policy_status import HistoryEntry, LedgerEvent, PolicyStatus
+from trimtab_api.policy import OptimizationPolicy
+from trimtab_api.policy_status import HistoryEntry, PolicyStatus
 from trimtab_api.trial import OptimizationTrial
+from trimtab_api.trial_rules import DesignRule
 from trimtab_operator.model.ledger import reason_of, replica_changes
 
 SURGE = "Surge"
 """Reason of the scaling, in the intent and in the ledger."""
+
+
+def may_surge(policy: OptimizationPolicy, replicas: int) -> bool:
+    """Say whether a change may wish for one replica more: where there is one, or a person wants every trial so."""
+    spec = policy.spec
+    if spec.trial.design is DesignRule.AUTO:
+        return replicas == 1 and spec.scaling is not None
+    return spec.trial.design is DesignRule.SURGE
 
 
 def standing_surge(status: PolicyStatus, replicas: int) -> HistoryEntry | None:
@@ -41,10 +51,6 @@ def _newest(status: PolicyStatus) -> tuple[HistoryEntry | None, HistoryEntry | N
     """Return the newest surge of this search and the change of replicas that followed it."""
     baseline = status.baseline
     changes = [entry for entry in replica_changes(status) if baseline is not None and entry.at >= baseline.to]
-    surges = [number for number, entry in enumerate(changes) if _is_surge(entry)]
+    surges = [number for number, entry in enumerate(changes) if reason_of(entry) == SURGE]
     following = (*changes[surges[-1] :], None, None)[:2] if surges else (None, None)
     return following[0], following[1]
-
-
-def _is_surge(entry: HistoryEntry) -> bool:
-    return entry.what is LedgerEvent.SCALED and reason_of(entry) == SURGE

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import CANARY, RULES, a_trial
+from fakes.builders import CANARY, RULES, a_pod, a_trial
 from fakes.ledger import an_entry
-from fakes.stands import SURGED, a_tuned_policy, a_tuned_snapshot, attached_target
+from fakes.stands import SURGED, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +115,21 @@ def test_what_cannot_be_tried_says_why(candidate: Candidate, place: Ground, reas
 
 def test_a_cache_tells_at_any_load_what_it_brings() -> None:
     assert design_for(CACHE, ground(1, spec=ROOM, busy=0.1)) is SURGE
+
+
+def test_an_added_replica_that_cannot_be_attached_is_nothing_to_compare_with() -> None:
+    place = ground(2, spec=ROOM, status=SURGED)
+    alone = attached_target(pods=(*attached_pods(1), a_pod("chat-1")), count=2)
+    held = design_for(CACHE, replace(place, target=alone))
+    assert not isinstance(held, TrialDesign)
+    assert held[0] == "NeedsTwoReplicas"
+
+
+def test_more_than_one_replica_is_never_added_to_unless_a_person_wants_it() -> None:
+    alone = attached_target(pods=(*attached_pods(1), a_pod("chat-1")), count=2)
+    held = design_for(CACHE, replace(ground(2, spec={"scaling": SCALING | {"maxReplicas": 3}}), target=alone))
+    assert not isinstance(held, TrialDesign)
+    assert held[0] == "NeedsTwoReplicas"
 
 
 def test_a_person_may_have_every_change_tried_on_one_replica_more() -> None:

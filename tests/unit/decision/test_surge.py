@@ -208,6 +208,12 @@ def test_a_surge_that_more_replicas_followed_was_not_in_vain() -> None:
     assert vain_surge(told([("Surge: x", 2), ("Utilization: y", 3)]), ()) is None
 
 
+def test_a_trial_that_was_made_before_the_surge_or_after_its_replica_was_gone_is_no_use_of_it() -> None:
+    status = told([("Surge: x", 2), ("Unschedulable: z", 1)])  # 1000 and 999 seconds ago
+    for created, used in ((-1001.0, False), (-1000.0, True), (-999.0, True), (-998.0, False)):
+        assert (vain_surge(status, (a_trial(created=created),)) is None) is used
+
+
 def test_a_trial_without_a_time_is_no_use_of_a_surge() -> None:
     status = told([("Surge: x", 2), ("Unschedulable: z", 1)])
     bare = TRIED.model_copy(update={"metadata": TRIED.metadata.model_copy(update={"creation_timestamp": None})})

@@ -45,6 +45,14 @@ def test_a_clear_gain_at_a_look_is_rolled_out() -> None:
     assert "busy seconds per answer" in found.reason
 
 
+@pytest.mark.parametrize(("knob", "verdict"), [("cacheMemory", "Improved"), ("maxBatchSize", "NotIdentifiable")])
+def test_a_cache_is_told_without_load_and_a_batch_is_not(knob: str, verdict: str) -> None:
+    trial = a_trial(status=SETTLED, change={"knob": knob, "from": "a", "to": "b"})
+    idle = some_arms({Signal.BUSY_RATIO: changing(0.4, 0.25)}, {Signal.BUSY_RATIO: 0.4})
+    stand = a_stand(trial, arms=idle, after=AT_LOOK, engines=engines(an_engine(), None))
+    assert measure(stand).verdict == verdict
+
+
 def test_a_clear_loss_at_a_look_is_taken_back() -> None:
     found: TrialStatus = measured(arms(changing(0.6, 0.9)))
     assert (found.phase, found.verdict, found.violations, found.looks) == ("Reverting", "Regressed", 0, 1)

@@ -56,6 +56,13 @@ def test_a_new_trial_is_written_before_anything_moves() -> None:
     assert found.phase is None
 
 
+def test_a_replica_that_a_trial_waits_for_is_told_and_is_no_constraint() -> None:
+    spec = {"knobs": {"cache": {"memory": {"max": "64Mi"}}}, "scaling": {"maxReplicas": 2}}
+    found = steered(target=attached_target(1), spec=spec, busy=0.6)
+    why = "cacheMemory 0→16Mi is to be tried on one replica more, beside what serves now"
+    assert (found.record, found.held, found.constraint) == (None, ("Surge", why), None)
+
+
 def test_a_trial_that_moves_is_stored_whole_against_the_version_that_was_read() -> None:
     found = steered(trials=(a_trial(status={"phase": "RunIn"}),), status={"currentTrial": "chat-1"})
     assert found.record is not None
