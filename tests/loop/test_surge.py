@@ -118,10 +118,14 @@ async def test_a_change_without_effect_goes_and_so_does_the_replica(stage: Alone
 
 
 async def test_trials_that_follow_are_made_on_the_replica_that_is_there(stage: Alone) -> None:
-    stage.gain = 1.0
-    stage.tune(knobs={"cache": {"memory": {"max": "64Mi"}}}, trial=TRIAL | {"maxTrials": 2}, goal="MinimizeCost")
-    stage.prometheus.values[Signal.INPUT_REPEAT_RATIO] = 0.6
+    stage.prometheus.values |= {Signal.INPUT_REPEAT_RATIO: 0.6, Signal.CACHE_HIT_RATIO: 0.3}
+    stage.tune(knobs={"cache": {"memory": {"max": "64Mi"}}}, trial=TRIAL | {"maxTrials": 2})
+    await stage.run_to("Finished")
+    while len(stage.trials()) < 2:
+        await stage.run(1.0)
     await stage.run_to_the_end()
+    tried = [(trial["spec"]["changeSummary"], trial["spec"]["design"]) for trial in stage.trials()]
+    assert tried == [("cacheMemory 0→16Mi", "Surge"), ("cacheMemory 16Mi→64Mi", "Surge")]
     assert stage.scaled() == [("1", "2", "Surge"), ("2", "1", "Utilization")]
 
 
@@ -158,7 +162,7 @@ async def test_a_replica_that_does_not_serve_in_time_is_taken_back(stage: Alone)
     assert stage.replicas() == 1
 
 
-async def test_a_new_template_begins_a_search_in_which_it_is_asked_for_again(stage: Alone) -> None:
+async def test_a_policy_that_is_made_anew_asks_for_it_again(stage: Alone) -> None:
     stage.room = 1
     stage.tune()
     await stage.run_until_replicas(2)
