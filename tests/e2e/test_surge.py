@@ -47,7 +47,7 @@ def test_the_cache_of_one_replica_is_tried_on_one_more_which_then_goes_again(
         engines.wait_verdict(trial["metadata"]["name"], "Improved", seconds=240)
         room.wait_replicas(1, seconds=60)
         engines.wait_setting("cache_limit_bytes", GOOD_CACHE_BYTES, 1)
-    assert [entry["why"].partition(":")[0] for entry in _scaled(room)] == ["Surge", "Utilization"]
+    eventually(lambda: _reasons(room) == ["Surge", "Utilization"], "both writes are in the ledger", 30)
     assert len(room.writes("deployments/scale")) == 2
     assert names(engines.trials()) == {trial["metadata"]["name"]}
     assert "Surge" in room.trimtab("trials")
@@ -65,12 +65,13 @@ def test_one_more_that_finds_no_node_is_taken_back_said_and_not_asked_for_again(
         said = eventually(lambda: _constraints(room).get("NoRoomForSurge"), "what keeps the cache from being tried", 30)
         always(lambda: room.replicas() == 1, "it is not asked for again", seconds=20)
     assert "Unschedulable" in str(said)
-    assert [entry["why"].partition(":")[0] for entry in _scaled(room)] == ["Surge", "Unschedulable"]
+    assert _reasons(room) == ["Surge", "Unschedulable"]
     assert Engines(room).trials() == []
 
 
-def _scaled(room: Room) -> list[dict[str, Any]]:
-    return [entry for entry in room.status()["history"] if entry["what"] == "Scaled"]
+def _reasons(room: Room) -> list[str]:
+    """Why the replicas were scaled, as the ledger says."""
+    return [entry["why"].partition(":")[0] for entry in room.status()["history"] if entry["what"] == "Scaled"]
 
 
 def _constraints(room: Room) -> dict[str, str]:
