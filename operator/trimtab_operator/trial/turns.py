@@ -2,7 +2,7 @@
 
 What the pod shall run with stands in the trial's status before anything is asked of it, as ever. A period in which the
 engine was not seen to run with its settings is not noted, and so not measured: whoever is away for a while, operator,
-agent or engine, costs pairs and nothing else.
+agent or engine, costs pairs and nothing else. Nothing is switched while measurements are not trusted.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ def take_turns(stand: Stand, status: TrialStatus) -> TrialStatus:
     frozen = frozen_by(stand.policy.spec, stand.now)
     if frozen is not None:
         return ended(stand, Verdict.INCONCLUSIVE, "spec.freeze of the policy forbids to switch settings now")
+    if not stand.analysis.trust.trusted:
+        return status
     pods = tuple(pod.uid for pod in stand.trial.spec.pods)
     wanted = pods if _has_change(stand) else ()
     if status.changed != wanted:

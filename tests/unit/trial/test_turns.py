@@ -139,6 +139,13 @@ def test_a_calendar_that_forbids_changes_ends_it_with_the_old_settings() -> None
     assert after_tick(a_switchback(False), 1.0, policy=frozen).phase is TrialPhase.FINISHED
 
 
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("before", [False, True])
+def test_on_measurements_that_are_not_trusted_nothing_is_switched_or_noted(number: int, before: bool) -> None:
+    trial = a_switchback(before)
+    assert after_tick(trial, number * PERIOD + 3.0, RUNS_NEW if before else RUNS_OLD, busy=9.0) == trial.status
+
+
 def test_the_schedule_does_not_change_with_what_a_tick_knows_of_the_scrapes() -> None:
     trial = a_switchback(has_change(UID, 3), 3 * PERIOD)
     assert after_tick(trial, 3 * PERIOD + 40.0, scrape_interval_seconds=None) == trial.status
