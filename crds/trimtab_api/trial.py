@@ -212,7 +212,9 @@ class TrialStatus(ApiModel):
     changed: Annotated[tuple[Uid, ...], Field(max_length=MAX_TRIAL_PODS)] = Field(
         default=(), description="Uids of the pods that were given the change.", json_schema_extra=list_set()
     )
-    changed_at: AwareDatetime | None = Field(default=None, description="When pods were last given or rid of it.")
+    changed_at: AwareDatetime | None = Field(
+        default=None, description="When pods were last given or rid of it, or the canary was seen to run with it."
+    )
     period_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
         default=None, description="Length of a period of a switchback, in seconds."
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fakes.builders import NOW, a_distribution
 
-from trimtab_operator.model.arms import Arms, SlotValue, TrialTimes
+from trimtab_operator.model.arms import Arms, Recent, SlotValue, TrialTimes
 from trimtab_operator.model.signals import Buckets, Signal
 
 SLOT_SECONDS = 10.0
@@ -58,6 +59,30 @@ def some_arms(
         },
         since=SETTLED_AT,
     )
+
+
+def with_recent(
+    arms: Arms,
+    *,
+    requests: float = 30.0,
+    errors: tuple[float, float] = (0.0, 0.0),
+    durations: tuple[Buckets, Buckets] | None = None,
+    in_force_seconds: float = 10.0,
+) -> Arms:
+    """What both pods did in the last ten seconds, of the time for which the change is in force; rates per second."""
+    pods, signal = (*arms.canary, *arms.stable), Signal.LATENCY_SECONDS
+    end = CHANGED_AT + in_force_seconds
+    recent = Recent(
+        in_force_at=CHANGED_AT,
+        begin=end - 10.0,
+        end=end,
+        rates={
+            Signal.REQUESTS_PER_SECOND: dict.fromkeys(pods, requests),
+            Signal.ERRORS_PER_SECOND: dict(zip(pods, errors, strict=True)),
+        },
+        distributions={signal: a_distribution(signal, dict(zip(pods, durations, strict=True)))} if durations else {},
+    )
+    return replace(arms, recent=recent)
 
 
 def _values(level: Level, run_in_slots: int) -> tuple[SlotValue, ...]:

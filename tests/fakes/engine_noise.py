@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trimtab_operator.model.arms import Arms, SlotValue
+from trimtab_operator.model.arms import Arms, Recent, SlotValue
 from trimtab_operator.model.signals import Signal
 
 RECORDING = Path(__file__).parents[1] / "loop" / "data" / "engine_noise.csv.gz"
@@ -53,6 +53,21 @@ def resampled(random: np.random.Generator, scrapes: int) -> Noise:
     starts = random.integers(0, len(noise) - BLOCK_SCRAPES + 1, size=-(-scrapes // BLOCK_SCRAPES))
     order = random.permutation(noise.shape[1])
     return np.concatenate([noise[start : start + BLOCK_SCRAPES] for start in starts])[:scrapes, order]
+
+
+def of_last_scrapes(noise: Noise, in_force_at: float, now: float, first_at: float) -> Recent:
+    """What two scrapes until now tell, as Prometheus would: the rates between them."""
+    row = noise[round((now - first_at) / SCRAPE_SECONDS) - 1]
+    return Recent(
+        in_force_at=in_force_at,
+        begin=now - 2.0 * SCRAPE_SECONDS,
+        end=now,
+        rates={
+            signal: {f"pod-{pod}": float(row[pod, column]) for pod in range(noise.shape[1])}
+            for column, signal in enumerate((Signal.REQUESTS_PER_SECOND, Signal.ERRORS_PER_SECOND))
+        },
+        distributions={},
+    )
 
 
 def in_slots(noise: Noise, slot_seconds: int, first_at: float) -> Arms:

@@ -27,6 +27,11 @@ from trimtab_operator.runtimes.table import Query
 Value = float | Callable[[float], float | None]
 """Of each pod: a number, or a function of the time (unix seconds)."""
 
+Windowed = Callable[[str, float, float], dict[str, float]]
+"""Of one pod at a time, over the window of the query (seconds): values by bound; by "" where it is no histogram."""
+
+WINDOW = re.compile(r"\[(\d+)s\]")
+
 
 def _pattern(template: str) -> re.Pattern[str]:
     text = re.escape(template)
@@ -82,6 +87,7 @@ class FakePrometheus:
     values: dict[Signal, Value] = field(default_factory=dict)
     per_pod: dict[Signal, Callable[[str, float], float | None]] = field(default_factory=dict)  # of one pod at a time
     histograms: dict[Signal, Callable[[float], dict[str, float]]] = field(default_factory=dict)
+    windowed: dict[Signal, Windowed] = field(default_factory=dict)  # in place of all that
     percentiles: dict[Signal, Value] = field(default_factory=dict)  # of a histogram, whatever percentile is asked for
     error_reasons: dict[str, float] = field(default_factory=dict)  # errors per second by reason, of each pod
     layer_time: dict[str, float] = field(default_factory=dict)  # share of a pass by kind of layer, of each pod
@@ -124,19 +130,35 @@ class FakePrometheus:
             case "layer_kind" | "outcome" as label, _:
                 return self._split(label, self.layer_time if label == "layer_kind" else self.error_reasons, times)
             case Query() as known:
-                return self._signal(known, times)
+                return self._signal(known, query, times)
         return self._percentile(query, times)
 
     def _percentile(self, query: str, times: list[float]) -> list[Row]:
         of = next((known for pattern, known in PERCENTILES if pattern.fullmatch(query)), None)
         return [] if of is None else self._constant(of, self.percentiles.get(of.signal), times)
 
-    def _signal(self, known: Query, times: list[float]) -> list[Row]:
+    def _signal(self, known: Query, query: str, times: list[float]) -> list[Row]:
+        window = WINDOW.search(query)
+        if known.signal in self.windowed and window:
+            return self._over_window(known, times, float(window[1]))
         if known.signal in self.histograms:
             return self._buckets(known.source, times, self.histograms[known.signal])
         if known.signal in self.per_pod:
             return self._each_pod(known.source, times, self.per_pod[known.signal])
         return self._constant(known, self.values.get(known.signal), times)
+
+    def _over_window(self, known: Query, times: list[float], window: float) -> list[Row]:
+        values = self.windowed[known.signal]
+
+        def of_bound(pod: str, at: float, bound: str) -> float | None:
+            value = values(pod, at, window)[bound]
+            return None if math.isnan(value) else value
+
+        return [
+            Row({**row.labels, "le": bound} if bound else row.labels, row.points)
+            for bound in values("", times[0], window)
+            for row in self._each_pod(known.source, times, lambda pod, at, bound=bound: of_bound(pod, at, bound))  # type: ignore[misc]
+        ]
 
     def _constant(self, known: Query, value: Value | None, times: list[float]) -> list[Row]:
         if value is None:

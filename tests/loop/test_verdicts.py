@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
-from fakes.engine_noise import BLOCK_SCRAPES, SCRAPE_SECONDS, in_slots, recording, resampled
+import pytest
+from fakes.engine_noise import BLOCK_SCRAPES, SCRAPE_SECONDS, in_slots, of_last_scrapes, recording, resampled
 
+from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import Verdict
 from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.statistics import overdispersion
+from trimtab_operator.analysis.sudden_breach import sudden_breach
+from trimtab_operator.model.arms import TrialTimes
 from trimtab_operator.trial.judge import judge
 from trimtab_operator.trial.looks import look_at, look_times
 from trimtab_operator.trial.times import long_enough, times_at
@@ -48,6 +53,17 @@ def run(random: np.random.Generator, cost: float) -> Verdict:
         if verdict is not None:
             return verdict
     raise AssertionError("the last look gave no verdict")
+
+
+def is_aborted_at_once(random: np.random.Generator, objectives: Objectives) -> bool:
+    """Whether a trial of equal arms is ended by what two scrapes show, asked at every scrape for all of its time."""
+    slot, run_in = trial_time.slot(RULES, SCRAPE_SECONDS), trial_time.window(RULES)
+    changed, over = START + run_in, START + run_in + trial_time.longest_window(RULES)
+    noise = resampled(random, round((over - START) / SCRAPE_SECONDS))
+    arms, times = in_slots(noise, slot, START), TrialTimes(START, changed, changed, changed, over)
+    looks = np.arange(changed + 2.0 * SCRAPE_SECONDS, over, SCRAPE_SECONDS)
+    seen = (replace(arms, recent=of_last_scrapes(noise, changed, float(now), START)) for now in looks)
+    return any(sudden_breach(each, times, objectives) is not None for each in seen)
 
 
 def verdicts(cost: float, seed: int) -> Counter[Verdict]:
@@ -84,3 +100,12 @@ def test_of_400_trials_of_a_canary_that_costs_30_percent_more_none_is_promoted()
 
 def test_of_400_trials_of_a_canary_that_is_30_percent_better_four_in_five_are_promoted() -> None:
     assert verdicts(1.0 / 1.3, seed=6)[Verdict.IMPROVED] >= 0.8 * TRIALS
+
+
+@pytest.mark.parametrize("allowed", ["0.01", "0.25"])
+def test_of_400_trials_of_equal_arms_none_is_aborted_at_once(allowed: str) -> None:
+    """The pods of the recording refuse a sixth of their requests, in single scrapes the half."""
+    random, objectives = np.random.default_rng(7), Objectives.model_validate({"errorRatio": {"max": allowed}})
+    aborted = sum(is_aborted_at_once(random, objectives) for _ in range(TRIALS))
+    print(f"of {TRIALS} trials of equal arms that may refuse {allowed}, {aborted} were aborted at once")
+    assert aborted == 0

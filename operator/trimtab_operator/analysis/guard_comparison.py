@@ -21,10 +21,15 @@ from trimtab_operator.model.comparison import GuardComparison
 from trimtab_operator.model.signals import Distribution, Signal
 
 ABORT_ERROR = 0.01
+LEAST_REQUESTS = 20  # of the canary, before a guard speaks
+LEAST_ERRORS = 3  # one request that failed is no proof
 TELLING_EXCESS = 0.2  # of a share: a difference that shall end a trial soonest
 LEAST_MARGIN = 0.01
 ERROR_OVERDISPERSION = 2.0  # at least
 ERRORS_WITHOUT_OBJECTIVE = 0.05  # a change that breaks one request in twenty is broken, whatever was asked for
+
+Slots = tuple[tuple[float, float], ...]
+"""(bad requests, of how many) by slot"""
 
 
 def guards(
@@ -74,15 +79,26 @@ def _unsatisfied(arms: Arms, distribution: Distribution | None, satisfied_within
 
 
 def _errors(arms: Arms, asked: Objectives, times: TrialTimes, now: float) -> GuardComparison | None:
-    after = _failed(arms, times.settled_at, now)
+    after = failed_shares(arms, times.settled_at, now)
     if after is None:
         return None
-    before = _failed(arms, times.run_in_from, times.changed_at)
-    limit = parse_ratio(asked.error_ratio.max) if asked.error_ratio else ERRORS_WITHOUT_OBJECTIVE
-    return _of_shares(ObjectiveName.ERROR_RATIO, after, before, limit, _error_overdispersion(arms, times, now))
+    before = failed_shares(arms, times.run_in_from, times.changed_at)
+    varied = error_overdispersion(unchanged_failures(arms, times, now))
+    return _of_shares(ObjectiveName.ERROR_RATIO, after, before, error_limit(asked), varied)
 
 
-def _error_overdispersion(arms: Arms, times: TrialTimes, now: float) -> float:
+def error_limit(asked: Objectives) -> float:
+    """Return the share of requests that may fail."""
+    return parse_ratio(asked.error_ratio.max) if asked.error_ratio else ERRORS_WITHOUT_OBJECTIVE
+
+
+def error_overdispersion(unchanged: list[Slots]) -> float:
+    """Return by how much failed requests vary beyond independent ones, at least 2, from `unchanged_failures`."""
+    return max(ERROR_OVERDISPERSION, overdispersion(unchanged))
+
+
+def unchanged_failures(arms: Arms, times: TrialTimes, now: float) -> list[Slots]:
+    """Return slot by slot how many requests failed, of how many, where nothing was changed: series of each arm."""
     run_in = (times.run_in_from, times.changed_at)
     unchanged = ((arms.canary, run_in), (arms.stable, run_in), (arms.stable, (times.settled_at, now)))
     counted = (Signal.ERRORS_PER_SECOND, Signal.REQUESTS_PER_SECOND)
@@ -90,10 +106,11 @@ def _error_overdispersion(arms: Arms, times: TrialTimes, now: float) -> float:
     for pods, (start, end) in unchanged:
         measured = within(over_arm(arms, pods, counted), arms, start, end)
         series.append(tuple((bad * arms.slot_seconds, count * arms.slot_seconds) for bad, count in measured))
-    return max(ERROR_OVERDISPERSION, overdispersion(series))
+    return series
 
 
-def _failed(arms: Arms, start: float, end: float) -> Shares | None:
+def failed_shares(arms: Arms, start: float, end: float) -> Shares | None:
+    """Count the requests of both arms between two times (unix seconds) that failed; None without data of both."""
     both = (arms.canary, arms.stable)
     canary, stable = (total(arms, pods, Signal.REQUESTS_PER_SECOND, start, end) for pods in both)
     failed, failed_beside = (total(arms, pods, Signal.ERRORS_PER_SECOND, start, end) for pods in both)

@@ -32,12 +32,27 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Recent:
+    """What both arms did in the last two scrapes, all of it since the change is in force. Unix seconds.
+
+    `rates` are those of requests and errors, by signal and pod.
+    """
+
+    in_force_at: float
+    begin: float
+    end: float
+    rates: dict[Signal, dict[str, float]]
+    distributions: dict[Signal, Distribution]
+
+
+@dataclass(frozen=True)
 class Arms:
     """What both arms of a trial did, slot by slot. Names are pod names.
 
     `slots` hold rates and gauges by signal and pod; `distributions` hold the histograms since the measurement began
     (`since`, unix seconds; None before it), and `run_in` those of the run-in, empty where they were not read.
-    `periods` are those of a switchback, in which one pod is both arms by turns.
+    `periods` are those of a switchback, in which one pod is both arms by turns. `recent` is None where the change has
+    not been in force for so long.
     """
 
     slot_seconds: float
@@ -48,6 +63,7 @@ class Arms:
     since: float | None
     run_in: dict[Signal, Distribution] = field(default_factory=dict)
     periods: tuple[Period, ...] = ()
+    recent: Recent | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final
 
 from trimtab_api import OptimizationTrial
-from trimtab_api.trial import Arm, TrialDesign, TrialPhase
+from trimtab_api.trial import Arm, TrialDesign, TrialPhase, TrialStatus
 from trimtab_operator.analysis import switch_schedule, trial_time
 from trimtab_operator.analysis.attainment import LATENCIES
-from trimtab_operator.model.arms import Arms, Period, SlotValue
+from trimtab_operator.model.arms import Arms, Period, Recent, SlotValue
 from trimtab_operator.model.signals import Distribution, Signal
 from trimtab_operator.observation.history import SETTLE_SECONDS, Grid
 from trimtab_operator.observation.look import Look
@@ -33,6 +33,8 @@ SIGNALS: Final = frozenset(
     }
 )
 DURATIONS: Final = frozenset(LATENCIES.values())
+COUNTED: Final = frozenset({Signal.REQUESTS_PER_SECOND, Signal.ERRORS_PER_SECOND})
+RECENT_SCRAPES: Final = 2  # the fewest between which something is counted
 UNDER_WAY: Final = (
     TrialPhase.RUN_IN,
     TrialPhase.STARTING,
@@ -61,10 +63,11 @@ async def _side_by_side(look: Look, queries: tuple[Query, ...], trial: Optimizat
     histograms = [query for query in queries if query.kind == "histogram"]
     started = trial.status.started_at
     since = trial.status.measured_from.timestamp() if trial.status.measured_from else None
-    slots, distributions, run_in = await asyncio.gather(
+    slots, distributions, run_in, recent = await asyncio.gather(
         _all_slots(look, queries, trial, slot),
         asyncio.gather(*(look.distribution(query, span) for query in histograms if (span := _span(look, since)))),
         asyncio.gather(*(_before(look, query, trial, started) for query in histograms if started is not None)),
+        _recent(look, queries, trial.status),
     )
     return Arms(
         slot_seconds=float(slot),
@@ -74,6 +77,26 @@ async def _side_by_side(look: Look, queries: tuple[Query, ...], trial: Optimizat
         distributions={each.signal: each for each in distributions},
         since=since,
         run_in={each.signal: each for each in run_in},
+        recent=recent,
+    )
+
+
+async def _recent(look: Look, queries: tuple[Query, ...], status: TrialStatus) -> Recent | None:
+    """Return what the last two scrapes counted, once both lie after the moment from which the change is in force."""
+    end, seconds = look.scope.now, RECENT_SCRAPES * look.scope.scrape_interval_seconds
+    in_force_at = status.changed_at.timestamp() if status.changed_at else end
+    if status.phase is not TrialPhase.MEASURING or end - in_force_at < seconds:
+        return None
+    rates, distributions = await asyncio.gather(
+        asyncio.gather(*(look.reading(query, seconds) for query in queries if query.signal in COUNTED)),
+        asyncio.gather(*(look.distribution(query, seconds) for query in queries if query.signal in DURATIONS)),
+    )
+    return Recent(
+        in_force_at=in_force_at,
+        begin=end - seconds,
+        end=end,
+        rates={each.signal: each.by_pod for each in rates},
+        distributions={each.signal: each for each in distributions},
     )
 
 

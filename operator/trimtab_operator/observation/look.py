@@ -50,11 +50,12 @@ class Look:
         """Return the PromQL of a query over a window in seconds."""
         return self.batch.text(query.promql, self.feeds[query.source].labels, window, self.scope.namespace)
 
-    async def reading(self, query: Query) -> Reading:
-        """One value for each pod, now."""
-        text = self.text(query, self.rate_seconds)
+    async def reading(self, query: Query, window: float | None = None) -> Reading:
+        """One value for each pod, now, over so many seconds: four scrapes where none are said."""
+        seconds = self.rate_seconds if window is None else window
+        text = self.text(query, seconds)
         answer = await self.batch.instant(text, self.scope.now)
-        return reading(query, text, self.rate_seconds, answer, feed=self.feeds[query.source], scope=self.scope)
+        return reading(query, text, seconds, answer, feed=self.feeds[query.source], scope=self.scope)
 
     async def gpus(self, queries: Iterable[Query]) -> dict[Signal, GpuReading]:
         """One value for each GPU, now, by signal; empty, and not asked, where no pod has several."""

@@ -15,12 +15,11 @@ from trimtab_api.quantities import parse_ratio
 from trimtab_api.trial import Observed, Verdict
 from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis.goal_effect import LEAST_LOAD
+from trimtab_operator.analysis.guard_comparison import LEAST_ERRORS, LEAST_REQUESTS
 from trimtab_operator.model.comparison import Comparison, Effect, GuardComparison, NotMeasured
 from trimtab_operator.trial.looks import Look
 from trimtab_operator.trial.observed import change_of, percent, rows, summary
 
-LEAST_REQUESTS = 20  # of the canary, before a guard speaks
-LEAST_ERRORS = 3  # one request that failed is no proof
 LEAST_SHARE, LARGEST_SHARE = 0.5, 2.0
 DOUBTFUL = 0.05
 MOST_SECONDS = 86_400.0  # that spec.trial.maxWindow may be
@@ -46,7 +45,7 @@ def judge(comparison: Comparison, rules: TrialRules, look: Look, least_load: flo
     """
     broken = next((guard for guard in comparison.guards if _ends(guard)), None)
     if broken is not None:
-        verdict, reason = Verdict.REGRESSED, _breach(broken)
+        verdict, reason = Verdict.REGRESSED, breach(broken)
     elif look.number == 0:
         verdict, reason = None, f"{look.seconds:.0f} s measured; the first look is after {rules.window}"
     else:
@@ -61,7 +60,8 @@ def _ends(guard: GuardComparison) -> bool:
     return guard.worse or (fails and not guard.stable_breached)
 
 
-def _breach(guard: GuardComparison) -> str:
+def breach(guard: GuardComparison) -> str:
+    """Say how a guard was broken."""
     return (
         f"{guard.name}: {guard.canary:.1%} in the canary against {guard.stable:.1%} beside it, {guard.limit:.1%} "
         f"allowed, over {guard.samples:.0f} requests"

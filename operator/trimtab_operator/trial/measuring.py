@@ -9,11 +9,13 @@ from trimtab_api.trial import TrialPhase, TrialStatus, Verdict
 from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.goal_effect import least_load
+from trimtab_operator.analysis.sudden_breach import sudden_breach
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
+from trimtab_operator.model.comparison import GuardComparison
 from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
-from trimtab_operator.trial.judge import Judgement, judge
+from trimtab_operator.trial.judge import Judgement, breach, judge
 from trimtab_operator.trial.looks import Look, look_at
 from trimtab_operator.trial.stand import Stand, alike_from
 from trimtab_operator.trial.times import times_at
@@ -24,10 +26,16 @@ def measure(stand: Stand) -> TrialStatus:
     elapsed = stand.seconds_since(stand.status.measured_from)
     if stand.snapshot.arms is None or not stand.analysis.trust.trusted:
         return _without_data(stand, elapsed)
-    if elapsed < 0.0:
-        return stand.status
+    sudden = _sudden_breach(stand, stand.snapshot.arms)
+    if sudden is not None:
+        return ended(stand, Verdict.REGRESSED, f"{breach(sudden)}, in the last two scrapes", violation=True)
+    return stand.status if elapsed < 0.0 else _judged(stand, stand.snapshot.arms, elapsed)
+
+
+def _judged(stand: Stand, arms: Arms, elapsed: float) -> TrialStatus:
+    """Judge the arms over all that was measured."""
     look = _look_of(stand, elapsed)
-    judgement = judge_now(stand, stand.snapshot.arms, look)
+    judgement = judge_now(stand, arms, look)
     if judgement.verdict is Verdict.IMPROVED:
         return _improved(stand, judgement)
     if judgement.verdict is not None:
@@ -36,6 +44,12 @@ def measure(stand: Stand) -> TrialStatus:
     if look.number == stand.status.looks:
         return stand.status
     return stand.status.model_copy(update={"reason": judgement.reason[: texts.SENTENCE], **_seen(judgement, look)})
+
+
+def _sudden_breach(stand: Stand, arms: Arms) -> GuardComparison | None:
+    """Return a guard that the canary breaks so badly that two scrapes tell it, settled or not."""
+    times = _times(stand, look_at(0.0, stand.trial.spec.rules))
+    return sudden_breach(arms, times, stand.policy.spec.objectives)
 
 
 def measured_from(stand: Stand) -> datetime:

@@ -89,7 +89,7 @@ def _starting(stand: Stand) -> TrialStatus:
         begins = measuring.measured_from(stand)
         period = period_seconds(stand) if stand.by_turns else None
         begun = {"phase": TrialPhase.MEASURING, "reason": "", "measured_from": begins, "period_seconds": period}
-        return stand.status.model_copy(update=begun)
+        return stand.status.model_copy(update=begun | {"changed_at": texts.when(stand.now)})
     working = _under_way(stand)
     limit = trial_time.start_limit(stand.trial.spec.change.knob) if working else trial_time.START_LIMIT
     if stand.seconds_since(stand.status.changed_at) > limit:

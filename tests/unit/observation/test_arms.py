@@ -217,3 +217,20 @@ async def test_of_a_period_that_is_not_over_what_prometheus_has_stored_is_read(p
     found = await by_turns(prometheus, periods=[{"arm": "Stable", "from": at(-58.0)}])
     newest = found.periods[-1]
     assert (newest.number, newest.begin, newest.end, newest.over) == (2, NOW - 40.0, NOW - 10.0, False)
+
+
+@pytest.mark.parametrize(
+    ("phase", "in_force", "read"),
+    [("Measuring", -10.0, True), ("Measuring", -9.0, False), ("Measuring", None, False), ("RollingOut", -60.0, False)],
+)
+async def test_the_last_two_scrapes_are_read_once_both_lie_after_the_change_came_in_force(
+    prometheus: FakePrometheus, phase: str, in_force: float | None, read: bool
+) -> None:
+    changed_at = None if in_force is None else at(in_force)
+    found = (await seen(prometheus, phase=phase, changedAt=changed_at)).recent
+    assert (found is not None) == read
+    if found is not None:
+        assert (found.begin, found.end, found.in_force_at) == (NOW - 2.0 * SCRAPE, NOW, NOW - 10.0)
+        assert found.rates[Signal.REQUESTS_PER_SECOND] == dict.fromkeys(PODS, 20.0)
+        assert found.distributions[Signal.LATENCY_SECONDS].window_seconds == 2.0 * SCRAPE
+        assert any("[10s]" in query for query in prometheus.queries)

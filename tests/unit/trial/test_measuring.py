@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.arms import SETTLED_AT, UNTIL, Level, after_change, some_arms
+from fakes.arms import SETTLED_AT, UNTIL, Level, after_change, some_arms, with_recent
 from fakes.builders import NOW, RULES, a_trial, an_engine, at
 from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
@@ -82,6 +82,14 @@ def test_before_the_first_look_nothing_is_noted() -> None:
 def test_before_the_arms_have_settled_nothing_is_judged() -> None:
     broken = arms(0.8, errors_per_second=30.0)
     assert measured(broken, after=5.0, policy=GUARDED).phase is TrialPhase.MEASURING
+
+
+def test_a_sudden_breach_ends_it_before_the_arms_have_settled_and_counts_as_a_violation() -> None:
+    broken = with_recent(arms(0.8), errors=(3.0, 0.0))
+    found: TrialStatus = measured(broken, after=5.0)
+    assert (found.phase, found.verdict, found.violations) == ("Reverting", "Regressed", 1)
+    assert found.reason.startswith("errorRatio: 10.0% in the canary against 0.0% beside it, 5.0% allowed")
+    assert found.reason.endswith(", in the last two scrapes")
 
 
 @pytest.mark.parametrize(

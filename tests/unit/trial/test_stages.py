@@ -130,6 +130,14 @@ def test_a_start_names_the_canary_alone_and_the_time() -> None:
     assert found.started_at.timestamp() == NOW
 
 
+def test_the_moment_is_kept_at_which_the_canary_is_seen_to_run_with_the_change() -> None:
+    found = after(trial_in("Starting", status=GIVEN), engines=engines(CANARY, None))
+    assert found.changed_at is not None
+    assert found.changed_at.timestamp() == NOW
+    assert found.started_at is not None
+    assert found.started_at.timestamp() == NOW - 10.0
+
+
 @pytest.mark.parametrize(
     ("engine", "phase", "seen"),
     [

@@ -1,0 +1,57 @@
+"""How soon a trial is taken back whose canary begins to break a guard: two scrapes and a tick, with scrapes as real.
+
+Ticks come every 5 s, and a breach begins anywhere between two of them.
+"""
+
+from __future__ import annotations
+
+import pytest
+from fakes.breach import USUAL_LATE, Breach
+
+TICK_SECONDS = 5.0
+HARM = [pytest.param({"late": 0.97}, id="late"), pytest.param({"failed": 0.1}, id="failed")]
+
+
+@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
+@pytest.mark.parametrize("harm", HARM)
+async def test_a_breach_that_comes_with_the_change_aborts_it_within_two_scrapes_and_a_tick(
+    scrape_seconds: float, harm: dict[str, float]
+) -> None:
+    stage = Breach()
+    stage.watch(scrape_seconds)
+    stage.begin(await stage.run_to("Starting"), **harm)
+    assert await stage.seconds_to_abort() <= 2.0 * scrape_seconds + TICK_SECONDS
+    await stage.run(30.0)
+    assert stage.sizes() == [1, 1]
+
+
+@pytest.mark.parametrize("offset_seconds", [0.0, 1.0, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
+@pytest.mark.parametrize("harm", HARM)
+async def test_a_breach_in_mid_measurement_aborts_it_within_two_scrapes_and_a_tick(
+    scrape_seconds: float, harm: dict[str, float], offset_seconds: float
+) -> None:
+    stage = Breach()
+    stage.watch(scrape_seconds)
+    trial = await stage.run_to("Measuring")
+    await stage.run(150.0 + offset_seconds)
+    stage.begin(trial, **harm)
+    assert await stage.seconds_to_abort() <= 2.0 * scrape_seconds + TICK_SECONDS
+
+
+async def test_requests_that_were_late_before_the_change_do_not_abort_it() -> None:
+    stage = Breach()
+    stage.watch(5.0)
+    trial = await stage.run_to("Starting")
+    stage.begin(trial, after_seconds=-30.0, late=0.97)
+    stage.ends_at = stage.clock.now()
+    trial = await stage.run_to("Finished")
+    assert trial["status"].get("violations", 0) == 0, trial["status"]
+
+
+async def test_arms_that_are_alike_are_not_aborted() -> None:
+    stage = Breach()
+    stage.watch(5.0)
+    stage.begin(await stage.run_to("Starting"), late=USUAL_LATE)
+    trial = await stage.run_to("Finished")
+    assert (trial["status"]["verdict"], trial["status"].get("violations", 0)) == ("Inconclusive", 0)
