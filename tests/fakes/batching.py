@@ -55,8 +55,7 @@ def batching(
 ) -> Snapshot:
     """`running` sequences at each replica, oldest first, the last now; p95 of the first token is `pressure` seconds.
 
-    With other sequences it was as their number and 30. `answers_rps` are those of all replicas now; before, they were
-    as the work of the minute.
+    With other sequences it was as their number and 30. `answers_rps` are those of all replicas.
     """
     made = target or a_target(replicas, runtime="vllm")
     names = [pod.name for pod in made.ready_pods]
@@ -65,7 +64,7 @@ def batching(
     values = {
         Signal.RUNNING_REQUESTS: [len(names) * n for n in running],
         Signal.QUEUE_REQUESTS: [waiting] * len(running),
-        Signal.REQUESTS_PER_SECOND: _answers(running, answers_rps),
+        Signal.REQUESTS_PER_SECOND: [answers_rps] * len(running),
         Signal.TIME_TO_FIRST_TOKEN_MEAN_SECONDS: [mean * (30.0 + n) / (30.0 + running[-1]) for n in running],
         Signal.INTER_TOKEN_LATENCY_MEAN_SECONDS: token_seconds,
     }
@@ -87,13 +86,5 @@ def batching(
 
 def decoding(running: Sequence[float], half: float, sequence_seconds: float = 0.0005) -> list[float]:
     """The mean time between tokens over the last minute, of a replica whose steps take `half` sequences' time more."""
-    return [sequence_seconds * (half + sequences) for sequences in _over_a_minute(running)]
-
-
-def _answers(running: Sequence[float], last_rps: float) -> list[float]:
-    work = [sequences / (30.0 + sequences) for sequences in _over_a_minute(running)]
-    return [last_rps * (each / work[-1] if work[-1] else 1.0) for each in work]
-
-
-def _over_a_minute(values: Sequence[float]) -> list[float]:
-    return [fmean(values[max(0, place - 3) : place + 1]) for place in range(len(values))]
+    recent = [running[max(0, place - 3) : place + 1] for place in range(len(running))]
+    return [sequence_seconds * (half + fmean(each)) for each in recent]

@@ -3,11 +3,8 @@
 A decoding step with n sequences takes a (h + n) seconds (Yu et al., Orca, OSDI 2022; vLLM alike), so a replica gives
 n / (a (h + n)) tokens a second: load is linear in n / (h + n), not in n, nor in the KV cache that n take. `h`, the
 sequences at which half of a step is their own, comes from a ridge regression of the mean time between tokens on n over
-the past. What fills a replica is told in full_replica. A request is worth the past's load over its answers, so what
-arrives (answers, and the growth of what runs and waits) is load, too. Both readings have noise of their own, one from
-durations, one from the kinds of requests: the smaller counts, for what only one of them shows is mostly noise. What
-waits is load besides: what it grows by, and what of it is to be answered until replicas that are ordered now could
-serve.
+the past. What fills a replica is told in full_replica. What waits is load besides: what it grows by, and what of it is
+to be answered until replicas that are ordered now could serve; a request is worth the past's load over its answers.
 """
 
 from __future__ import annotations
@@ -69,15 +66,14 @@ def occupancy(snapshot: Snapshot, policy: OptimizationPolicy, start_seconds: flo
 
 
 def _load(seen: SequenceHistory, half: float, full: float, answers: Floats, start_seconds: float) -> Floats:
-    """Return the load in replicas, by time: the smaller of what runs and what arrives, and what waits."""
+    """Return the load in replicas, by time: what is served, and what waits."""
     served = seen.replicas * seen.running / (half + seen.running) * (half + full) / full
     known = np.isfinite(answers)
     replica_seconds = float(served[known].sum() / answers[known].sum())  # of one request
-    runs = served + replica_seconds * np.maximum(0.0, seen.growth_rps(seen.waiting))
-    arrivals_rps = np.maximum(0.0, answers + seen.growth_rps(seen.inside))
-    arrives = np.where(known, replica_seconds * arrivals_rps, runs)
-    waits = replica_seconds * seen.waiting / max(MEAN_SECONDS, start_seconds)
-    return np.asarray(np.minimum(runs, arrives) + waits)
+    steps = seen.steps(MEAN_SECONDS)
+    before = np.concatenate([np.full(steps, seen.waiting[0]), seen.waiting])[: len(seen.waiting)]
+    grows_rps = np.maximum(0.0, seen.waiting - before) / (steps * seen.step_seconds)
+    return np.asarray(served + replica_seconds * (grows_rps + seen.waiting / max(MEAN_SECONDS, start_seconds)))
 
 
 def _half(seen: SequenceHistory, token_seconds: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,7 @@ CROWDED_SHARE = 0.25  # of what runs waits where no more is taken
 class SequenceHistory:
     """By time `at` (unix seconds), oldest first: sequences of one replica, replicas, and requests that wait at all.
 
-    The first two are means over about a minute. `waiting_share` is what waited over what ran, both in the mean of it;
-    `inside` are the requests that ran or waited at all, on so many `pods`.
+    The first two are means over about a minute. `waiting_share` is what waited over what ran, both in the mean of it.
     """
 
     at: tuple[float, ...]
@@ -29,8 +29,6 @@ class SequenceHistory:
     replicas: Floats
     waiting: Floats
     waiting_share: Floats
-    inside: Floats
-    pods: Floats
     step_seconds: float
 
     @property
@@ -46,13 +44,6 @@ class SequenceHistory:
     def steps(self, seconds: float) -> int:
         """Return how many looks a time spans, one at least."""
         return max(1, round(seconds / self.step_seconds))
-
-    def growth_rps(self, requests: Floats) -> Floats:
-        """Return by how many a second they grew in the minute before each time, leaving out those of pods that went."""
-        looks = np.arange(len(requests))
-        span = np.minimum(looks, self.steps(MEAN_SECONDS))
-        kept = np.minimum(1.0, self.pods / self.pods[looks - span])
-        return np.asarray((requests - kept * requests[looks - span]) / (np.maximum(1, span) * self.step_seconds))
 
     def read(self, snapshot: Snapshot, signal: Signal) -> Floats:
         """Return another signal at these times; NaN where it is not known or not above 0."""
@@ -73,26 +64,21 @@ def sequence_history(snapshot: Snapshot) -> SequenceHistory | None:
     if step is None:
         return None
     steps = max(1, round(MEAN_SECONDS / step))
-    runs, waits, pods = (
-        np.array(values, float)
-        for values in zip(*((each.value, waiting_at[each.at], each.pods) for each in points), strict=True)
-    )
-    ran, waited = (_moving(values, steps) for values in (runs, waits))
+    waits = [waiting_at[each.at] for each in points]
+    ran, waited = (_moving(values, steps) for values in ([each.value for each in points], waits))
     return SequenceHistory(
         at=tuple(each.at for each in points),
-        running=_moving(runs / pods, steps),
-        replicas=_moving(pods, steps),
-        waiting=waits,
+        running=_moving([each.value / each.pods for each in points], steps),
+        replicas=_moving([float(each.pods) for each in points], steps),
+        waiting=np.array(waits),
         waiting_share=waited / np.maximum(1.0, ran),
-        inside=runs + waits,
-        pods=pods,
         step_seconds=step,
     )
 
 
-def _moving(values: Floats, steps: int) -> Floats:
+def _moving(values: Sequence[float], steps: int) -> Floats:
     """Return the mean of each value and up to `steps` - 1 before it."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
+    sums = np.cumsum([0.0, *values])
     ends = np.arange(1, len(sums))
     starts = np.maximum(0, ends - steps)
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
