@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from harness.cluster import always, eventually
-from harness.engines import Engines, canary_of, names
+from harness.engines import Engines, canary_of, names, quietly
 from harness.room import Room
 from harness.traffic import Traffic
 from harness.tuned import CPU_LIMIT, ENVIRONMENT, GOOD_CACHE, GOOD_CACHE_BYTES
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.disturbs
 
 LOAD = 0.35
 """Of what the replica answers at most: one carries it, also where the machine takes twice the time for a request."""
+CALM_SECONDS = 40.0
+"""Of this load before the policy comes: the burst that measured the rate would ask for a replica by itself."""
 FEW_PER_SECOND = 8.0
 RULES = {"window": "40s", "maxWindow": "80s", "minRequests": 50, "maxTrials": 1, "maxViolatingTrials": 1}
 SCALING = {"minReplicas": 1, "maxReplicas": 2, "stabilization": "20s", "maxStep": 1}
@@ -37,9 +39,11 @@ def test_the_cache_of_one_replica_is_tried_on_one_more_which_then_goes_again(
     room.apply(poor, service())
     room.wait_ready(1, seconds=180)
     rate = LOAD * traffic.capacity(room.namespace)
-    room.apply(wish())
     with traffic.answered(room.namespace, rate, seconds=480, verified=1.0, keys=Keys.FEW):
+        calm = engines.answered() + rate * CALM_SECONDS
+        eventually(quietly(lambda: engines.answered() >= calm), "what measured the rate is no load any more", 120)
         first = engines.pods()[0]["metadata"]["name"]
+        room.apply(wish())
         room.wait_replicas(2, seconds=120)
         trial = engines.wait_trial("Measuring", after=set(), seconds=240)
         assert trial["spec"]["design"] == "Surge"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -14,14 +15,14 @@ import pytest
 class EmbeddingServer:
     """Answers each sentence with a vector of its own; `status`, `delay_seconds` and the two flags change how."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.status = 200
         self.delay_seconds = 0.0
         self.mix_up = False
         self.close_before_answer_on_reuse = False
         self.requests = 0
         self.connections = 0
-        self.port = 0
+        self.port = port
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._stop = asyncio.Event()
@@ -30,6 +31,10 @@ class EmbeddingServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def started(self) -> bool:
+        return self._ready.is_set()
 
     def start(self) -> None:
         self._thread.start()
@@ -41,7 +46,7 @@ class EmbeddingServer:
         self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
@@ -81,6 +86,17 @@ class EmbeddingServer:
     def _vector(self, sentence: str) -> list[float]:
         text = f"{sentence}{self.requests}" if self.mix_up else sentence
         return [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()]
+
+
+@pytest.fixture
+def late_server() -> Iterator[EmbeddingServer]:
+    """A server that is yet to be started, on a port at which nobody listens until then."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        stub = EmbeddingServer(unused.getsockname()[1])
+    yield stub
+    if stub.started:
+        stub.stop()
 
 
 @pytest.fixture

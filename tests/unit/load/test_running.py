@@ -7,15 +7,19 @@ import socket
 
 import pytest
 
+from dev.load import verify
 from dev.load.__main__ import main, parser, plan_of
 from dev.load.addresses import resolve
 from dev.load.arrivals import Step
+from dev.load.connection import Answer
 from dev.load.errors import LoadError
 from dev.load.figures import Stretch, figures
 from dev.load.outcomes import Outcome, counts
 from dev.load.plan import Keys, LoadPlan, Mode, calibrate, run_plan, schedule_of
+from dev.load.pool import Pool, PoolLimits
 from dev.load.process import LoadProcess, arguments
 from dev.load.requests import Protocol
+from dev.load.verify import learn
 
 
 @pytest.mark.parametrize("protocol", list(Protocol))
@@ -78,6 +82,27 @@ async def test_verification_tells_own_answers_from_those_of_others(server, mixed
     run = await run_plan(plan, progress=progress, every_seconds=0.2)
     wrong = counts(run.records)[Outcome.WRONG]
     assert wrong > 30 if mixed else wrong == 0
+
+
+async def test_references_are_asked_for_until_somebody_is_reached(late_server) -> None:
+    class StartsTheServer(Pool):
+        async def exchange(self, request: bytes) -> Answer:
+            try:
+                return await super().exchange(request)
+            except OSError:
+                late_server.start()
+                raise
+
+    target = resolve(late_server.url)
+    async with StartsTheServer(target, PoolLimits()) as pool:
+        check = await learn(pool, target, Protocol.EMBEDDINGS, "model", ["one", "two"])
+    assert set(check.expected) == {"one", "two"}
+
+
+async def test_a_run_whose_references_nobody_answers_says_so(late_server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "REACHED_WITHIN_SECONDS", 0.3)
+    with pytest.raises(LoadError, match="nobody was reached within"):
+        await run_plan(LoadPlan(url=late_server.url, rate=10, duration_seconds=0.2, verify=True))
 
 
 async def test_calibration_finds_the_rate_of_a_saturated_server(server) -> None:
