@@ -32,10 +32,6 @@ class EmbeddingServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def started(self) -> bool:
-        return self._ready.is_set()
-
     def start(self) -> None:
         self._thread.start()
         assert self._ready.wait(10)
@@ -90,13 +86,12 @@ class EmbeddingServer:
 
 @pytest.fixture
 def late_server() -> Iterator[EmbeddingServer]:
-    """A server that is yet to be started, on a port at which nobody listens until then."""
+    """A server that the test starts, on a port at which nobody listens until then."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         stub = EmbeddingServer(unused.getsockname()[1])
     yield stub
-    if stub.started:
-        stub.stop()
+    stub.stop()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -51,11 +52,16 @@ async def test_refusals_are_counted_by_their_kind(server, status: int, outcome: 
     assert counts(run.records)[outcome] == len(run.records) > 0
 
 
-async def test_nobody_listening_is_an_outcome_not_a_crash() -> None:
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        run = await run_plan(LoadPlan(url=url, rate=50, duration_seconds=0.3))
+        yield f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+async def test_nobody_listening_is_an_outcome_not_a_crash(nobody: str) -> None:
+    run = await run_plan(LoadPlan(url=nobody, rate=50, duration_seconds=0.3))
     assert counts(run.records)[Outcome.CONNECTION] == len(run.records) > 0
 
 
@@ -99,10 +105,10 @@ async def test_references_are_asked_for_until_somebody_is_reached(late_server) -
     assert set(check.expected) == {"one", "two"}
 
 
-async def test_a_run_whose_references_nobody_answers_says_so(late_server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_whose_references_nobody_answers_says_so(nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "REACHED_WITHIN_SECONDS", 0.3)
     with pytest.raises(LoadError, match="nobody was reached within"):
-        await run_plan(LoadPlan(url=late_server.url, rate=10, duration_seconds=0.2, verify=True))
+        await run_plan(LoadPlan(url=nobody, rate=10, duration_seconds=0.2, verify=True))
 
 
 async def test_calibration_finds_the_rate_of_a_saturated_server(server) -> None:
