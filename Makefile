@@ -71,10 +71,10 @@ machine: setup ## the operator as a state machine for 10^5 steps (hours; goes on
 mutate: setup ## what share of small changes of the rooms that decide the unit tests notice (an hour or more; goes on)
 	@$(BIN)/python -m dev.mutation
 
-test: setup coverage ## everything that runs on one machine; installs what it needs
+test: setup check coverage ## everything that runs on one machine, `check` among it; installs what it needs
 	@$(BIN)/python -m dev.cluster up
 	@$(BIN)/python -m dev.cluster images
-	@$(BIN)/pytest tests $(addprefix --ignore=tests/unit/,$(PURE_ROOMS))
+	@$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/architecture
 
 demo: setup ## real cluster, real traffic, two policies; prints what happens and tables
 	@$(BIN)/python -m dev.demo
