@@ -114,9 +114,15 @@ def failed_shares(arms: Arms, start: float, end: float) -> Shares | None:
     both = (arms.canary, arms.stable)
     canary, stable = (total(arms, pods, Signal.REQUESTS_PER_SECOND, start, end) for pods in both)
     failed, failed_beside = (total(arms, pods, Signal.ERRORS_PER_SECOND, start, end) for pods in both)
-    if canary <= 0.0 or stable <= 0.0:
+    return bounded_shares((failed, failed_beside), (canary, stable))
+
+
+def bounded_shares(failed: tuple[float, float], requests: tuple[float, float]) -> Shares | None:
+    """Return the failed of each arm's requests, canary first, no more than there were; None where an arm had none."""
+    if min(requests) <= 0.0:
         return None
-    return Shares((min(canary, failed), min(stable, failed_beside)), (canary, stable))
+    canary, stable = map(min, requests, failed)
+    return Shares((canary, stable), requests)
 
 
 def _memory(arms: Arms, asked: Objectives, start: float, end: float) -> GuardComparison | None:

@@ -17,6 +17,7 @@ from trimtab_operator.analysis.guard_comparison import (
     LEAST_ERRORS,
     LEAST_REQUESTS,
     Slots,
+    bounded_shares,
     error_limit,
     error_overdispersion,
     failed_shares,
@@ -80,9 +81,7 @@ def _recent_failures(arms: Arms, recent: Recent) -> Shares | None:
     both = (arms.canary, arms.stable)
     canary, stable = (counted(Signal.REQUESTS_PER_SECOND, pods) for pods in both)
     failed, failed_beside = (counted(Signal.ERRORS_PER_SECOND, pods) for pods in both)
-    if canary <= 0.0 or stable <= 0.0:
-        return None
-    return Shares((min(canary, failed), min(stable, failed_beside)), (canary, stable))
+    return bounded_shares((failed, failed_beside), (canary, stable))
 
 
 def _compared(

@@ -7,6 +7,7 @@ from trimtab_operator.decision.ground import Held, trial_under_way
 from trimtab_operator.decision.proposal import Tick
 from trimtab_operator.decision.strategy import SurgeWish, TrialProposal, strategize
 from trimtab_operator.decision.surge import SURGE
+from trimtab_operator.model.ledger import reason_in
 
 
 def next_trial(tick: Tick) -> TrialProposal | SurgeWish | Held | None:
@@ -19,6 +20,6 @@ def next_trial(tick: Tick) -> TrialProposal | SurgeWish | Held | None:
 def _before_surge(policy: OptimizationPolicy) -> OptimizationPolicy:
     """Return the policy without the intent of a surge: whether it is still wanted does not hang on itself."""
     intent = policy.status.intent
-    if intent is None or not intent.reason.startswith(f"{SURGE}:"):
+    if intent is None or reason_in(intent.reason) != SURGE:
         return policy
     return policy.model_copy(update={"status": policy.status.model_copy(update={"intent": None})})

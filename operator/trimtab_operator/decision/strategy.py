@@ -37,7 +37,7 @@ class TrialProposal:
 
 @dataclass(frozen=True)
 class SurgeWish:
-    """A candidate that is to be tried once one more replica serves; `why` is a sentence."""
+    """One replica more is wished for, on which a candidate is to be tried; `why` is the sentence that says which."""
 
     why: str
 

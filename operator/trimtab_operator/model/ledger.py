@@ -6,13 +6,18 @@ from trimtab_api.policy_status import HistoryEntry, LedgerEvent, PolicyStatus
 
 
 def why(reason: str, message: str) -> str:
-    """Put a reason and its sentence into one text that `reason_of` can read."""
+    """Put a reason and its sentence into one text that `reason_in` can read."""
     return f"{reason}: {message}"[:1024]
+
+
+def reason_in(text: str) -> str:
+    """Return the reason in such a text, of an entry or of an intent."""
+    return text.partition(":")[0]
 
 
 def reason_of(entry: HistoryEntry) -> str:
     """Return the reason of an entry."""
-    return entry.why.partition(":")[0]
+    return reason_in(entry.why)
 
 
 def replica_changes(status: PolicyStatus) -> tuple[HistoryEntry, ...]:

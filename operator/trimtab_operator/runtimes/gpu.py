@@ -74,6 +74,13 @@ def _pipe(signal: Signal, metric: str) -> Query:
     )
 
 
+def _of_two_fields(signal: Signal, over_gpus: str, newer: str, older: str, needs: tuple[str, ...]) -> Query:
+    """Return the row of a share that dcgm-exporter tells by a newer or an older field; as `_agent_row` besides."""
+    promql = f"{over_gpus} {BY} {newer} or {over_gpus} {BY} {older}"
+    each = f"{newer} or {ON} {older}"
+    return Query(signal, promql, kind="gauge", unit="ratio", how="mean", needs=needs, source="dcgm", by_gpu=each)
+
+
 def _agent_row(signal: Signal, over_gpus: str, metric: str) -> Query:
     """Return the row of a share that the node agent tells; `over_gpus` combines the GPUs of a pod."""
     each, needs = _joined(_agent_gauge(metric)), (metric, _A_ASSIGNED)
@@ -82,15 +89,12 @@ def _agent_row(signal: Signal, over_gpus: str, metric: str) -> Query:
 
 
 _DCGM: tuple[Query, ...] = (
-    Query(
+    _of_two_fields(
         Signal.GPU_UTILIZATION_RATIO,
-        f"avg {BY} {_averaged(_ACTIVE, '2')} or avg {BY} {_averaged(_UTIL, '200')} / 100",
-        kind="gauge",
-        unit="ratio",
-        how="mean",
+        "avg",
+        _averaged(_ACTIVE, "2"),
+        f"{_averaged(_UTIL, '200')} / 100",
         needs=(_ACTIVE, _UTIL),
-        source="dcgm",
-        by_gpu=f"{_averaged(_ACTIVE, '2')} or {ON} {_averaged(_UTIL, '200')} / 100",
     ),
     Query(
         Signal.GPU_MEMORY_USED_RATIO,
@@ -112,15 +116,12 @@ _DCGM: tuple[Query, ...] = (
     ),
     _pipe(Signal.GPU_DRAM_ACTIVE_RATIO, _DRAM),
     _pipe(Signal.GPU_TENSOR_ACTIVE_RATIO, _TENSOR),
-    Query(
+    _of_two_fields(
         Signal.GPU_THROTTLED,
-        f"max {BY} {_throttled(_REASONS)} or max {BY} {_throttled(_OLDER_REASONS)}",
-        kind="gauge",
-        unit="ratio",
-        how="mean",
+        "max",
+        _throttled(_REASONS),
+        _throttled(_OLDER_REASONS),
         needs=(_REASONS, _OLDER_REASONS),
-        source="dcgm",
-        by_gpu=f"{_throttled(_REASONS)} or {ON} {_throttled(_OLDER_REASONS)}",
     ),
 )
 

@@ -30,7 +30,7 @@ def sentence(drift: Drift) -> str:
 
 
 def entries(analysis: Analysis, course: Course, policy: OptimizationPolicy, now: float) -> tuple[HistoryEntry, ...]:
-    """Return what the ledger says of it; the same for the same baseline."""
+    """Return what the ledger says of it at `now` (unix seconds); the same entry for the same baseline."""
     drift, baseline = load_changed(analysis, course), policy.status.baseline
     if drift is None or baseline is None:
         return ()
