@@ -219,6 +219,35 @@ def test_a_load_in_replicas_is_explained_by_what_fills_one_and_what_is_kept_read
     )
 
 
+def test_why_nothing_is_decided_is_said_beside_the_replicas_that_there_are() -> None:
+    assert decided(a_snapshot(), scaling=None) == Hold("NoScalingBlock", "spec.scaling is absent", current=2)
+    off = Hold("ScaledToZero", "Deployment chat is scaled to 0: somebody turned it off", current=0)
+    assert decided(a_snapshot(target=a_target(0))) == off
+    gone = Snapshot(now=NOW, target=TargetProblem("NotFound", "no Deployment prod/chat"))
+    assert decided(gone) == Hold("NotFound", "no Deployment prod/chat")
+    upside_down = decided(a_snapshot(), scaling=SCALING | {"minReplicas": 9})
+    assert (upside_down.reason, upside_down.current, upside_down.desired) == ("InvalidSpec", 2, None)
+    assert "minReplicas" in upside_down.message
+
+
+def test_a_decision_carries_the_evidence_of_the_wish_and_all_its_numbers() -> None:
+    policy = a_policy()
+    carried = analyze(BUSY_FLEET, policy).capacity
+    assert carried is not None
+    change = decided(BUSY_FLEET)
+    assert isinstance(change, Change)
+    assert (change.kind, change.current, change.evidence) == ("Scale", 2, carried.evidence)
+    steady, forbidden = decided(a_snapshot()), decided(BUSY_FLEET, mode="Recommend")
+    assert steady.evidence
+    assert steady.current == 2
+    assert isinstance(forbidden, Hold)
+    assert (forbidden.evidence, forbidden.uncapped) == (carried.evidence, 3)
+    assert forbidden.message == (
+        "spec.mode is Recommend: the number is published, nothing is changed. Utilization: " + change.message
+    )
+    assert decided(BUSY_FLEET, mode="Paused") == Hold("Paused", "spec.mode is Paused: nothing is changed", 2)
+
+
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]
 HELM = ReplicasOwner("Manifest", "helm")
 BUSY_FLEET = a_snapshot(busy=0.95)

@@ -76,6 +76,7 @@ def test_no_knob_that_takes_the_engine_long_is_switched_to_and_fro() -> None:
     assert all(ENGINE_KNOBS[knob].cost is ChangeCost.HOT for knob in IN_TURNS)
 
 
+STILL = ground(1, spec=ROOM)
 REFUSED: list[tuple[str, Candidate, Ground, str, str]] = [
     ("a-cache-alone", CACHE, ground(1), "NeedsTwoReplicas", "one alone cannot take turns with a change that empties"),
     ("a-format-alone", FORMAT, ground(1), "NeedsTwoReplicas", "takes the engine minutes"),
@@ -93,6 +94,8 @@ REFUSED: list[tuple[str, Candidate, Ground, str, str]] = [
      "one was added for a trial and taken back: Unschedulable: no GPU left"),
     ("a-format-that-load-must-tell", FORMAT, ground(1, spec=ROOM, busy=0.8), "TooLittleLoad",
      "leaves each 40% busy; what it brings shows from 60% on"),
+    ("a-format-whose-load-nobody-knows", FORMAT, replace(STILL, analysis=replace(STILL.analysis, capacity=None)),
+     "TooLittleLoad", "leaves each 0% busy"),
     ("the-same-beside-the-added", FORMAT, ground(2, spec=ROOM, status=SURGED, busy=0.4), "TooLittleLoad", "40% busy"),
     ("only-pairs", CACHE, ground(1, spec=only("PairedCanary", **ROOM)), "RuledOutByDesign",
      "spec.trial.design is PairedCanary: cacheMemory a→b is worth a trial, for which two serving pods are needed"),
@@ -115,6 +118,25 @@ def test_what_cannot_be_tried_says_why(candidate: Candidate, place: Ground, reas
 
 def test_a_cache_tells_at_any_load_what_it_brings() -> None:
     assert design_for(CACHE, ground(1, spec=ROOM, busy=0.1)) is SURGE
+
+
+def test_a_load_that_just_lets_what_it_brings_be_seen_is_enough() -> None:
+    assert design_for(FORMAT, ground(2, spec=ROOM, status=SURGED, busy=0.6)) is SURGE
+
+
+@pytest.mark.parametrize(
+    ("pods", "spec", "requests", "seconds"),
+    [
+        pytest.param(1, {"trial": RULES | {"maxWindow": "20m"}}, 100.0, 400.0, id="both settings of one pod"),
+        pytest.param(2, {}, 200.0, 480.0, id="two pods"),
+        pytest.param(1, only("Surge", **ROOM, **FAST), 200.0, 480.0, id="a pod and the one that is added"),
+    ],
+)
+def test_requests_are_enough_where_every_arm_gets_those_that_are_wanted_within_the_longest_window(
+    pods: int, spec: dict[str, Any], requests: float, seconds: float
+) -> None:
+    assert isinstance(design_for(BATCH, ground(pods, spec=spec, rps=requests / seconds * 1.0001)), TrialDesign)
+    assert not isinstance(design_for(BATCH, ground(pods, spec=spec, rps=requests / seconds * 0.999)), TrialDesign)
 
 
 def test_an_added_replica_that_cannot_be_attached_is_nothing_to_compare_with() -> None:

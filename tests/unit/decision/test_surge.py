@@ -134,6 +134,7 @@ AWAITED: list[tuple[str, dict[str, Any], type, int, str]] = [
     ("it-found-no-node", {"target": starting(node=None, unschedulable_since=NOW - 90.0,
      unschedulable_message="no GPU left"), "status": surged(95.0)}, Change, 1, "Unschedulable"),
     ("it-does-not-serve-in-time", {"target": starting(), "status": surged(601.0)}, Change, 1, "SurgeTooLate"),
+    ("it-may-still-serve-in-time", {"target": starting(), "status": surged(600.0)}, Hold, 2, "SurgeAwaited"),
     ("nobody-knows-what-is-used", {"target": starting(), "status": surged(601.0), "busy": 9.0}, Hold, 2,
      "MetricsUntrusted"),
     ("it-starts-as-slowly-as-its-sibling", {"target": attached_target(pods=(
@@ -171,6 +172,14 @@ def test_the_replica_is_kept_while_a_trial_may_come_of_it_and_no_longer(
 def test_it_is_taken_back_at_once_and_for_its_own_reason_while_it_does_not_serve() -> None:
     found = decided(starting(), status=surged(601.0), busy=0.3)
     assert found.message == "the replica that was added for a trial did not serve within 10 min"
+    slow = attached_pods(1, created_at=NOW - 4100.0, ready_at=NOW - 3600.0)  # took 500 s, of which twice is allowed
+    later = decided(attached_target(pods=(*slow, added()), count=2), status=surged(1150.0), busy=0.3)
+    assert later.message == "the replica that was added for a trial did not serve within 17 min"
+
+
+def test_while_it_is_awaited_that_is_said_with_what_it_is_for() -> None:
+    found = decided(starting(), status=surged(60.0), busy=0.3)
+    assert found.message == f"a replica was added for a trial, which is not made yet: {WHY}"
 
 
 # What the ledger tells
