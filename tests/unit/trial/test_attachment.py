@@ -9,7 +9,7 @@ import pytest
 from fakes.builders import a_pod, a_reading, a_target, an_engine
 from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_target, engines
 
-from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP
+from trimtab_api.wire import AUDIENCE, CA_CONFIG_MAP, CA_KEY
 from trimtab_operator.model.signals import Signal, SignalState
 from trimtab_operator.model.snapshot import Target
 from trimtab_operator.trial.attachment import attachment
@@ -60,12 +60,40 @@ def test_the_advice_is_a_patch_that_attaches_the_pods() -> None:
     _, _, message = attached(target=a_target(), agent_namespace="tuning")
     pod = json.loads(message.split("-p '")[1].split("'")[0])["spec"]["template"]["spec"]
     (container,), (volume,) = pod["containers"], pod["volumes"]
-    assert container["name"] == "server"
-    assert container["env"] == [{"name": "TRIMTAB_AGENT_URL", "value": "https://trimtab-agent.tuning.svc:9443"}]
-    assert container["volumeMounts"][0]["name"] == volume["name"]
+    assert container == {
+        "name": "server",
+        "env": [{"name": "TRIMTAB_AGENT_URL", "value": "https://trimtab-agent.tuning.svc:9443"}],
+        "volumeMounts": [{"name": volume["name"], "mountPath": "/var/run/trimtab", "readOnly": True}],
+    }
     token, trust = volume["projected"]["sources"]
-    assert token["serviceAccountToken"]["audience"] == AUDIENCE
-    assert (trust["configMap"]["name"], trust["configMap"]["optional"]) == (CA_CONFIG_MAP, True)
+    assert token == {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 600, "path": "token"}}
+    key = {"key": CA_KEY, "path": CA_KEY}
+    assert trust == {"configMap": {"name": CA_CONFIG_MAP, "optional": True, "items": [key]}}
+    assert message == (
+        "the pods mount no token for the agents of their nodes; attach them with: kubectl -n prod patch deployment "
+        f"chat --type strategic -p '{_patch_in(message)}' (in the manifest: docs/how-to/attach-engine.md)"
+    )
+    assert ": " not in _patch_in(message), "as short as it can be, for it is pasted"
+
+
+def _patch_in(message: str) -> str:
+    return message.split("-p '")[1].split("'", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        pytest.param(AWAY | PAUSED, "engines are asked for nothing before mode Apply acts on them", id="paused"),
+        pytest.param(
+            AWAY | {"readings": {UNTRUSTED: a_reading(UNTRUSTED, {"chat-0": 0.0, "chat-1": 0.5})}},
+            "an engine does not trust its node's agent: ConfigMap trimtab-ca is not mounted, or not read yet",
+            id="untrusted by one",
+        ),
+        pytest.param({}, "2 engines take settings from the agents of their nodes", id="attached"),
+    ],
+)
+def test_the_sentence_says_what_to_look_at(fields: dict[str, Any], message: str) -> None:
+    assert attached(**fields)[2] == message
 
 
 def test_the_condition_holds_for_as_many_pods_as_there_are() -> None:

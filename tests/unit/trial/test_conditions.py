@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_pod, a_policy, a_reading, a_snapshot, a_target
+from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
 from fakes.ledger import an_entry, an_intent
 
+from trimtab_api.conditions import Condition
 from trimtab_api.policy_status import PolicyStatus
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, TargetProblem
+from trimtab_operator.runtimes.select import RUNTIMES
 from trimtab_operator.trial.advance import advance
 
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]
@@ -88,12 +90,67 @@ CASES: list[tuple[str, str, str, Snapshot, dict[str, Any]]] = [
 def test_a_condition_says_how_it_stands_and_why(
     kind: str, state: str, reason: str, snapshot: Snapshot, policy: dict[str, Any]
 ) -> None:
+    found = condition(kind, snapshot, policy)
+    assert (found.status, found.reason) == (state, reason), found.message
+    assert found.message
+
+
+IDLE_PODS = "Deployment prod/chat has no pods: look at the events of its ReplicaSet"
+UNKNOWN_RUNTIME = "container server of Deployment prod/chat runs no runtime that is known ("
+
+MESSAGES: list[tuple[str, str, Snapshot, dict[str, Any]]] = [
+    ("Ready", "spec.mode is Paused: the target is measured, nothing is changed", a_snapshot(), {"mode": "Paused"}),
+    ("Ready", "the target is measured", a_snapshot(), {"mode": "Recommend"}),
+    ("Ready", "the target is measured and kept at the replicas that its load needs", a_snapshot(), {}),
+    ("Ready", "gone", GONE, {}),
+    ("TargetResolved", "gone", GONE, {}),
+    ("TargetResolved", "Deployment prod/chat, container server, runtime trimtab", a_snapshot(), {}),
+    ("TargetResolved", IDLE_PODS, a_snapshot(target=a_target(2, pods=())), {}),
+    ("EngineAttached", "no engine has to take settings: the policy lets nothing be turned but replicas", a_snapshot(),
+     {"knobs": {}}),
+    ("Progressing", "2 of 3 replicas are ready", a_snapshot(target=STARTING), {}),
+    ("Progressing", "spec.mode is Paused: nothing is changed", a_snapshot(), {"mode": "Paused"}),
+    ("Conflict", "nobody else owns the target or its replicas", a_snapshot(), {}),
+    ("ObjectivesMet", "spec.objectives asks for nothing", a_snapshot(), {}),
+    ("ObjectivesMet", "every objective that was measured is met", a_snapshot(), {"objectives": LATENCY}),
+    ("ObjectivesMet", "violated: latency", a_snapshot(latency=1.0), {"objectives": LATENCY}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "snapshot", "policy"),
+    [pytest.param(*case, id=f"{case[0]}-{number}") for number, case in enumerate(MESSAGES)],
+)
+def test_a_condition_says_it_in_a_sentence(kind: str, message: str, snapshot: Snapshot, policy: dict[str, Any]) -> None:
+    assert condition(kind, snapshot, policy).message == message
+
+
+def condition(kind: str, snapshot: Snapshot, policy: dict[str, Any]) -> Condition:
     made = a_policy(**({"status": {"phase": "Validation"}} | policy))
     taken = advance(made.status.phase, snapshot, analyze(snapshot, made), made)
     assert taken.status is not None
-    found = next(each for each in PolicyStatus.model_validate(taken.status).conditions if each.type == kind)
-    assert (found.status, found.reason) == (state, reason), found.message
-    assert found.message
+    return next(each for each in PolicyStatus.model_validate(taken.status).conditions if each.type == kind)
+
+
+def test_a_runtime_that_is_not_known_is_said_with_those_that_are() -> None:
+    found = condition("TargetResolved", a_snapshot(target=a_target(runtime="unknown")), {})
+    assert found.message == f"{UNKNOWN_RUNTIME}{', '.join(RUNTIMES)}): only its CPU and GPU are read"
+    assert len(RUNTIMES) > 1
+
+
+def test_why_no_setting_is_tried_stands_beside_why_the_replicas_stay() -> None:
+    beside = condition("Progressing", a_snapshot(), {}).message
+    assert "; settings: NoTokenVolume: no pod mounts a token" in beside
+    alone = condition("Progressing", a_snapshot(), {"knobs": {}}).message
+    assert "settings:" not in alone
+    assert beside.startswith(alone)
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(600.0, 10), (1770.0, 30)])
+def test_how_much_of_the_window_is_measured_is_said_in_minutes(seconds: float, minutes: int) -> None:
+    points = a_series(Signal.REQUESTS_PER_SECOND, 40.0, seconds=seconds)
+    seen = a_snapshot(history={Signal.REQUESTS_PER_SECOND: points})
+    assert condition("Progressing", seen, {"status": DISCOVERY}).message == f"{minutes} min of 30m measured"
 
 
 def test_one_missing_efficiency_measure_leaves_the_objectives_met() -> None:

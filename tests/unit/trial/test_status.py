@@ -72,6 +72,30 @@ def test_a_column_says_it_in_a_word(column: str, value: str, snapshot: Snapshot,
     assert getattr(shown(snapshot, **spec), column) == value
 
 
+def test_a_status_says_of_which_generation_since_when_and_of_how_many_replicas_it_speaks() -> None:
+    first = shown(a_snapshot(busy=0.95), mode="Recommend")
+    assert (first.observed_generation, first.phase, first.phase_since) == (3, "Validation", texts.when(NOW))
+    assert first.replicas is not None
+    assert (first.replicas.current, first.replicas.desired, first.replicas.uncapped) == (2, 3, 3)
+    assert first.replicas.at == texts.when(NOW)
+    assert first.replicas.reason.startswith("RecommendOnly: spec.mode is Recommend")
+    later_on = shown(later(a_snapshot(latency=1.0), 60.0), first.to_body(), objectives={"latency": {"max": "200ms"}})
+    assert (later_on.phase, later_on.phase_since) == ("Validation", first.phase_since)
+    moved = shown(later(a_snapshot(), 60.0), first.to_body() | {"phase": "Analysis"})
+    assert (moved.phase, moved.phase_since) == ("Validation", texts.when(NOW + 60.0))
+
+
+def test_constraints_are_shown_those_of_the_settings_last() -> None:
+    names = [each.name for each in shown(a_snapshot(busy=0.95, replicas=8)).constraints]
+    assert "MaxReplicasReached" in names
+    assert names[-1] == "NoTokenVolume"
+
+
+def test_objectives_that_are_met_are_counted_among_all() -> None:
+    objectives = {"latency": {"max": "1s"}, "errorRatio": {"max": "0.01"}, "cacheHitRatio": {"min": "0.5"}}
+    assert shown(a_snapshot(), objectives=objectives).objectives_summary == "2/3"
+
+
 def gpu_snapshot() -> Snapshot:
     values = {
         Signal.GPU_UTILIZATION_RATIO: 0.5,

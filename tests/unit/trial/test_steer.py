@@ -45,7 +45,8 @@ def test_without_a_target_everything_stays_as_it_was_said() -> None:
 def test_without_a_knob_and_nothing_tuned_nothing_is_looked_at() -> None:
     found = steered(spec={"knobs": {}})
     assert found.held is not None
-    assert (found.held[0], found.tuning, found.record, found.constraint) == ("NoKnobs", None, None, None)
+    assert found.held == ("NoKnobs", "no knob of this runtime may be turned: see spec.knobs")
+    assert (found.tuning, found.record, found.constraint) == (None, None, None)
 
 
 def test_a_new_trial_is_written_before_anything_moves() -> None:
@@ -206,6 +207,8 @@ def test_the_settings_after_the_named_trial_are_restored_and_held(verdict: str, 
     assert (found.good.settings, found.good.trial) == (settings, "chat-1")
     (entry,) = found.entries
     assert (entry.id, entry.what, entry.from_, entry.to) == ("RolledBack-3-chat-1", "RolledBack", "chat-2", "chat-1")
+    assert entry.why == "RollbackTo: spec.rollbackTo asks for the settings after trial chat-1"
+    assert entry.at == found.good.at == when(NOW)
     assert found.constraint is not None
     assert found.constraint.name == "RolledBackByUser"
 
@@ -298,6 +301,12 @@ def test_why_no_setting_is_tried_is_a_constraint_where_it_lasts() -> None:
     assert "NoTokenVolume" in [each["name"] for each in step.status["constraints"]]
     waiting = stepped(engines=AWAY)
     assert "Attaching" not in [each["name"] for each in waiting.status["constraints"]]
+
+
+def test_engines_that_are_waited_for_are_looked_at_soon() -> None:
+    told = stepped(engines=AWAY).status
+    again = stepped(engines=AWAY, status=told)
+    assert (again.status, again.requeue_seconds) == (None, 1.0)
 
 
 def test_an_old_trial_is_deleted_in_a_tick_in_which_nothing_else_is_written() -> None:
