@@ -139,6 +139,11 @@ def test_requests_are_enough_where_every_arm_gets_those_that_are_wanted_within_t
     assert not isinstance(design_for(BATCH, ground(pods, spec=spec, rps=requests / seconds * 0.999)), TrialDesign)
 
 
+def test_as_many_requests_as_are_wanted_and_no_more_are_enough() -> None:
+    longer = {"trial": RULES | {"maxWindow": "20m"}}  # each setting is measured for 400 s of it
+    assert design_for(BATCH, ground(1, spec=longer, rps=0.25)) is SWITCHBACK
+
+
 def test_an_added_replica_that_cannot_be_attached_is_nothing_to_compare_with() -> None:
     place = ground(2, spec=ROOM, status=SURGED)
     alone = attached_target(pods=(*attached_pods(1), a_pod("chat-1")), count=2)
@@ -193,12 +198,20 @@ def test_the_best_candidate_is_tried_where_the_pods_allow_it_else_the_next_that_
     assert first_testable((CACHE, BATCH), ground(1, spec=ROOM, status=VAIN)) == DesignedCandidate(BATCH, SWITCHBACK)
 
 
-def test_where_none_can_be_tried_the_reason_is_that_of_the_best() -> None:
-    found = first_testable((CACHE, FORMAT), ground(1))
-    assert isinstance(found, tuple)
-    reason, sentence = found
-    assert reason == "NeedsTwoReplicas"
-    assert sentence.startswith("cacheMemory a→b is worth a trial, for which two serving pods are needed: one alone")
+@pytest.mark.parametrize(
+    ("candidates", "knob", "lacking"),
+    [
+        ((CACHE, FORMAT), "cacheMemory", "a change that empties or refills its cache"),
+        ((FORMAT, CACHE), "quantization", "a change that takes the engine minutes"),
+    ],
+    ids=["a cache is the best", "a format is the best"],
+)
+def test_where_none_can_be_tried_the_reason_is_that_of_the_best(
+    candidates: tuple[Candidate, ...], knob: str, lacking: str
+) -> None:
+    wanted = f"{knob} a→b is worth a trial, for which two serving pods are needed"
+    found = first_testable(candidates, ground(1))
+    assert found == ("NeedsTwoReplicas", f"{wanted}: one alone cannot take turns with {lacking}")
 
 
 def test_the_reasons_that_last_are_constraints() -> None:

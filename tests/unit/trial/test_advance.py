@@ -135,6 +135,20 @@ def test_after_a_foreign_edit_the_decision_already_knows_of_it() -> None:
     assert after.intent is None
 
 
+def test_a_tick_that_notes_an_edit_of_others_asks_for_nothing_of_its_own() -> None:
+    taken = step(a_snapshot(replicas=4, rps=80.0, busy=0.99), {"replicas": replicas(2)})
+    after = status_of(taken)
+    assert [entry.what for entry in after.history] == ["ForeignEdit"]
+    assert after.replicas is not None
+    assert (after.replicas.desired, after.intent) == (5, None)
+    assert taken.requeue_seconds == 1.0
+
+
+def test_an_intent_that_waits_for_its_target_is_looked_at_again_after_the_interval() -> None:
+    assert step(GONE, {"intent": an_intent()}).requeue_seconds == 15.0
+    assert step(GONE, {"intent": an_intent()}, observation={"interval": "5s", "window": "30m"}).requeue_seconds == 5.0
+
+
 @pytest.mark.parametrize(
     ("phase", "snapshot", "after"),
     [

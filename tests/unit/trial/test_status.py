@@ -18,7 +18,7 @@ from fakes.builders import (
     buckets,
     later,
 )
-from fakes.ledger import replicas
+from fakes.ledger import an_intent, replicas, stamp
 
 from trimtab_api.findings import Stage
 from trimtab_api.policy_status import PolicyStatus
@@ -202,6 +202,11 @@ def numbers(value: str, **replica_fields: Any) -> PolicyStatus:
     return base(scorecard=rows, replicas=replicas(2, at=NOW - 70.0) | replica_fields)
 
 
+def wished(replicas_wished: int) -> PolicyStatus:
+    return numbers("100 x", uncapped=replicas_wished)
+
+
+GOOD: dict[str, Any] = {"settings": {}, "at": stamp(NOW)}
 ANALYSIS = analyze(a_snapshot(rps=4000.0), a_policy())
 
 
@@ -216,7 +221,20 @@ ANALYSIS = analyze(a_snapshot(rps=4000.0), a_policy())
         pytest.param(numbers("100 x"), numbers("100 x", uncapped=9), NOW, True, id="many-more-wished"),
         pytest.param(numbers("100 x"), numbers("100 x", uncapped=None), NOW, True, id="nothing-wished-any-more"),
         pytest.param(numbers("100 x"), numbers("100 x", desired=3), NOW - 69.0, True, id="another-number-at-once"),
+        pytest.param(numbers("100 x"), numbers("150 x"), NOW - 10.0, True, id="after-just-a-minute"),
+        pytest.param(numbers("100 x"), numbers("100 x", uncapped=4), NOW, True, id="two-more-wished"),
+        pytest.param(wished(10), wished(12), NOW, False, id="a-fifth-more-wished"),
+        pytest.param(wished(10), wished(13), NOW, True, id="more-than-a-fifth-more-wished"),
+        pytest.param(wished(13), wished(10), NOW, True, id="fewer-wished"),
         pytest.param(base(phase="Discovery"), base(), NOW, True, id="phase"),
+        pytest.param(base(), base(intent=an_intent()), NOW - 69.0, True, id="an-intent-at-once"),
+        pytest.param(
+            base(lastKnownGood=GOOD | {"trial": "chat-1"}),
+            base(lastKnownGood=GOOD),
+            NOW - 69.0,
+            True,
+            id="other-good-settings-at-once",
+        ),
         pytest.param(base(replicas=None), base(replicas=None), NOW, False, id="no-replicas-known"),
     ],
 )
@@ -231,6 +249,13 @@ def test_a_number_that_appears_or_goes_away_is_a_change() -> None:
     assert changed(1.0, None, 0.05)
     assert not changed(None, None, 0.05)
     assert not changed(0.0, 0.0, 0.05)
+
+
+def test_a_number_that_moved_by_just_the_share_is_no_change_whichever_way() -> None:
+    assert not changed(95.0, 100.0, 0.05)
+    assert not changed(100.0, 95.0, 0.05)
+    assert changed(94.0, 100.0, 0.05)
+    assert changed(100.0, 94.0, 0.05)
 
 
 def test_a_noisy_number_needs_more_than_its_noise() -> None:
