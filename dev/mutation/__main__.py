@@ -37,7 +37,8 @@ use_git_change_detection = false
 
 [tool.pytest.ini_options]
 pythonpath = ["tests", "."]
-addopts = ["--import-mode=importlib", "-p", "no:schemathesis", "-p", "no:cacheprovider"]
+# Each change is tried by a pytest of its own: half of its time would go into collecting garbage to find what was lost.
+addopts = ["--import-mode=importlib", "-p", "no:schemathesis", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
 asyncio_mode = "auto"
 asyncio_default_fixture_loop_scope = "function"
 filterwarnings = ["error"]

@@ -88,6 +88,11 @@ def test_a_period_is_noted_once_the_engine_says_that_it_runs_with_its_settings(n
     assert after_tick(noted, seconds + 5.0, right) == noted.status, "once"
 
 
+def test_the_first_period_may_be_noted_from_its_first_moment_on() -> None:
+    (seen,) = after_tick(a_switchback(FIRST), 0.0, RUNS_NEW if FIRST else RUNS_OLD).periods
+    assert seen.from_ == when(NOW)
+
+
 def test_a_period_follows_another_with_the_same_settings_without_a_word_to_the_engine() -> None:
     number = next(each for each in range(1, 99) if has_change(UID, each) is has_change(UID, each - 1))
     wanted = has_change(UID, number)
@@ -135,7 +140,7 @@ def test_a_calendar_that_forbids_changes_ends_it_with_the_old_settings() -> None
     frozen = a_tuned_policy(freeze=FREEZE, status={"tuning": a_tuning()})
     found = after_tick(a_switchback(True), 1.0, policy=frozen)
     assert (found.phase, found.verdict, found.violations) == ("Reverting", "Inconclusive", 0)
-    assert "spec.freeze" in found.reason
+    assert found.reason == "spec.freeze of the policy forbids to switch settings now"
     assert after_tick(a_switchback(False), 1.0, policy=frozen).phase is TrialPhase.FINISHED
 
 
@@ -180,6 +185,8 @@ def test_a_look_waits_for_the_last_slot_of_its_last_period() -> None:
     ("trial", "after", "seconds"),
     [
         pytest.param(a_switchback(True, measuredFrom=at(30.0)), 12.0, 18.0, id="until the first period begins"),
+        pytest.param(a_switchback(True), 0.0, SOON_SECONDS, id="from the first moment on"),
+        pytest.param(a_switchback(True), 0.5, SOON_SECONDS, id="and within the first second"),
         pytest.param(a_switchback(True), 12.0, SOON_SECONDS, id="soon while the engine has not taken it"),
         pytest.param(a_switchback(True, 2.0), 12.0, 48.0, id="until the next period"),
         pytest.param(a_switchback(True, 2.0), 61.0, SOON_SECONDS, id="the next has begun"),
