@@ -117,7 +117,6 @@ def test_that_a_trial_is_about_to_be_made_is_said_where_it_keeps_a_replica() -> 
 
 
 AT_BOUND: list[tuple[str, Snapshot, dict[str, Any], int, str]] = [
-    ("a-use-that-is-just-right", a_snapshot(busy=0.8), {}, 2, "Steady"),
     ("memory-at-its-limit", a_snapshot(readings=memory(0.9)), LIMIT, 2, "Steady"),
     ("unschedulable-for-just-a-minute", a_snapshot(target=fleet(2, stuck("a", 60.0)), **OVERLOAD), {}, 3, "InFlight"),
     ("just-not-long-enough-ago", a_snapshot(**OVERLOAD), noted(no_node(299.5)), 2, "Unschedulable"),
@@ -131,8 +130,9 @@ AT_BOUND: list[tuple[str, Snapshot, dict[str, Any], int, str]] = [
      rps=400.0, busy=0.98), {"scaling": SCALING | {"maxReplicas": 40}}, 24, "Utilization"),
     ("ready-for-as-long-as-is-measured", a_snapshot(target=fleet(1, just_ready(20.0)), busy=0.95), {}, 3,
      "Utilization"),
-    ("half-of-those-that-batch-are-broken", batching([30.0] * 120, target=fleet(2, starting("a", 900.0),
-     starting("b", 900.0), runtime="vllm"), pressure=1.2, kv=0.0, waiting=1500.0), CHAT, 6, "Utilization"),
+    ("half-of-those-that-batch-are-broken-and-one-starts", batching([30.0] * 120, target=fleet(2, starting("a", 900.0),
+     starting("b", 900.0), starting("c", 900.0), starting(), runtime="vllm"), pressure=1.2, kv=0.0, waiting=2200.0),
+     CHAT, 7, "Utilization"),
     ("changed-just-not-long-enough-ago", a_snapshot(**IDLE), noted(an_entry(at=NOW - 299.5)), 2, "Stabilizing"),
     ("changed-just-long-enough-ago", a_snapshot(**IDLE), noted(an_entry(at=NOW - 300.0)), 1, "Utilization"),
     ("all-are-needed-for-the-peak", a_snapshot(replicas=4, rps=40.0, busy=0.15, history={RPS: a_series(RPS, 170.0)}),

@@ -71,6 +71,11 @@ def test_one_replica_more_is_wished_for_where_those_that_wait_miss_their_objecti
     assert propose(seen).reason == reason
 
 
+def test_a_use_that_is_just_right_needs_no_replica_more() -> None:
+    assert propose(tick(a_snapshot(busy=0.8))).uncapped == 2
+    assert propose(tick(a_snapshot(busy=0.81))).uncapped == 3
+
+
 def test_need_is_by_use_or_by_demand_whichever_is_more() -> None:
     assert need(carried(utilization_ratio=0.4, demand_rps=80.0, per_replica_rps=20.0), 2) == pytest.approx(5.0)
     assert need(carried(utilization_ratio=0.8, demand_rps=1.0, per_replica_rps=20.0), 2) == pytest.approx(2.0)
