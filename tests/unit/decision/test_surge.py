@@ -209,6 +209,8 @@ def test_a_surge_stands_or_was_in_vain_and_never_both(changes: list[tuple[str, i
 def test_what_was_done_before_the_baseline_was_taken_tells_nothing() -> None:
     early = PolicyStatus.model_validate({"history": surged(2000.0)["history"], "baseline": BASELINE})
     assert standing_surge(early, 2) is None
+    just = PolicyStatus.model_validate({"history": surged(1200.0)["history"], "baseline": BASELINE})
+    assert standing_surge(just, 2) == just.history[0], "as the baseline was taken"
     unknown = PolicyStatus.model_validate({"history": surged(100.0)["history"]})
     assert (standing_surge(unknown, 2), vain_surge(unknown, ())) == (None, None)
 
