@@ -118,6 +118,8 @@ def test_that_a_trial_is_about_to_be_made_is_said_where_it_keeps_a_replica() -> 
 
 AT_BOUND: list[tuple[str, Snapshot, dict[str, Any], int, str]] = [
     ("memory-at-its-limit", a_snapshot(readings=memory(0.9)), LIMIT, 2, "Steady"),
+    ("just-a-twentieth-more-is-needed", a_snapshot(replicas=20, busy=0.84), {"scaling": SCALING | {"maxReplicas": 40}},
+     20, "Steady"),
     ("unschedulable-for-just-a-minute", a_snapshot(target=fleet(2, stuck("a", 60.0)), **OVERLOAD), {}, 3, "InFlight"),
     ("just-not-long-enough-ago", a_snapshot(**OVERLOAD), noted(no_node(299.5)), 2, "Unschedulable"),
     ("just-long-enough-ago", a_snapshot(**OVERLOAD), noted(no_node(300.0)), 3, "Utilization"),
@@ -135,6 +137,9 @@ AT_BOUND: list[tuple[str, Snapshot, dict[str, Any], int, str]] = [
      CHAT, 7, "Utilization"),
     ("changed-just-not-long-enough-ago", a_snapshot(**IDLE), noted(an_entry(at=NOW - 299.5)), 2, "Stabilizing"),
     ("changed-just-long-enough-ago", a_snapshot(**IDLE), noted(an_entry(at=NOW - 300.0)), 1, "Utilization"),
+    ("a-demand-just-high-enough-to-be-remembered", a_snapshot(rps=17.0, busy=0.3), noted(too_few("20")), 2,
+     "ObjectiveViolated"),
+    ("a-demand-just-too-low", a_snapshot(rps=16.9, busy=0.3), noted(too_few("20")), 1, "Utilization"),
     ("all-are-needed-for-the-peak", a_snapshot(replicas=4, rps=40.0, busy=0.15, history={RPS: a_series(RPS, 170.0)}),
      {}, 4, "Stabilizing"),
 ]  # fmt: skip
