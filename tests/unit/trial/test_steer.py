@@ -219,6 +219,13 @@ def test_a_roll_back_is_done_once() -> None:
     assert found.constraint is not None
 
 
+def test_the_entry_of_a_roll_back_has_an_id_that_the_api_takes_however_long_the_trials_name_is() -> None:
+    name = "chat-" + "x" * 58
+    asked = {"spec": {"rollbackTo": name}}
+    (entry,) = steered(trials=(kept(name, "Improved"),), status={"tuning": a_tuning()}, **asked).entries
+    assert (entry.id, entry.to) == (f"RolledBack-3-{name}"[:64], name)
+
+
 def test_a_roll_back_from_the_first_settings_says_so() -> None:
     (entry,) = steered(trials=(kept("chat-1", "Improved"),), status={"tuning": a_tuning()}, **ASKED).entries
     assert entry.from_ == "the first settings"
