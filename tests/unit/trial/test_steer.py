@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.builders import CANARY, NOW, STABLE, a_target, a_trial, a_tuning, an_engine, at
+from fakes.builders import CANARY, NOW, STABLE, a_series, a_target, a_trial, a_tuning, an_engine, at
 from fakes.ledger import an_intent
-from fakes.stands import a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
+from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
 
 from trimtab_api.engine_settings import EngineSettings
 from trimtab_api.policy_status import LastKnownGood, Tuning
@@ -16,6 +16,7 @@ from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.analysis.switch_schedule import has_change
 from trimtab_operator.model.action import DeleteTrial
 from trimtab_operator.model.engine import EngineState
+from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
 from trimtab_operator.trial.stages import RUN_IN
@@ -301,6 +302,18 @@ def test_a_trial_under_way_is_shown_as_progress() -> None:
     rows = {row["type"]: row for row in step.status["conditions"]}
     assert (rows["Progressing"]["reason"], rows["Progressing"]["status"]) == ("TrialRunning", "True")
     assert rows["Progressing"]["message"] == "trial chat-1: maxBatchSize 1→8 by PairedCanary"
+
+
+def test_a_load_that_changes_while_a_trial_is_under_way_waits_for_its_end() -> None:
+    known = BASELINE | {"inputTokens": "25"}
+    longer = {"history": {Signal.INPUT_TOKENS: a_series(Signal.INPUT_TOKENS, 100.0)}}
+    before = {"tuning": UNDER_TEST, "baseline": known}
+    under_way = stepped(trials=(a_trial(status=GIVEN | {"phase": "Starting"}),), status=before, **longer).status
+    assert (under_way["phase"], under_way["baseline"]["inputTokens"]) == ("Strategy", "25")
+    assert "LoadChanged" not in [entry["what"] for entry in under_way["history"]]
+    over = stepped(trials=(a_trial(status=OVER | {"verdict": "Regressed"}),), status=before, **longer).status
+    assert (over["phase"], over.get("baseline")) == ("Discovery", None)
+    assert "LoadChanged" in [entry["what"] for entry in over["history"]]
 
 
 def test_why_no_setting_is_tried_is_a_constraint_where_it_lasts() -> None:
