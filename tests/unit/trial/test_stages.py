@@ -138,6 +138,12 @@ def test_the_moment_is_kept_at_which_the_canary_is_seen_to_run_with_the_change()
     assert found.started_at.timestamp() == NOW - 10.0
 
 
+@pytest.mark.parametrize(("design", "seconds"), [("PairedCanary", None), ("Surge", None), ("Switchback", 30)])
+def test_only_turns_have_a_length(design: str, seconds: int | None) -> None:
+    found = after(trial_in("Starting", status=GIVEN, design=design), engines=engines(CANARY, None))
+    assert (found.phase, found.period_seconds) == ("Measuring", seconds)
+
+
 @pytest.mark.parametrize(
     ("engine", "phase", "seen"),
     [

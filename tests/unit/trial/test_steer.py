@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -150,6 +151,13 @@ def test_a_policy_made_anew_begins_with_what_its_pods_were_given_before(
     away = [an_engine(each, pod=f"chat-{number}", attached=False) for number, each in enumerate(entered)]
     known = [EngineState() if wish is None else state for wish, state in zip(entered, away, strict=True)]
     assert steered(engines=engines(*known)).tuning == a_tuning(settings)
+
+
+def test_a_policy_made_anew_in_the_middle_of_a_trial_begins_with_what_its_pods_go_back_to() -> None:
+    tried, beside = (an_engine(each, pod=f"chat-{n}", attached=False) for n, each in enumerate((CANARY, STABLE)))
+    assert tried.entry is not None
+    under_trial = tried.entry.model_copy(update={"fallback": STABLE, "trial": "chat-1", "expires_at": when(NOW)})
+    assert steered(engines=engines(replace(tried, entry=under_trial), beside)).tuning == a_tuning(STABLE)
 
 
 @pytest.mark.parametrize(
