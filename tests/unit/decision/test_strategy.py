@@ -83,6 +83,21 @@ def test_a_gate_says_why_nothing_is_tried(fields: dict[str, Any], reason: str, t
 
 
 @pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"spec": {"knobs": {}}}, "no knob of this runtime may be turned: see spec.knobs"),
+        ({"target": a_target()}, "no pod mounts a token for its node's agent: see docs/how-to/attach-engine.md"),
+        ({"status": {"phase": "Discovery"}}, "what is normal, and what limits it, is not known yet"),
+        ({"status": {"intent": an_intent()}}, "replicas are being changed"),
+        ({"engines": UNLIKE}, "the engines do not run with the same settings yet"),
+    ],
+    ids=["no-knobs", "no-token", "discovery", "intent", "unlike"],
+)
+def test_a_gate_says_it_in_a_sentence(fields: dict[str, Any], sentence: str) -> None:
+    assert strategy(**fields)[1] == sentence
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         pytest.param({}, id="the usual"),
