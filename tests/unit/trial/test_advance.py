@@ -13,9 +13,11 @@ from trimtab_api.conditions import REASONS, Condition
 from trimtab_api.policy_status import Phase, PolicyStatus
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.model.action import Scale, Step
+from trimtab_operator.model.decision import Change
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import ReplicasOwner, Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
+from trimtab_operator.trial.intent import intend
 
 GONE = Snapshot(now=NOW, target=TargetProblem("NotFound", "no Deployment prod/chat"))
 BUSY = a_snapshot(busy=0.95)
@@ -50,6 +52,26 @@ def test_the_identity_of_an_intent_depends_on_what_it_is_about() -> None:
     assert first is not None
     assert third is not None
     assert first.id != third.id
+
+
+def test_an_intent_of_another_generation_or_of_other_numbers_is_another() -> None:
+    policy, target = a_policy(), a_target()
+    change = Change("Scale", current=2, desired=3, uncapped=3, reason="Utilization", message="busy")
+    newer = policy.model_copy(update={"metadata": policy.metadata.model_copy(update={"generation": 4})})
+    made = [
+        intend(change, a_snapshot(), target, policy).id,
+        intend(change, a_snapshot(), target, newer).id,
+        intend(replace(change, current=1), a_snapshot(), target, policy).id,
+        intend(replace(change, desired=4), a_snapshot(), target, policy).id,
+        intend(change, a_snapshot(), replace(target, uid="another"), policy).id,
+    ]
+    assert len(set(made)) == len(made)
+    assert {len(each) for each in made} == {len("scale-") + 16}
+
+
+def test_an_intent_may_be_written_for_just_a_minute_and_waits_as_long_for_its_target() -> None:
+    assert step(BUSY, {"intent": an_intent(at=NOW - 60.0)}).actions
+    assert status_of(step(GONE, {"intent": an_intent(at=NOW - 60.0)})).intent is not None
 
 
 def test_a_stored_intent_is_acted_upon_and_acting_twice_is_the_same() -> None:
@@ -89,7 +111,7 @@ def test_an_intent_is_not_followed_by_another_in_the_same_step() -> None:
         pytest.param(a_snapshot(rps=1.0, busy=0.01), an_intent(), "no longer wanted", id="other-way-round"),
         pytest.param(replace(BUSY, max_mode="Recommend"), an_intent(), "no longer wanted", id="kill-switch"),
         pytest.param(BUSY, an_intent(kind="StartTrial"), "does not know how", id="of-another-version"),
-        pytest.param(GONE, an_intent(at=NOW - 61.0), "the target is gone", id="target-gone"),
+        pytest.param(GONE, an_intent(at=NOW - 61.0), "was dropped: the target is gone", id="target-gone"),
     ],
 )
 def test_an_intent_that_may_not_be_acted_upon_is_dropped_with_an_event(
@@ -117,6 +139,8 @@ def test_somebody_elses_number_drops_the_intent_and_is_noted() -> None:
     assert (entry.what, entry.from_, entry.to) == ("ForeignEdit", "2", "5")
     assert entry.why == "ForeignEdit: the replicas were changed by Scale kubectl, ScaledObject chat"
     assert {"IntentDropped", "ForeignEdit"} <= set(reasons(taken))
+    dropped = next(event for event in taken.events if event.reason == "IntentDropped")
+    assert dropped.message == "Scale from 2 to 3 was dropped: somebody else changed the replicas"
 
 
 def test_a_foreign_edit_between_two_ticks_is_noted_once() -> None:
