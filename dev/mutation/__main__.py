@@ -1,7 +1,7 @@
 """`python -m dev.mutation [ROOM | ROOM/MODULE ...]`: what share of small changes of the code its unit tests notice.
 
 mutmut works in a throw-away tree under build/mutation that holds the package, the fakes and the unit tests of the
-rooms, but for those that live through whole days; each change is tried by the tests that reach the changed function.
+rooms, but for the closed loops and the properties; each change is tried by the tests that reach the changed function.
 Results are kept there: without a module, only what has no result yet is tried; a module that is named is tried anew, as
 after a new test.
 """
@@ -24,7 +24,7 @@ COPIES = {
     "tests/fakes": "tests/fakes",
     **{f"tests/unit/{room}": f"tests/unit/{room}" for room in ROOMS},
 }
-LEFT_OUT = ("__pycache__", "test_closed_loop.py", "test_properties.py")  # whole days: nearly all of the time of a try
+LEFT_OUT = ("__pycache__", "test_closed_loop.py", "test_properties.py")  # these took nearly all of the time of a try
 LEAST_KILLED_RATIO = 0.85
 NOTICED = ("killed", "timeout")
 UNTRIED = "not checked"
