@@ -23,9 +23,7 @@ from trimtab_operator.model.search import Estimate, Observation, SearchSpace, Su
 CAUTION = 3.0
 """By which power the probability of keeping the limits counts."""
 LEAST_LIKELY = (0.4, 0.3)
-"""How likely a trial must keep the limits; the second holds once nothing passes the first."""
-WORTH_REPEATING = 0.5
-"""A configuration that was seen to break a limit is measured again where it more likely keeps it."""
+"""How likely a trial must keep the limits. The second holds once nothing passes the first, but not for repeats."""
 FAR_BELOW = math.log(0.1)
 """How far below its limit a value is told from others: whether errors are 0 or a tenth of what is allowed is alike."""
 
@@ -71,10 +69,10 @@ def _told_apart(seen: Estimate) -> Estimate:
 
 
 def _open(readings: Sequence[Observation], likelihood: Floats) -> NDArray[np.bool_]:
-    """Return which may be tried: new ones, and those that were only by chance seen to break a limit."""
+    """Return which may be tried: new ones, and those that were likely only by chance seen to break a limit."""
     found = np.ones(len(likelihood), dtype=np.bool_)
     for each in readings:
-        found[each.configuration] = likelihood[each.configuration] >= WORTH_REPEATING
+        found[each.configuration] = likelihood[each.configuration] >= LEAST_LIKELY[0]
     for each in readings:
         found[each.configuration] &= not each.kept
     return found
