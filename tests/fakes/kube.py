@@ -109,8 +109,21 @@ class FakeKube:
         volumes = deployment["spec"]["template"]["spec"].get("volumes")
         return {"volumes": copy.deepcopy(volumes)} if volumes else {}
 
-    def settle(self, namespace: str, name: str, *, ready: bool = True, node: str | None = "node") -> None:
-        """The Deployment's controllers at work: pods as replicas say, each ready at once."""
+    def placed_pods(self) -> list[tuple[str, str]]:
+        """The pods that are on a node."""
+        return [
+            (str(namespace), name)
+            for (kind, namespace, name), body in self._objects.items()
+            if kind is PODS and "nodeName" in body["spec"]
+        ]
+
+    def settle(
+        self, namespace: str, name: str, *, ready: bool = True, node: str | None = "node", room: int | None = None
+    ) -> None:
+        """The Deployment's controllers at work: pods as replicas say, each ready at once.
+
+        Where `room` says how many find a node, the others wait until one is free.
+        """
         deployment = self._objects[DEPLOYMENTS, namespace, name]
         wanted = deployment["spec"]["replicas"]
         mine = sorted(key for key in self._objects if key[0] is PODS and key[2].startswith(f"{name}-b5c5-"))
@@ -119,14 +132,25 @@ class FakeKube:
         for _ in range(wanted - len(mine)):
             number = next(self._versions)
             suffix = "".join("bcdfghjklm"[int(digit)] for digit in f"{number % 100_000:05d}")
-            made = pod(namespace, name, f"{name}-b5c5-{suffix}", self.now, ready=ready, node=node)
+            at_once = node if room is None else None
+            made = pod(namespace, name, f"{name}-b5c5-{suffix}", self.now, ready=ready and bool(at_once), node=at_once)
             made["spec"].update(self._volumes(deployment))
             self.seed(PODS, made)
+        if room is not None:
+            self._place(namespace, name, room)
         generation = deployment["metadata"]["generation"]
         status = {"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted}
         if deployment.get("status") != status:
             deployment["status"] = status
             self._touch(deployment)
+
+    def _place(self, namespace: str, name: str, room: int) -> None:
+        """The scheduler at work: who waits longest is placed, and ready, while there is room."""
+        mine = sorted(key for key in self._objects if key[0] is PODS and key[2].startswith(f"{name}-b5c5-"))
+        waiting = [key for key in mine if "nodeName" not in self._objects[key]["spec"]]
+        for key in waiting[: max(0, room - len(mine) + len(waiting))]:
+            status = pod(namespace, name, key[2], self.now)["status"]
+            self._change(self._objects[key], {"spec": {"nodeName": "node"}, "status": status})
 
     def fail(self, verb: str, kind: str, error: type[KubeError], times: int = 1, *, after: bool = False) -> None:
         self.faults.append(Fault(verb, kind, error, times, after))

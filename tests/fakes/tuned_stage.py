@@ -58,6 +58,13 @@ class Tuned(Stage):
     def ledger(self) -> list[str]:
         return [entry["what"] for entry in self.status().get("history", [])]
 
+    def surge_stands(self) -> bool:
+        """Whether a replica that was added for a trial stands, and no trial was made since."""
+        changes = [entry for entry in self.status().get("history", []) if entry["what"] in ("Scaled", "ForeignEdit")]
+        if not changes or not changes[-1]["why"].startswith("Surge:"):
+            return False
+        return all(trial["metadata"]["creationTimestamp"] < changes[-1]["at"] for trial in self.trials())
+
     async def run_to(self, phase: str, seconds: float = 1800.0) -> dict[str, Any]:
         """Run until the newest trial stands in this phase."""
         for _ in range(int(seconds)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fakes.clock import FakeClock
 from fakes.fleet import Fleet
@@ -28,7 +28,7 @@ from trimtab_operator.controllers.ticks import Ticks
 from trimtab_operator.controllers.world import World
 from trimtab_operator.kube.gate import WriteGate
 from trimtab_operator.kube.mode import ModeSwitch
-from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NODES, PODS, POLICIES
+from trimtab_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, NODES, POLICIES
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.observation.batch import Batch
 from trimtab_operator.observation.feeds import Feeds
@@ -42,24 +42,38 @@ SYSTEM = "trimtab-system"
 
 @dataclass
 class Load:
-    """Demand that pods share; one pod carries `capacity` requests per second."""
+    """Demand that pods share; one pod carries `capacity` requests per second.
+
+    `input_tokens` is how long an input is; None where no engine tells.
+    """
 
     requests_per_second: float = 4.0
     capacity: float = 10.0
+    input_tokens: float | None = None
+
+
+class Moment(NamedTuple):
+    """What Prometheus saw from a time (unix seconds) on."""
+
+    at: float
+    requests_per_second: float
+    input_tokens: float | None
+    pods: int
 
 
 @dataclass
 class Stage:
-    """Everything that a loop test touches."""
+    """Everything that a loop test touches; `room` is how many pods find a node, where that is limited."""
 
     load: Load = field(default_factory=Load)
     interval_seconds: float = 15.0
     settles: bool = True
+    room: int | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     recording: Recording | None = None
 
     def __post_init__(self) -> None:
-        self.past: list[tuple[float, float, int]] = []  # from when on: requests per second, pods
+        self.past: list[Moment] = []
         self.clock = FakeClock(1_700_000_000.0)
         self.gate = WriteGate(self.clock)
         self.gate.open_until(float("inf"))
@@ -141,7 +155,7 @@ class Stage:
 
     def _settle(self) -> None:
         for namespace, name in self.kube.names(DEPLOYMENTS):
-            self.kube.settle(namespace, name)
+            self.kube.settle(namespace, name, room=self.room)
 
     def status(self, name: str = "tune") -> dict[str, Any]:
         found: dict[str, Any] = self.kube.stored(POLICIES, NAMESPACE, name).get("status") or {}
@@ -160,19 +174,22 @@ class Stage:
     # What Prometheus says
 
     def _pods(self) -> list[tuple[str, str]]:
-        return self.kube.names(PODS)
+        return self.kube.placed_pods()
 
     def _remember(self) -> None:
         """Load and pods from now on: Prometheus does not rewrite the past when they change."""
-        seen = (self.load.requests_per_second, len(self._pods()))
+        seen = (self.load.requests_per_second, self.load.input_tokens, len(self._pods()))
         if not self.past or self.past[-1][1:] != seen:
-            self.past.append((self.clock.now(), *seen))
+            self.past.append(Moment(self.clock.now(), *seen))
+
+    def _moment(self, at: float) -> Moment:
+        if not self.past:
+            self._remember()
+        return self.past[max(0, bisect(self.past, at, key=lambda moment: moment.at) - 1)]
 
     def _share(self, at: float) -> float:
-        past = self.past or [(at, self.load.requests_per_second, len(self._pods()))]
-        later = bisect(past, at, key=lambda moment: moment[0])
-        _, rate, pods = past[max(0, later - 1)]
-        return rate / max(1, pods)
+        moment = self._moment(at)
+        return moment.requests_per_second / max(1, moment.pods)
 
     def _busy(self, at: float) -> float:
         return min(1.0, self._share(at) / self.load.capacity)
@@ -189,6 +206,7 @@ class Stage:
             Signal.RUNNING_REQUESTS: 1.0,
             Signal.BUSY_RATIO: self._busy,
             Signal.BATCH_SIZE: 2.0,
+            Signal.INPUT_TOKENS: lambda at: self._moment(at).input_tokens,
             Signal.CPU_USED_CORES: self._busy,
             Signal.CPU_LIMIT_CORES: 1.0,
             Signal.CPU_THROTTLED_RATIO: 0.0,

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from loop.machine import PHASES, run_machine
+from loop.machine import MOMENTS, PHASES, run_machine
 
 ROOT = Path(__file__).parents[2]
 CODE = ("operator/trimtab_operator", "crds/trimtab_api", "tests/loop", "tests/fakes")
@@ -23,7 +23,7 @@ ALL_EXAMPLES = "2000"
 OFTEN = 100
 
 Met = Counter[tuple[str, str]]
-"""How often by (phase, what happened)."""
+"""How often by (phase or other moment, what happened)."""
 
 
 def main() -> int:
@@ -39,27 +39,32 @@ def main() -> int:
         if portion not in portions:
             portions[portion] = run_machine(examples=PORTION_EXAMPLES, steps=STEPS, portion=portion)
             _store(place, portions)
-            print(f"portion {portion}: {sum(met.total() for met in portions.values())} steps", flush=True)
+            print(f"portion {portion}: {steps(sum(portions.values(), Met()))} steps", flush=True)
     met = sum(portions.values(), Met())
     print(table(met))
-    seldom = [f"{phase} and {what}: {count}" for (phase, what), count in _pairs(met).items() if count < OFTEN]
+    seldom = [f"{moment} and {what}: {count}" for (moment, what), count in _pairs(met).items() if count < OFTEN]
     print(*([f"fewer than {OFTEN} times:", *seldom] if seldom else ["every pair often enough"]), sep="\n")
     return 1 if seldom else 0
 
 
 def table(met: Met) -> str:
-    """A row for each thing that happened, a column for each phase."""
-    head = f"{f'{met.total()} steps':14}" + "".join(f"{phase:>16}" for phase in PHASES)
+    """A row for each thing that happened, a column for each phase, and for what else may be going on."""
+    head = f"{f'{steps(met)} steps':14}" + "".join(f"{moment:>16}" for moment in MOMENTS)
     rows = (
-        f"{what:14}" + "".join(f"{met[phase, what]:16}" for phase in PHASES)
+        f"{what:14}" + "".join(f"{met[moment, what]:16}" for moment in MOMENTS)
         for what in sorted({what for _, what in met})
     )
     return "\n".join([head, *rows])
 
 
+def steps(met: Met) -> int:
+    """Return how much happened at all: each in one phase."""
+    return sum(count for (moment, _), count in met.items() if moment in PHASES)
+
+
 def _pairs(met: Met) -> Met:
     events = sorted({what for _, what in met})
-    return Met({(phase, what): met[phase, what] for what in events for phase in PHASES})
+    return Met({(moment, what): met[moment, what] for what in events for moment in MOMENTS})
 
 
 def _digest() -> str:
@@ -73,7 +78,7 @@ def _digest() -> str:
 def _load(place: Path) -> dict[int, Met]:
     stored = json.loads(place.read_text()) if place.exists() else {}
     return {
-        int(portion): Met({(phase, what): count for phase, what, count in rows}) for portion, rows in stored.items()
+        int(portion): Met({(moment, what): count for moment, what, count in rows}) for portion, rows in stored.items()
     }
 
 

@@ -11,22 +11,24 @@ import pytest
 from trimtab_api.conditions import MetricsTrustedReason
 from trimtab_api.policy import OptimizationPolicy
 from trimtab_api.policy_status import Phase
-from trimtab_api.trial import TrialPhase, TrialStatus
+from trimtab_api.trial import TrialDesign, TrialPhase, TrialStatus
 from trimtab_operator.actuation import execute
 from trimtab_operator.actuation.scale import ScaleOutcome
-from trimtab_operator.analysis import analyze
+from trimtab_operator.analysis import analyze, baseline
 from trimtab_operator.controllers import reconcile
-from trimtab_operator.decision import decide, guardrails
+from trimtab_operator.decision import decide, design, guardrails
+from trimtab_operator.decision.proposal import Proposal, Tick
+from trimtab_operator.decision.surge import standing_surge
 from trimtab_operator.kube.port import Kube
 from trimtab_operator.model.action import Scale, Step
 from trimtab_operator.model.analysis import Analysis, Trust
 from trimtab_operator.model.decision import Decision
-from trimtab_operator.model.signals import Point, Reading, Series, SignalState
+from trimtab_operator.model.signals import Point, Reading, Series, Signal, SignalState
 from trimtab_operator.model.snapshot import Snapshot, Target
 from trimtab_operator.observation import look
 from trimtab_operator.observation.history import Grid
 from trimtab_operator.observation.readings import Scope, reading, series
-from trimtab_operator.trial import advance, interruptions, stages, tuning
+from trimtab_operator.trial import advance, interruptions, reopening, stages, status, tuning
 from trimtab_operator.trial.intent import Outcome, resolve
 from trimtab_operator.trial.stand import Stand
 
@@ -139,13 +141,65 @@ def roll_back_that_does_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tuning, "_taken_back", lambda _, before, __: before)
 
 
+def baseline_kept_of_a_load_that_is_no_more(patch: pytest.MonkeyPatch) -> None:
+    """A changed load leads to Discovery, but its baseline stays, so that it leads there for ever."""
+    patch.setattr(status, "reopens", lambda *_: False)
+
+
+def lengths_of_the_first_baseline(patch: pytest.MonkeyPatch) -> None:
+    """Each baseline says of requests what the first one did."""
+    measured, first = baseline.lengths, dict[Signal, float]()
+
+    def remembered(snapshot: Snapshot, start: float) -> dict[Signal, float]:
+        first.update(first or measured(snapshot, start))
+        return first
+
+    patch.setattr(baseline, "lengths", remembered)
+
+
+def drift_not_seen(patch: pytest.MonkeyPatch) -> None:
+    """Whatever requests become, they are like those of the baseline."""
+    patch.setattr(analyze, "drift", lambda *_: None)
+
+
+def drift_looked_at_during_a_trial(patch: pytest.MonkeyPatch) -> None:
+    """A changed load takes away the baseline of a trial that is under way."""
+    patch.setattr(reopening, "load_changed", lambda analysis, _: analysis.drift)
+
+
+def surged_replica_kept(patch: pytest.MonkeyPatch) -> None:
+    """A replica that was added for a trial stays when the trial is over."""
+
+    def awaited(proposal: Proposal, tick: Tick) -> Proposal:
+        surge = standing_surge(tick.policy.status, tick.target.replicas)
+        if surge is None or not proposal.down:
+            return proposal
+        return proposal.held("SurgeAwaited", f"a replica was added for a trial: {surge.why}")
+
+    _replace_guardrail(patch, "surge_awaited", awaited)
+
+
+def surge_in_vain_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A replica for a trial that found no node is asked for again and again."""
+    patch.setattr(design, "vain_surge", lambda *_: None)
+
+
+def design_not_asked_for(patch: pytest.MonkeyPatch) -> None:
+    """What a person says of how trials are made is not looked at."""
+    patch.setattr(design, "_in_order", lambda _: tuple(TrialDesign))
+
+
 def _scale(target: Target, replicas: str, intent: str) -> Scale:
     return Scale(target.namespace, target.name, target.kind, int(replicas), target.resource_version, intent)
 
 
 def _drop_guardrail(patch: pytest.MonkeyPatch, name: str) -> None:
-    kept = tuple(rule for rule in guardrails.GUARDRAILS if rule.__name__ != name)
-    patch.setattr(decide, "GUARDRAILS", kept)
+    _replace_guardrail(patch, name, lambda proposal, _: proposal)
+
+
+def _replace_guardrail(patch: pytest.MonkeyPatch, name: str, instead: guardrails.Guardrail) -> None:
+    rules = tuple(instead if rule.__name__ == name else rule for rule in guardrails.GUARDRAILS)
+    patch.setattr(decide, "GUARDRAILS", rules)
 
 
 def _trusting(patch: pytest.MonkeyPatch, phase: TrialPhase) -> None:
@@ -170,5 +224,12 @@ SEEDED_BUGS: dict[Seed, str] = {
     intent_not_written_before_acting: "the intent of a write stands in status",
     trial_that_never_ends: "a trial does not end",
     roll_back_that_does_nothing: "a trial is over and its change is not|a change is left at rest",
+    baseline_kept_of_a_load_that_is_no_more: "the baseline of a changed load goes",
+    lengths_of_the_first_baseline: "no load is called changed twice",
+    drift_not_seen: "tokens are called normal",
+    drift_looked_at_during_a_trial: "no load is called changed during a trial",
+    surged_replica_kept: "more replicas than the load needs",
+    surge_in_vain_forgotten: "a replica that was of no use is not asked for again",
+    design_not_asked_for: "only the allowed design is tried",
 }
 """With the rule that each breaks."""

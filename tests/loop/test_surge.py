@@ -21,15 +21,11 @@ SURGED = ["Scaled", "TrialStarted", "TrialEnded", "RolledOut", "Scaled"]
 
 
 class Alone(Tuned):
-    """One attached replica that is 60 % busy; a cache makes an answer cheaper by `gain`.
-
-    `room` is how many replicas find a node.
-    """
-
-    room: int = 2
+    """One attached replica that is 60 % busy; a cache makes an answer cheaper by `gain`. Two replicas find a node."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.room = 2
         self.load.requests_per_second = 6.0
         self.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"replicas": 1}})
         self.kube.settle(NAMESPACE, "llama")
@@ -41,11 +37,6 @@ class Alone(Tuned):
         cheaper = self.gain if self.fleet.settings(pod, at)["cacheMemory"] != "0" else 1.0
         wobble = 0.01 * math.sin(at / 7.0 + sum(map(ord, pod)))
         return min(1.0, self._share(at) / self.load.capacity / cheaper) * (1.0 + wobble)
-
-    def _settle(self) -> None:
-        """The Deployment's controllers; pods beyond the room that there is wait for a node."""
-        full = len(self.kube.names(PODS)) >= self.room
-        self.kube.settle(NAMESPACE, "llama", ready=not full, node=None if full else "node")
 
     def caches(self) -> list[str]:
         """The cache of each engine."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from fakes.tuned_stage import Tuned
 
 from trimtab_api.policy_status import PolicyStatus
-from trimtab_operator.kube.resources import NODE_TUNINGS, Resource
+from trimtab_operator.kube.resources import NODE_TUNINGS, PODS, POLICIES, TRIALS, Resource
 from trimtab_operator.model.ledger import foreign_edits
 
 LEAST, MOST, MOST_AT_ONCE = 1, 6, 1
@@ -28,7 +30,8 @@ Json = dict[str, Any]
 class Watch:
     """`mode` and `ceiling` are what people want now; `unsafe` says what was written against these rules.
 
-    `written` are the intents that took effect, `changed_at` when they did.
+    `written` are the intents that took effect, `changed_at` when they did. `in_vain` is of which baseline (its end) the
+    search was in which a replica for a trial was last taken back unused.
     """
 
     stage: Tuned
@@ -39,6 +42,7 @@ class Watch:
     ceiling_since: float = 0.0
     written: set[str] = field(default_factory=set)
     changed_at: list[float] = field(default_factory=list)
+    in_vain: str = ""
 
     def __post_init__(self) -> None:
         kube = self.stage.kube
@@ -46,6 +50,8 @@ class Watch:
         kube.patch_scale = self._watched_scale  # type: ignore[method-assign]
         kube.patch = self._watched_patch  # type: ignore[method-assign]
         kube.create = self._watched_create  # type: ignore[method-assign]
+        self._patch_status = kube.patch_status
+        kube.patch_status = self._watched_status  # type: ignore[method-assign]
 
     def look(self) -> None:
         """Note since when nobody sees anything fresh."""
@@ -79,7 +85,10 @@ class Watch:
             nothing_is_scaled_under_maxMode_Recommend=self.ceiling == "Apply",
             no_step_is_longer_than_allowed=outside or abs(replicas - live) <= MOST_AT_ONCE,
         )
-        if replicas < live and not outside:
+        reason, search = str(intent.get("reason")), str((self.stage.status().get("baseline") or {}).get("to"))
+        if reason.startswith("Surge:"):
+            self._expect(a_replica_that_was_of_no_use_is_not_asked_for_again=self.in_vain != search)
+        if replicas < live - self._waiting and not outside:
             self._removed(replicas)
         try:
             return await self._scale(namespace, name, replicas, resource_version)
@@ -87,6 +96,8 @@ class Watch:
             if self.stage.replicas() == replicas != live:
                 self.written.add(str(intent.get("id")))
                 self.changed_at.append(self.stage.clock.now())
+                if self.stage.surge_stands() and reason.startswith(("Unschedulable:", "SurgeTooLate:")):
+                    self.in_vain = search
 
     def _removed(self, replicas: int) -> None:
         stage, now = self.stage, self.stage.clock.now()
@@ -101,9 +112,39 @@ class Watch:
         )
 
     def _largest_load(self, since: float, until: float) -> float:
-        past = [moment for moment in self.stage.past if moment[0] <= until]
-        begun = max((place for place, (at, *_) in enumerate(past) if at <= since), default=0)
-        return max(rate for _, rate, _ in past[begun:])
+        past = [moment for moment in self.stage.past if moment.at <= until]
+        begun = max((place for place, moment in enumerate(past) if moment.at <= since), default=0)
+        return max(moment.requests_per_second for moment in past[begun:])
+
+    @property
+    def _waiting(self) -> int:
+        """How many replicas have no node: to take them back takes nothing from anybody."""
+        return len(self.stage.kube.names(PODS)) - len(self.stage.kube.placed_pods())
+
+    # What is told of the load
+
+    async def _watched_status(
+        self, resource: Resource, namespace: str | None, name: str, patch: Json, resource_version: str
+    ) -> Json:
+        if resource is POLICIES:
+            told = {entry["id"] for entry in self.stage.status().get("history", [])}
+            entries = [entry for entry in patch.get("history") or [] if entry["what"] == "LoadChanged"]
+            if any(entry["id"] not in told for entry in entries):
+                self._load_called_changed(patch)
+        return await self._patch_status(resource, namespace, name, patch, resource_version)
+
+    def _load_called_changed(self, patch: Json) -> None:
+        status = self.stage.status()
+        known = datetime.fromisoformat(status["baseline"]["from"]).timestamp()
+        changes = [
+            later.at for earlier, later in pairwise(self.stage.past) if earlier.input_tokens != later.input_tokens
+        ]
+        self._expect(
+            no_load_is_called_changed_during_a_trial=self.stage.trials_under_way() == [],
+            a_changed_load_leads_to_Discovery=patch.get("phase", status["phase"]) == "Discovery",
+            the_baseline_of_a_changed_load_goes="baseline" in patch and patch["baseline"] is None,
+            no_load_is_called_changed_twice=any(at >= known for at in changes),
+        )
 
     # Settings of engines
 
@@ -117,6 +158,9 @@ class Watch:
     async def _watched_create(self, resource: Resource, namespace: str | None, body: Json) -> Json:
         if resource is NODE_TUNINGS:
             self._tuned(body["spec"])
+        if resource is TRIALS:
+            allowed = self.stage.kube.stored(POLICIES, str(namespace), "tune")["spec"]["trial"].get("design", "Auto")
+            self._expect(only_the_allowed_design_is_tried=allowed in ("Auto", body["spec"]["design"]))
         return await self._create(resource, namespace, body)
 
     def _tuned(self, spec: Json) -> None:
