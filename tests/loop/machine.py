@@ -278,10 +278,10 @@ class Operator(RuleBasedStateMachine):
 
         `whatever_was_kept`: also where little may be left to try.
         """
-        status = self.stage.status()
+        status, steady = self.stage.status(), self._phase == "Validation" and not self.stage.trials_under_way()
         fresh = STARTED | (status.get("tuning") or {}).get("settings", {}) == STARTED
         known = (status.get("baseline") or {}).get("inputTokens")
-        if known is not None and self._phase == "Validation" and (fresh or whatever_was_kept):
+        if known is not None and steady and (fresh or whatever_was_kept):
             self.stage.load.input_tokens = LONG_TOKENS if float(known) < LONG_TOKENS / 2.0 else SHORT_TOKENS
             return
         self._replace_pods(every=True)
@@ -343,7 +343,7 @@ class Operator(RuleBasedStateMachine):
         self.stage.gain = 0.7 if moment == "RollingBack" else MOST_GAIN
         if moment == SURGE or self.design == "Switchback":
             self._set_design(SURGE if moment == SURGE else "Auto")
-        if moment in BEFORE_A_TRIAL or not self.stage.trials_under_way():
+        if moment in (*BEFORE_A_TRIAL, SURGE) or not self.stage.trials_under_way():
             self._begin_a_search(whatever_was_kept=moment in BEFORE_A_TRIAL)
         self.watch.look()
         end = self.stage.clock.monotonic() + WAIT_SECONDS

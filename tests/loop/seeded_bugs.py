@@ -14,7 +14,7 @@ from trimtab_api.policy_status import Phase
 from trimtab_api.trial import TrialDesign, TrialPhase, TrialStatus
 from trimtab_operator.actuation import execute
 from trimtab_operator.actuation.scale import ScaleOutcome
-from trimtab_operator.analysis import analyze, baseline
+from trimtab_operator.analysis import analyze, baseline, drift
 from trimtab_operator.controllers import reconcile
 from trimtab_operator.decision import decide, design, guardrails
 from trimtab_operator.decision.proposal import Proposal, Tick
@@ -148,7 +148,7 @@ def baseline_kept_of_a_load_that_is_no_more(patch: pytest.MonkeyPatch) -> None:
 
 def lengths_of_the_first_baseline(patch: pytest.MonkeyPatch) -> None:
     """Each baseline says of requests what the first one did."""
-    measured, first = baseline.lengths, dict[Signal, float]()
+    measured, first = drift.lengths, dict[Signal, float]()
 
     def remembered(snapshot: Snapshot, start: float) -> dict[Signal, float]:
         first.update(first or measured(snapshot, start))
