@@ -67,6 +67,11 @@ class Watch:
         """Whether nothing fresh was seen for longer than it takes to act on what was decided before."""
         return self.blind_since is not None and self.stage.clock.now() - self.blind_since > ACTED_WITHIN_SECONDS
 
+    @property
+    def _switching(self) -> bool:
+        """Whether the ceiling was set so lately that the operator may not know it yet."""
+        return self.stage.clock.now() - self.ceiling_since < SWITCHED_WITHIN_SECONDS
+
     def _expect(self, **rules: bool) -> None:
         self.unsafe += [broken.replace("_", " ") for broken, holds in rules.items() if not holds]
 
@@ -82,7 +87,7 @@ class Watch:
             an_intent_is_written_once=intent.get("id") not in self.written,
             nothing_is_scaled_on_metrics_that_nobody_saw=outside or not self.blind,
             only_mode_Apply_scales=self.mode == "Apply",
-            nothing_is_scaled_under_maxMode_Recommend=self.ceiling == "Apply",
+            nothing_is_scaled_under_maxMode_Recommend=self.ceiling == "Apply" or self._switching,
             no_step_is_longer_than_allowed=outside or abs(replicas - live) <= MOST_AT_ONCE,
         )
         reason, search = str(intent.get("reason")), str((self.stage.status().get("baseline") or {}).get("to"))
@@ -172,9 +177,8 @@ class Watch:
             changed |= {uid for uid in wanted if held.get(uid, trial["spec"]["canary"]) != trial["spec"]["canary"]}
             status = trial.get("status") or {}
             named |= wanted if status.get("phase") == "Validating" else set(status.get("changed", []))
-        switching = stage.clock.now() - self.ceiling_since < SWITCHED_WITHIN_SECONDS
         self._expect(
-            no_node_is_written_under_maxMode_Recommend=self.ceiling == "Apply" or switching,
+            no_node_is_written_under_maxMode_Recommend=self.ceiling == "Apply" or self._switching,
             no_engine_is_changed_on_metrics_that_nobody_saw=not changed or not self.blind,
             only_mode_Apply_changes_engines=not changed or self.mode == "Apply",
             the_trial_names_the_pods_that_it_changes=changed <= named,
