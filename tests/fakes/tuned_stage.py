@@ -17,10 +17,11 @@ KNOBS = {"batching": {"maxBatchSize": {"min": 1, "max": 8}}}
 class Tuned(Stage):
     """Two attached replicas near saturation; a larger batch, or weights of 8 bits, make an answer cheaper by `gain`.
 
-    Below 1 the change makes it dearer.
+    Below 1 the change makes it dearer. Where inputs repeat, a cache does what a larger batch does.
     """
 
     gain: float = 1.5
+    inputs_repeat: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,11 +37,15 @@ class Tuned(Stage):
         self.apply_policy(**{"scaling": None, "knobs": KNOBS, "trial": TRIAL, **spec})
 
     def _busy_of(self, pod: str, at: float) -> float:
-        settings = self.fleet.settings(pod, at)
-        changed = settings["maxBatchSize"] > 1 or settings.get("quantization", "None") != "None"
-        cheaper = self.gain if changed else 1.0
         wobble = 0.01 * math.sin(at / 7.0 + len(pod) + sum(map(ord, pod)))
-        return min(1.0, self._share(at) / self.load.capacity / cheaper) * (1.0 + wobble)
+        return min(1.0, self._share(at) / self.load.capacity / self.cheaper(pod, at)) * (1.0 + wobble)
+
+    def cheaper(self, pod: str, at: float = math.inf) -> float:
+        """By what factor the settings of a pod (by name) make an answer cheaper, now or at a time."""
+        settings = self.fleet.settings(pod, at)
+        caches = self.inputs_repeat and settings["cacheMemory"] != "0"
+        changed = settings["maxBatchSize"] > 1 or settings.get("quantization", "None") != "None" or caches
+        return self.gain if changed else 1.0
 
     def trials(self) -> list[dict[str, Any]]:
         return sorted(self.kube.all(TRIALS), key=lambda body: body["metadata"]["name"])

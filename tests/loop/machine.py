@@ -86,7 +86,7 @@ class Operator(RuleBasedStateMachine):
     @initialize(gain=GAINS, seconds=SECONDS)
     def begin(self, gain: float, seconds: float) -> None:
         self.stage.gain, self.stage.room = gain, AMPLE_ROOM
-        self.stage.load.input_tokens = SHORT_TOKENS
+        self.stage.load.input_tokens, self.stage.inputs_repeat = SHORT_TOKENS, True
         self.stage.load.requests_per_second = 22.0
         self.stage.apply_policy(**SPEC)
         self._live(seconds)

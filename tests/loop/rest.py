@@ -34,8 +34,9 @@ def _the_load_is_carried(stage: Tuned) -> None:
     replicas, rate = stage.replicas(), stage.load.requests_per_second
     assert LEAST <= replicas <= MOST
     assert replicas * stage.load.capacity * MOST_GAIN >= rate
-    costs = [stage.fleet.settings(name)["maxBatchSize"] > 1 and 1.0 / stage.gain for _, name in stage.kube.names(PODS)]
-    fullest = max(1.0, *costs)  # a change that makes busy time cheaper does not make the CPU time so
+    fullest = max(
+        1.0, *(1.0 / stage.cheaper(name) for _, name in stage.kube.names(PODS))
+    )  # a change that makes busy time cheaper does not make the CPU time so
     needed = math.ceil(fullest * rate * WOBBLE / (stage.load.capacity * DOWN_UTILIZATION))
     assert replicas <= needed, f"more replicas than the load needs: {replicas}, not {needed}"
 
