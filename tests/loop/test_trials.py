@@ -233,6 +233,7 @@ async def test_a_pod_that_joins_during_a_trial_stays_outside_and_gets_what_is_st
     assert len(trial["spec"]["pods"]) == 2
     assert trial["status"]["verdict"] == "Improved"
     assert stage.sizes() == [8, 8, 8]
+    assert stage.ledger()[0] == "RolledBack"
 
 
 async def test_pods_without_a_token_are_told_how_to_attach(stage: Tuned) -> None:
@@ -292,3 +293,26 @@ async def test_a_trial_under_way_is_brought_to_its_end_before_a_changed_load_is_
     stage.kube.edit(TRIALS, NAMESPACE, trial["metadata"]["name"], {"spec": {"approval": "Denied"}})
     await stage.run(60)
     assert "LoadChanged" in stage.ledger()
+
+
+async def test_a_policy_that_is_made_anew_in_mid_rollout_brings_all_engines_to_the_same_settings_and_tries_again(
+    stage: Tuned,
+) -> None:
+    stage.load.requests_per_second = 26.0
+    stage.kube.edit(DEPLOYMENTS, NAMESPACE, "llama", {"spec": {"replicas": 3}})
+    stage.kube.settle(NAMESPACE, "llama")
+    stage.tune()
+    await stage.run_to("RollingOut")
+    await stage.run(5)
+    assert stage.sizes() == [1, 8, 8]
+    stage.kube.vanish(POLICIES, NAMESPACE, "tune")
+    for trial in stage.trials():  # they go with their owner
+        stage.kube.vanish(TRIALS, NAMESPACE, trial["metadata"]["name"])
+    await stage.run(60)
+    assert stage.sizes() == [1, 8, 8], "nobody is there to change them"
+    stage.tune()
+    trial = await stage.run_to("Finished")
+    assert trial["status"]["verdict"] == "Improved", trial["status"]
+    await stage.run(60)
+    assert stage.sizes() == [8, 8, 8]
+    assert stage.ledger()[0] == "RolledBack"

@@ -92,7 +92,8 @@ class Watch:
         )
         reason, search = str(intent.get("reason")), str((self.stage.status().get("baseline") or {}).get("to"))
         if reason.startswith("Surge:"):
-            self._expect(a_replica_that_was_of_no_use_is_not_asked_for_again=self.in_vain != search)
+            remembered = any(entry["why"].startswith("Surge:") for entry in self.stage.status().get("history", []))
+            self._expect(a_replica_that_was_of_no_use_is_not_asked_for_again=self.in_vain != search or not remembered)
         if replicas < live - self._waiting and not outside:
             self._removed(replicas)
         try:

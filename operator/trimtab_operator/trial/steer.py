@@ -34,6 +34,9 @@ from trimtab_operator.trial.trial_ledger import entries_of
 from trimtab_operator.trial.tuning import last_known_good, restored, tuning_of
 from trimtab_operator.trial.turns import seconds_to_next
 
+_UNSETTLED = ("Attaching", "SettingsDiffer")
+"""Why nothing is tried where engines must be asked for settings first, be it for the same ones."""
+
 
 @dataclass(frozen=True)
 class Course:
@@ -151,20 +154,33 @@ def _at_rest(
         return replace(standing, current_trial=record.name, record=record)
     held = (SURGE, found.why) if isinstance(found, SurgeWish) else found
     course = replace(standing, held=held)
-    if held[0] == "Attaching" and course.tuning is None:
-        return replace(course, tuning=Tuning(settings=_entered(snapshot, target)))
+    if held[0] in _UNSETTLED and course.tuning is None:
+        return _begun(snapshot, policy, target, course, held[0])
     return _asked_back(snapshot, policy, course)
 
 
-def _entered(snapshot: Snapshot, target: Target) -> EngineSettings:
-    """Return the settings to begin with: those that the pods' entries already hold, where they agree; else none.
+def _begun(snapshot: Snapshot, policy: OptimizationPolicy, target: Target, course: Course, reason: str) -> Course:
+    """Begin with the settings that the pods' entries already hold, where they agree; else with none.
 
-    A policy that is made anew, as after an uninstallation, goes on from what was promoted.
+    A policy that is made anew, as after an uninstallation, goes on from what was promoted. Where the one before went in
+    mid trial or rollout, all engines are asked for the same, and the ledger says since when.
     """
     states = (snapshot.engines.get(pod.uid) for pod in attachable_pods(target))
     entries = [state.entry for state in states if state is not None and state.entry is not None]
     held = [entry.settings if entry.fallback is None else entry.fallback for entry in entries]
-    return held[0] if held and all(each == held[0] for each in held) else EngineSettings()
+    alike = all(each == held[0] for each in held)
+    begun = replace(course, tuning=Tuning(settings=held[0] if held and alike else EngineSettings()))
+    if alike and reason == "Attaching":
+        return begun
+    entry = HistoryEntry(
+        id=f"{LedgerEvent.ROLLED_BACK}-{policy.metadata.uid}"[:64],
+        at=texts.when(snapshot.now),
+        what=LedgerEvent.ROLLED_BACK,
+        from_="unlike settings",
+        to="the same settings",
+        why=why("SettingsDiffer", "another policy left the engines with unlike settings: all are asked for the same"),
+    )
+    return replace(begun, entries=(*begun.entries, entry))
 
 
 def _left_behind(snapshot: Snapshot, target: Target, standing: Course) -> Course:

@@ -11,12 +11,14 @@ from fakes.ledger import an_intent
 from fakes.stands import BASELINE, a_tuned_policy, a_tuned_snapshot, attached_pods, attached_target, engines
 
 from trimtab_api.engine_settings import EngineSettings
+from trimtab_api.node_tuning import EngineEntry
 from trimtab_api.policy_status import LastKnownGood, Tuning
 from trimtab_api.trial import OptimizationTrial
 from trimtab_operator.analysis.analyze import analyze
 from trimtab_operator.analysis.switch_schedule import has_change
 from trimtab_operator.model.action import DeleteTrial
 from trimtab_operator.model.engine import EngineState
+from trimtab_operator.model.ledger import reason_of
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.model.snapshot import Snapshot, TargetProblem
 from trimtab_operator.trial.advance import advance
@@ -29,6 +31,10 @@ OVER: dict[str, Any] = GIVEN | {"phase": "Finished", "endedAt": at(-30.0)}
 UNDER_TEST = a_tuning(STABLE, change={})
 GOOD = LastKnownGood(settings=STABLE, trial=None, at=when(NOW - 60.0))
 AWAY = engines(None, an_engine(pod="chat-1", attached=False))
+UNDER_TRIAL = EngineState(
+    EngineEntry(pod_uid="uid-chat-0", namespace="prod", pod="chat-0", settings=CANARY, fallback=STABLE),
+    an_engine(CANARY).report,
+)
 HELD_BY = {"status": {"intent": an_intent()}}  # replicas are being changed: no new trial
 
 
@@ -158,6 +164,26 @@ def test_a_policy_made_anew_in_the_middle_of_a_trial_begins_with_what_its_pods_g
     assert tried.entry is not None
     under_trial = tried.entry.model_copy(update={"fallback": STABLE, "trial": "chat-1", "expires_at": when(NOW)})
     assert steered(engines=engines(replace(tried, entry=under_trial), beside)).tuning == a_tuning(STABLE)
+
+
+@pytest.mark.parametrize(
+    ("seen", "settings"),
+    [
+        pytest.param(engines(CANARY, STABLE), a_tuning().settings, id="in mid rollout: as they started"),
+        pytest.param(engines(UNDER_TRIAL, STABLE), STABLE, id="in mid trial: as before it"),
+        pytest.param(
+            engines(CANARY, an_engine(STABLE, pod="chat-1", attached=False)), a_tuning().settings, id="one is away"
+        ),
+    ],
+)
+def test_engines_that_a_policy_left_with_unlike_settings_are_asked_for_the_same(
+    seen: dict[str, EngineState], settings: EngineSettings
+) -> None:
+    found = steered(engines=seen)
+    assert found.tuning == Tuning(settings=settings)
+    assert [(entry.what, reason_of(entry)) for entry in found.entries] == [("RolledBack", "SettingsDiffer")]
+    later = steered(engines=seen, status={"tuning": a_tuning(CANARY)})
+    assert (later.tuning, later.entries) == (a_tuning(CANARY), ())
 
 
 @pytest.mark.parametrize(
