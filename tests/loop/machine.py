@@ -48,6 +48,8 @@ MOMENTS = (*PHASES, SURGE, REOPENED)
 WHEN = st.sampled_from([*[None] * len(PASSING), *PASSING, SURGE])
 SECONDS = st.sampled_from([5.0, 45.0, 45.0, 300.0])
 RATES = st.sampled_from([0.0, 1.0, 7.0, 10.0, 15.0, 22.0, 30.0, 80.0])
+SECONDS_AS_NODES_FILL = st.sampled_from([5.0, 45.0, 600.0, 600.0])
+"""Long enough, too, for a replica that found none to be asked for again."""
 SHORT_TOKENS, LONG_TOKENS = 25.0, 100.0
 TOKENS = st.sampled_from([6.0, SHORT_TOKENS, LONG_TOKENS])
 GAINS = st.sampled_from([0.7, 1.0, MOST_GAIN])
@@ -108,7 +110,7 @@ class Operator(RuleBasedStateMachine):
         self.stage.load.input_tokens, self.stage.gain = tokens, gain
         self._live(seconds)
 
-    @rule(when=WHEN | st.just(SURGE), seconds=SECONDS, room=ROOMS)
+    @rule(when=WHEN | st.just(SURGE), seconds=SECONDS_AS_NODES_FILL, room=ROOMS)
     def nodes_fill_or_come(self, when: str | None, seconds: float, room: int) -> None:
         """A replica that is only intended yet, for a trial, finds none then."""
         self._meet("nodes", when)
