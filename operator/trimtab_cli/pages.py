@@ -25,6 +25,7 @@ from trimtab_cli.tables import (
     history,
     in_shadow,
     objectives,
+    observed,
     or_unknown,
     outlook,
     scorecard,
@@ -175,6 +176,8 @@ def _trial(trial: OptimizationTrial | None) -> Iterator[RenderableType]:
         yield Text(f"Reason: {status.reason}")
     if status.shadow is not None:
         yield Text(f"In shadow: {in_shadow(status.shadow)}")
+    if status.observed:
+        yield observed(status.observed)
 
 
 def _bottleneck(status: PolicyStatus, now: datetime) -> Iterator[RenderableType]:

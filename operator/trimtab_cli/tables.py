@@ -15,6 +15,7 @@ from trimtab_api.policy_status import PolicyStatus
 from trimtab_api.quantities import parse_ratio
 from trimtab_api.shadow import ShadowedSetting
 from trimtab_api.texts import UNKNOWN
+from trimtab_api.trial import Observed
 
 
 def table(*columns: str) -> Table:
@@ -111,6 +112,16 @@ def outlook(status: PolicyStatus) -> Iterator[RenderableType]:
         yield made
     if errors:
         yield Text(f"Errors of all requests: {', '.join(errors)}")
+
+
+def observed(rows: Iterable[Observed]) -> Table:
+    """Return what was measured in both arms of a trial."""
+    made = table("Measure", "Canary", "Stable", "Unit", "Effect", "Canary requests", "Stable requests")
+    for row in rows:
+        values = map(or_unknown, (row.canary, row.stable, row.unit))
+        samples = (str(row.canary_samples), str(row.stable_samples))
+        add(made, row.measure.value, *values, "-" if row.effect is None else row.effect, *samples)
+    return made
 
 
 def in_shadow(seen: ShadowedSetting | None) -> str:

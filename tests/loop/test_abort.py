@@ -21,6 +21,10 @@ async def test_a_breach_that_comes_with_the_change_aborts_it_within_two_scrapes_
     stage.watch(scrape_seconds)
     stage.begin(await stage.run_to("Starting"), **harm)
     assert await stage.seconds_to_abort() <= 2.0 * scrape_seconds + TICK_SECONDS
+    shown = {row["measure"]: row for row in stage.trials()[-1]["status"]["observed"]}
+    measure, worse = ("Errors", 0.05) if "failed" in harm else ("LatencyP95", 0.5)
+    assert float(shown[measure]["canary"]) > worse
+    assert stage.trials()[-1]["status"]["observedSummary"].startswith("errorRatio" if "failed" in harm else "latency")
     await stage.run(30.0)
     assert stage.sizes() == [1, 1]
 

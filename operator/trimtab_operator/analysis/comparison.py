@@ -7,11 +7,12 @@ from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_operator.analysis.arm_slots import mean, requests_of, total, within
 from trimtab_operator.analysis.goal_effect import cost_of, goal_effect, good_rates
-from trimtab_operator.analysis.guard_comparison import guards
+from trimtab_operator.analysis.guard_comparison import bounded_shares, guards
+from trimtab_operator.analysis.statistics import Shares
 from trimtab_operator.model import histogram
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import Beside, Comparison
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.signals import Distribution, Signal
 
 
 def compare(
@@ -31,7 +32,7 @@ def compare(
         guards=guards(arms, objectives, times, now),
         beside=(
             *_throughput(arms, goal, start, end, (canary, stable)),
-            *_latency(arms),
+            *beside_latency(arms, arms.distributions.get(Signal.LATENCY_SECONDS)),
             *_errors(arms, start, end, (canary, stable)),
             *_cache(arms, start, end, (canary, stable)),
         ),
@@ -68,8 +69,8 @@ def _throughput(arms: Arms, goal: Goal, start: float, end: float, requests: tupl
     return (Beside(measure, both[0], both[1], unit, *requests),)
 
 
-def _latency(arms: Arms) -> tuple[Beside, ...]:
-    distribution = arms.distributions.get(Signal.LATENCY_SECONDS)
+def beside_latency(arms: Arms, distribution: Distribution | None) -> tuple[Beside, ...]:
+    """Return the latency of both arms by a histogram; nothing without data of both."""
     canary, stable = (requests_of(distribution, pods) for pods in (arms.canary, arms.stable))
     if canary is None or stable is None:
         return ()
@@ -78,11 +79,20 @@ def _latency(arms: Arms) -> tuple[Beside, ...]:
 
 
 def _errors(arms: Arms, start: float, end: float, requests: tuple[float, float]) -> tuple[Beside, ...]:
-    if min(requests) <= 0.0 or not arms.slots.get(Signal.ERRORS_PER_SECOND):
+    if not arms.slots.get(Signal.ERRORS_PER_SECOND):
         return ()
-    failed = (total(arms, pods, Signal.ERRORS_PER_SECOND, start, end) for pods in (arms.canary, arms.stable))
-    canary, stable = (min(1.0, bad / count) for bad, count in zip(failed, requests, strict=True))
-    return (Beside(Measure.ERRORS, canary, stable, "ratio", *requests),)
+    failed, failed_beside = (
+        total(arms, pods, Signal.ERRORS_PER_SECOND, start, end) for pods in (arms.canary, arms.stable)
+    )
+    return beside_errors(bounded_shares((failed, failed_beside), requests))
+
+
+def beside_errors(failed: Shares | None) -> tuple[Beside, ...]:
+    """Return the share of requests that failed in both arms; nothing without data of both."""
+    if failed is None:
+        return ()
+    canary, stable = (bad / count for bad, count in zip(failed.bad, failed.counts, strict=True))
+    return (Beside(Measure.ERRORS, canary, stable, "ratio", *failed.counts),)
 
 
 def _cache(arms: Arms, start: float, end: float, requests: tuple[float, float]) -> tuple[Beside, ...]:

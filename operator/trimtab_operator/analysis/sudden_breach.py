@@ -12,6 +12,7 @@ from __future__ import annotations
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
+from trimtab_operator.analysis.comparison import beside_errors, beside_latency
 from trimtab_operator.analysis.goal_effect import WAITING_OVERDISPERSION, late
 from trimtab_operator.analysis.guard_comparison import (
     LEAST_ERRORS,
@@ -25,7 +26,7 @@ from trimtab_operator.analysis.guard_comparison import (
 )
 from trimtab_operator.analysis.statistics import Shares, excess
 from trimtab_operator.model.arms import Arms, Recent, TrialTimes
-from trimtab_operator.model.comparison import GuardComparison
+from trimtab_operator.model.comparison import Beside, GuardComparison, SuddenBreach
 from trimtab_operator.model.signals import Signal
 
 SUDDEN_ERROR = 1e-6  # at one look; a trial has tens to hundreds
@@ -33,14 +34,21 @@ LATE_SHARE = 0.8
 BURST = 2.0  # of the worst slot that nothing was changed in: a slot is longer than two scrapes, and hides bursts
 
 
-def sudden_breach(arms: Arms, times: TrialTimes, objectives: Objectives | None) -> GuardComparison | None:
+def sudden_breach(arms: Arms, times: TrialTimes, objectives: Objectives | None) -> SuddenBreach | None:
     """Return the first guard on durations or errors that the canary suddenly breaks; None where there is none."""
     asked, recent = objectives or Objectives(), arms.recent
     if recent is None:
         return None
     waits = (_late(arms, recent, name, rule) for name, rule in latency_rules(asked))
     found = (*waits, _failed(arms, recent, times, asked))
-    return next((each for each in found if each is not None and each.worse), None)
+    broken = next((each for each in found if each is not None and each.worse), None)
+    return None if broken is None else SuddenBreach(broken, _beside(arms, recent))
+
+
+def _beside(arms: Arms, recent: Recent) -> tuple[Beside, ...]:
+    latency = beside_latency(arms, recent.distributions.get(Signal.LATENCY_SECONDS))
+    failed = _recent_failures(arms, recent) if recent.rates.get(Signal.ERRORS_PER_SECOND) else None
+    return (*latency, *beside_errors(failed))
 
 
 def _late(arms: Arms, recent: Recent, name: ObjectiveName, rule: LatencyObjective) -> GuardComparison | None:

@@ -71,6 +71,14 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class SuddenBreach:
+    """A guard that the canary suddenly breaks, and every measure of both arms in the two scrapes that tell it."""
+
+    guard: GuardComparison
+    beside: tuple[Beside, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Both arms over the measured slots up to the look; guards up to now.
 

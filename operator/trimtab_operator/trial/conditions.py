@@ -155,7 +155,8 @@ def _progressing(told: Told) -> Verdict:
     trial = told.course.trial
     if trial is not None:
         change = f"{trial.spec.change_summary} by {trial.spec.design}"
-        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {change}"
+        why = f": {trial.status.reason}" if trial.status.phase is TrialPhase.REVERTING else ""
+        return TRUE, _OF_TRIAL[trial.status.phase], f"trial {trial.metadata.name}: {change}{why}"
     if not told.analysis.trust.trusted:
         return FALSE, ProgressingReason.METRICS_UNTRUSTED, told.analysis.trust.message
     if decision.reason == ProgressingReason.UNSCHEDULABLE:

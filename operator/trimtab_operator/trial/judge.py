@@ -50,7 +50,8 @@ def judge(comparison: Comparison, rules: TrialRules, look: Look, least_load: flo
         verdict, reason = None, f"{look.seconds:.0f} s measured; the first look is after {rules.window}"
     else:
         verdict, reason = _at_look(comparison, rules, look, least_load)
-    return Judgement(verdict, reason, rows(comparison), summary(comparison), violation=broken is not None)
+    seen, said = rows(comparison.beside, comparison.goal), summary(comparison.goal, broken)
+    return Judgement(verdict, reason, seen, said, violation=broken is not None)
 
 
 def _ends(guard: GuardComparison) -> bool:

@@ -12,10 +12,11 @@ from trimtab_operator.analysis.goal_effect import least_load
 from trimtab_operator.analysis.sudden_breach import sudden_breach
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
-from trimtab_operator.model.comparison import GuardComparison
+from trimtab_operator.model.comparison import SuddenBreach
 from trimtab_operator.trial import texts
+from trimtab_operator.trial.abort import aborted
 from trimtab_operator.trial.ending import ended
-from trimtab_operator.trial.judge import Judgement, breach, judge
+from trimtab_operator.trial.judge import Judgement, judge
 from trimtab_operator.trial.looks import Look, look_at
 from trimtab_operator.trial.stand import Stand, alike_from
 from trimtab_operator.trial.times import times_at
@@ -28,7 +29,7 @@ def measure(stand: Stand) -> TrialStatus:
         return _without_data(stand, elapsed)
     sudden = _sudden_breach(stand, stand.snapshot.arms)
     if sudden is not None:
-        return ended(stand, Verdict.REGRESSED, f"{breach(sudden)}, in the last two scrapes", violation=True)
+        return aborted(stand, sudden, stand.snapshot.arms.canary)
     return stand.status if elapsed < 0.0 else _judged(stand, stand.snapshot.arms, elapsed)
 
 
@@ -46,7 +47,7 @@ def _judged(stand: Stand, arms: Arms, elapsed: float) -> TrialStatus:
     return stand.status.model_copy(update={"reason": judgement.reason[: texts.SENTENCE], **_seen(judgement, look)})
 
 
-def _sudden_breach(stand: Stand, arms: Arms) -> GuardComparison | None:
+def _sudden_breach(stand: Stand, arms: Arms) -> SuddenBreach | None:
     """Return a guard that the canary breaks so badly that two scrapes tell it, settled or not."""
     times = _times(stand, look_at(0.0, stand.trial.spec.rules))
     return sudden_breach(arms, times, stand.policy.spec.objectives)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from trimtab_api.findings import Measure
 from trimtab_api.texts import UNKNOWN
 from trimtab_api.trial import Observed
-from trimtab_operator.model.comparison import Beside, Comparison, Effect, NotMeasured
+from trimtab_operator.model.comparison import Beside, Effect, GuardComparison, NotMeasured
 from trimtab_operator.trial import texts
 
 LARGEST_LOG = 30.0  # beyond that an interval says nothing
@@ -23,14 +24,18 @@ def percent(change: float) -> str:
     return f"{change:+.0%}" if change < 10.0 else "over +1000%"
 
 
-def rows(comparison: Comparison) -> tuple[Observed, ...]:
+def rows(beside: Iterable[Beside], goal: Effect | NotMeasured | None = None) -> tuple[Observed, ...]:
     """Write every measure of both arms; the goal's own carries the effect."""
-    return tuple(_row(each, comparison.goal) for each in comparison.beside)
+    return tuple(_row(each, goal) for each in beside)
 
 
-def summary(comparison: Comparison) -> str:
-    """Write the effect in a few words, such as `throughput +61%`; Unknown until it is measured."""
-    goal = comparison.goal
+def summary(goal: Effect | NotMeasured, broken: GuardComparison | None = None) -> str:
+    """Write what was seen in a few words: the guard that was broken, or else the effect, such as `throughput +61%`.
+
+    Unknown until it is measured.
+    """
+    if broken is not None:
+        return summary_of_breach(broken)
     if isinstance(goal, NotMeasured):
         return UNKNOWN
     if goal.of_capacity:
@@ -38,7 +43,17 @@ def summary(comparison: Comparison) -> str:
     return f"{goal.what} {percent(change_of(goal.log_ratio))}"
 
 
-def _row(beside: Beside, goal: Effect | NotMeasured) -> Observed:
+def summary_of_breach(guard: GuardComparison) -> str:
+    """Write how a guard was broken in a few words."""
+    return f"{guard.name}: {guard.canary:.1%} against {guard.stable:.1%}, {guard.limit:.1%} allowed"
+
+
+def newer(before: tuple[Observed, ...], after: tuple[Observed, ...]) -> tuple[Observed, ...]:
+    """Return both, the later of a measure that both have: each row speaks of a time of its own."""
+    return tuple({row.measure: row for row in (*before, *after)}.values())
+
+
+def _row(beside: Beside, goal: Effect | NotMeasured | None) -> Observed:
     effect = low = high = None
     if isinstance(goal, Effect) and beside.measure is _measure(goal):
         ends = (goal.log_ratio, goal.low, goal.high)

@@ -12,7 +12,7 @@ from fakes.builders import a_distribution
 from trimtab_api.objectives import Objectives
 from trimtab_operator.analysis.sudden_breach import sudden_breach
 from trimtab_operator.model.arms import Arms
-from trimtab_operator.model.comparison import GuardComparison
+from trimtab_operator.model.comparison import GuardComparison, SuddenBreach
 from trimtab_operator.model.signals import Buckets, Signal
 
 LATENCY = {"latency": {"percentile": 95, "max": "100ms"}}
@@ -36,8 +36,13 @@ def after_a_run_in(shares: tuple[float, float] | None = USUAL) -> Arms:
     return replace(some_arms(), run_in={signal: run_in})
 
 
-def found(arms: Arms, **objectives: Any) -> GuardComparison | None:
+def breach(arms: Arms, **objectives: Any) -> SuddenBreach | None:
     return sudden_breach(arms, the_times(), Objectives.model_validate(objectives) if objectives else None)
+
+
+def found(arms: Arms, **objectives: Any) -> GuardComparison | None:
+    sudden = breach(arms, **objectives)
+    return None if sudden is None else sudden.guard
 
 
 @pytest.mark.parametrize(
@@ -134,3 +139,22 @@ def test_without_two_scrapes_of_the_change_in_force_nothing_is_said() -> None:
 def test_durations_that_are_not_measured_are_no_breach() -> None:
     assert found(with_recent(some_arms()), **LATENCY) is None
     assert found(replace(with_recent(some_arms()), slots={}), **LATENCY) is None
+
+
+def test_a_breach_tells_what_both_arms_did_in_the_two_scrapes() -> None:
+    sudden = breach(with_recent(some_arms(), errors=(3.0, 0.3), durations=both((1.0, 0.01))), **LATENCY)
+    assert sudden is not None
+    latency, errors = sudden.beside
+    assert (latency.measure, latency.canary_samples, latency.stable_samples) == ("LatencyP95", 300.0, 300.0)
+    assert latency.canary is not None
+    assert latency.canary > 0.9
+    assert (errors.measure, errors.canary, errors.stable) == ("Errors", pytest.approx(0.1), pytest.approx(0.01))
+
+
+def test_errors_that_nobody_counts_are_not_shown_as_none() -> None:
+    seen = with_recent(some_arms(), durations=both((1.0, 0.01)))
+    assert seen.recent is not None
+    uncounted = replace(seen, recent=replace(seen.recent, rates={Signal.ERRORS_PER_SECOND: {}}))
+    sudden = breach(uncounted, **LATENCY)
+    assert sudden is not None
+    assert [row.measure for row in sudden.beside] == ["LatencyP95"]

@@ -94,7 +94,7 @@ def test_energy_is_compared_by_pairs_and_shown_with_its_effect() -> None:
     found = compared(turns(watts), Goal.MINIMIZE_ENERGY)
     assert isinstance(found.goal, Effect)
     assert found.goal.what == "GPU joules per answer"
-    shown = next(row for row in rows(found) if row.measure is Measure.ENERGY_PER_REQUEST)
+    shown = next(row for row in rows(found.beside, found.goal) if row.measure is Measure.ENERGY_PER_REQUEST)
     assert shown.effect is not None
     assert float(shown.effect) == pytest.approx(-0.25, abs=0.01)
 

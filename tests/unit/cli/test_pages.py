@@ -208,6 +208,17 @@ def test_a_trial_that_compared_nothing_in_shadow_is_explained_without_a_word_of_
     assert "none is under way" in text(explanation_page(a_policy(), None, NOW))
 
 
+def test_what_a_trial_measured_is_explained_while_it_is_taken_back() -> None:
+    rows = [
+        {"measure": "Throughput", "canary": "60", "unit": "answers/busy s", "effect": "0.6", "canarySamples": 90},
+        {"measure": "Errors", "canary": "0.1", "stable": "0", "unit": "ratio", "canarySamples": 300},
+    ]
+    page = text(explanation_page(a_policy(), a_trial(status={"phase": "Reverting", "observed": rows}), NOW))
+    shown = [line.split() for line in page.splitlines()]
+    assert ["Throughput", "60", "Unknown", "answers/busy", "s", "0.6", "90", "0"] in shown
+    assert ["Errors", "0.1", "0", "ratio", "-", "300", "0"] in shown
+
+
 def trimmed(page: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in page.splitlines())
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.builders import NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target
+from fakes.builders import CANARY, NOW, a_pod, a_policy, a_reading, a_series, a_snapshot, a_target, a_trial, at
 from fakes.ledger import an_entry, an_intent
+from fakes.stands import a_tuned_policy, a_tuned_snapshot, engines
 
 from trimtab_api.conditions import Condition
 from trimtab_api.policy_status import PolicyStatus
@@ -159,3 +160,16 @@ def test_one_missing_efficiency_measure_leaves_the_objectives_met() -> None:
     taken = advance(None, a_snapshot(readings=readings), analyze(a_snapshot(readings=readings), made), made)
     assert taken.status is not None
     assert taken.status["objectivesSummary"] == "1/2"
+
+
+def test_a_trial_that_is_taken_back_says_why() -> None:
+    given = {"changed": ["uid-chat-0"], "startedAt": at(), "changedAt": at(), "endedAt": at()}
+    trial = a_trial(status=given | {"phase": "Reverting", "verdict": "Regressed", "reason": "latency: 97.0%"})
+    seen, made = a_tuned_snapshot(trials=(trial,), engines=engines(CANARY, None)), a_tuned_policy()
+    taken = advance(made.status.phase, seen, analyze(seen, made), made)
+    assert taken.status is not None
+    found = next(each for each in PolicyStatus.model_validate(taken.status).conditions if each.type == "Progressing")
+    assert (found.reason, found.message) == (
+        "RollingBack",
+        "trial chat-1: maxBatchSize 1→8 by PairedCanary: latency: 97.0%",
+    )

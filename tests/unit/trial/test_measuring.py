@@ -11,7 +11,9 @@ from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target
 
 from trimtab_api.trial import TrialPhase, TrialStatus
 from trimtab_operator.model.arms import Arms
-from trimtab_operator.model.signals import Signal
+from trimtab_operator.model.comparison import GuardComparison, SuddenBreach
+from trimtab_operator.model.signals import Buckets, Signal
+from trimtab_operator.trial.abort import aborted
 from trimtab_operator.trial.measuring import measure
 from trimtab_operator.trial.texts import when
 
@@ -89,7 +91,33 @@ def test_a_sudden_breach_ends_it_before_the_arms_have_settled_and_counts_as_a_vi
     found: TrialStatus = measured(broken, after=5.0)
     assert (found.phase, found.verdict, found.violations) == ("Reverting", "Regressed", 1)
     assert found.reason.startswith("errorRatio: 10.0% in the canary against 0.0% beside it, 5.0% allowed")
-    assert found.reason.endswith(", in the last two scrapes")
+    assert found.reason.endswith(", in the last two scrapes of canary-0")
+
+
+def test_a_sudden_breach_before_the_first_look_shows_what_was_seen() -> None:
+    slow, usual = (Buckets((0.1, 1.0, float("inf")), (fast, 300.0, 300.0)) for fast in (0.0, 150.0))
+    broken = with_recent(arms(0.8), errors=(3.0, 0.0), durations=(slow, usual))
+    found: TrialStatus = measured(broken, after=5.0)
+    shown = {row.measure: (row.canary, row.stable, row.unit, row.canary_samples) for row in found.observed}
+    assert shown == {"LatencyP95": ("0.955", "0.91", "s", 300), "Errors": ("0.1", "0", "ratio", 300)}
+    assert found.observed_summary == "errorRatio: 10.0% against 0.0%, 5.0% allowed"
+
+
+def test_a_sudden_breach_after_a_look_keeps_what_only_the_look_measured() -> None:
+    before = [
+        {"measure": "Throughput", "canary": "60", "stable": "30", "unit": "answers/busy s", "effect": "1"},
+        {"measure": "Errors", "canary": "0", "stable": "0", "unit": "ratio"},
+    ]
+    broken = with_recent(arms(0.8), errors=(3.0, 0.0))
+    found: TrialStatus = measured(broken, after=5.0, status={"observed": before, "looks": 1})
+    assert [(row.measure, row.canary) for row in found.observed] == [("Throughput", "60"), ("Errors", "0.1")]
+
+
+def test_of_many_pods_that_break_a_guard_the_first_are_named() -> None:
+    pods = tuple(f"chat-{number}" for number in range(5))
+    guard = GuardComparison("errorRatio", 0.1, 0.0, 0.01, True, True, 300.0, 0.0, 30.0, False)
+    found = aborted(a_stand(a_trial(status=SETTLED)), SuddenBreach(guard, ()), pods)
+    assert found.reason.endswith("of chat-0, chat-1, chat-2 and 2 more")
 
 
 @pytest.mark.parametrize(
