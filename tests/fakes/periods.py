@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fakes.builders import NOW, a_distribution
 
-from trimtab_operator.model.arms import Arms, Period, SlotValue, TrialTimes
+from trimtab_operator.model.arms import Arms, Period, Recent, SlotValue, TrialTimes
 from trimtab_operator.model.signals import Buckets, Signal
 
 POD = "chat-0"
@@ -44,6 +44,27 @@ def turns(
         periods = tuple(_with(each, durations(each.number, each.changed)) for each in periods)
     slots = {signal: {POD: _values(level, periods)} for signal, level in (usual | dict(levels or {})).items()}
     return Arms(SLOT_SECONDS, (POD,), (), slots, distributions={}, since=NOW, periods=periods)
+
+
+def with_turn(
+    arms: Arms,
+    *,
+    requests: float | None = 30.0,
+    errors: float | None = 0.0,
+    durations: Buckets | None = None,
+    in_force_seconds: float = 10.0,
+) -> Arms:
+    """What the pod did in the last ten seconds, of the time for which it has the change again; rates per second."""
+    signal, end = Signal.LATENCY_SECONDS, NOW + 2 * PAIRS * PERIOD_SECONDS
+    rates = {Signal.REQUESTS_PER_SECOND: requests, Signal.ERRORS_PER_SECOND: errors}
+    recent = Recent(
+        in_force_at=end - in_force_seconds,
+        begin=end - 10.0,
+        end=end,
+        rates={name: {POD: rate} for name, rate in rates.items() if rate is not None},
+        distributions={} if durations is None else {signal: a_distribution(signal, {POD: durations})},
+    )
+    return replace(arms, recent=recent)
 
 
 def without(arms: Arms, *numbers: int) -> Arms:

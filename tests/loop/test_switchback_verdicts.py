@@ -8,16 +8,19 @@ by look.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from fakes.builders import NOW, a_trial, at
-from fakes.engine_noise import SCRAPE_SECONDS, Noise, in_slots, resampled
+from fakes.engine_noise import SCRAPE_SECONDS, Noise, in_slots, of_last_scrapes, resampled
 
 from trimtab_api.objectives import Objectives
 from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import OptimizationTrial, Verdict
 from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
+from trimtab_operator.analysis.sudden_turn import sudden_breach_by_turns
 from trimtab_operator.analysis.switch_schedule import has_change, measured_periods, pairs, period_seconds
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms
@@ -48,9 +51,14 @@ def a_switchback(number: int) -> OptimizationTrial:
     return trial.model_copy(update={"metadata": trial.metadata.model_copy(update={"uid": uid})})
 
 
+def noise_of(random: np.random.Generator) -> Noise:
+    """What one pod did in the run-in and the longest measurement."""
+    return resampled(random, round((RUN_IN_SECONDS + LONGEST) / SCRAPE_SECONDS))[:, :1]
+
+
 def measured(trial: OptimizationTrial, random: np.random.Generator, cost: float) -> Arms:
     """One pod whose answers cost this multiple in the periods with the change."""
-    noise: Noise = resampled(random, round((RUN_IN_SECONDS + LONGEST) / SCRAPE_SECONDS))[:, :1]
+    noise = noise_of(random)
     begin = round(RUN_IN_SECONDS / SCRAPE_SECONDS)
     for period in range(2 * PAIRS):
         if has_change(trial.metadata.uid, period):
@@ -84,6 +92,30 @@ def run(number: int, random: np.random.Generator, cost: float) -> Judgement:
     raise AssertionError("the last look gave no verdict")
 
 
+def is_aborted_at_once(number: int, random: np.random.Generator, objectives: Objectives) -> bool:
+    """Whether a trial of equal settings is ended by what two scrapes show, asked at every scrape with the change."""
+    trial, noise = a_switchback(number), noise_of(random)
+    arms = in_slots(noise, trial_time.short_slot(SCRAPE_SECONDS), NOW - RUN_IN_SECONDS)
+    for now in np.arange(NOW + SCRAPE_SECONDS, NOW + LONGEST, SCRAPE_SECONDS):
+        in_force = in_force_at(trial.metadata.uid, float(now))
+        if in_force is None or now - in_force < 2.0 * SCRAPE_SECONDS:
+            continue
+        recent = of_last_scrapes(noise, in_force, float(now), NOW - RUN_IN_SECONDS)
+        periods = measured_periods(trial, SCRAPE_SECONDS, float(now))
+        if sudden_breach_by_turns(replace(arms, periods=periods, recent=recent), objectives) is not None:
+            return True
+    return False
+
+
+def in_force_at(uid: str, now: float) -> float | None:
+    """Since when the pod runs with the change; None where it has its old settings."""
+    number = int((now - NOW) // PERIOD)
+    if not has_change(uid, number):
+        return None
+    first = number - 1 if number > 0 and has_change(uid, number - 1) else number
+    return NOW + first * PERIOD + TAKEN_SECONDS
+
+
 def verdicts(cost: float, seed: int) -> Counter[Verdict | None]:
     random = np.random.default_rng(seed)
     judgements = [run(number, random, cost) for number in range(TRIALS)]
@@ -108,3 +140,11 @@ def test_of_400_switchbacks_to_settings_that_cost_30_percent_more_none_is_promot
 
 def test_of_400_switchbacks_to_settings_that_are_30_percent_better_four_in_five_are_promoted() -> None:
     assert verdicts(1.0 / 1.3, seed=6)[Verdict.IMPROVED] >= 0.8 * TRIALS
+
+
+@pytest.mark.parametrize("allowed", ["0.01", "0.25"])
+def test_of_400_switchbacks_of_equal_settings_at_most_one_in_a_hundred_is_aborted_at_once(allowed: str) -> None:
+    random, objectives = np.random.default_rng(202), Objectives.model_validate({"errorRatio": {"max": allowed}})
+    aborted = sum(is_aborted_at_once(number, random, objectives) for number in range(TRIALS))
+    print(f"of {TRIALS} switchbacks of equal settings that may refuse {allowed}, {aborted} were aborted at once")
+    assert aborted <= TRIALS // 100

@@ -54,14 +54,14 @@ def _beside(arms: Arms, recent: Recent) -> tuple[Beside, ...]:
 def _late(arms: Arms, recent: Recent, name: ObjectiveName, rule: LatencyObjective) -> GuardComparison | None:
     limit, signal = parse_duration_seconds(rule.max), LATENCIES[name]
     after = late(arms, recent.distributions.get(signal), limit)
-    if after is None or _waited_before_the_change(recent, limit):
+    if after is None or waited_before_the_change(recent, limit):
         return None
     allowed = 1.0 - rule.percentile / 100.0
-    found = _compared(name, after, late(arms, arms.run_in.get(signal), limit), allowed, WAITING_OVERDISPERSION)
+    found = compared(name, after, late(arms, arms.run_in.get(signal), limit), allowed, WAITING_OVERDISPERSION)
     return found if found.canary >= LATE_SHARE else None
 
 
-def _waited_before_the_change(recent: Recent, limit: float) -> bool:
+def waited_before_the_change(recent: Recent, limit: float) -> bool:
     """Tell whether late requests may have come before the change: all that end within the limit after it did."""
     return (recent.begin + recent.end) / 2.0 - recent.in_force_at < limit
 
@@ -71,11 +71,12 @@ def _failed(arms: Arms, recent: Recent, times: TrialTimes, asked: Objectives) ->
     if after is None or after.bad[0] < LEAST_ERRORS:
         return None
     unchanged = unchanged_failures(arms, times, recent.end)
-    found = _compared(ObjectiveName.ERROR_RATIO, after, before, error_limit(asked), error_overdispersion(unchanged))
-    return found if found.canary >= BURST * _worst_slot(unchanged) else None
+    found = compared(ObjectiveName.ERROR_RATIO, after, before, error_limit(asked), error_overdispersion(unchanged))
+    return found if found.canary >= BURST * worst_slot(unchanged) else None
 
 
-def _worst_slot(series: list[Slots]) -> float:
+def worst_slot(series: list[Slots]) -> float:
+    """Return the largest share of bad requests in a slot; slots without requests have none."""
     return max((bad / count for slots in series for bad, count in slots if count > 0.0), default=0.0)
 
 
@@ -92,9 +93,10 @@ def _recent_failures(arms: Arms, recent: Recent) -> Shares | None:
     return bounded_shares((failed, failed_beside), (canary, stable))
 
 
-def _compared(
+def compared(
     name: ObjectiveName, after: Shares, before: Shares | None, allowed: float, overdispersion: float
 ) -> GuardComparison:
+    """Compare what the canary did with all that nothing was changed in; `before` is the run-in of both arms."""
     canary, stable = (bad / count for bad, count in zip(after.bad, after.counts, strict=True))
     unchanged = before or Shares((0.0, 0.0), (0.0, 0.0))
     beside = Shares(

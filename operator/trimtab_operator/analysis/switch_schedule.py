@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from hashlib import sha256
 
-from trimtab_api.trial import MAX_PERIODS, Arm, OptimizationTrial, TrialPeriod
+from trimtab_api.trial import MAX_PERIODS, Arm, OptimizationTrial, TrialPeriod, TrialStatus
 from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis.trial_time import longest_window, settling, short_slot, window
 from trimtab_operator.model.arms import Period
@@ -60,6 +60,19 @@ def has_change(uid: str, number: int) -> bool:
 def number_at(elapsed: float, period: int) -> int:
     """Return the number of the period (its length in seconds) so long after the first began, before that the first."""
     return max(0, int(elapsed // period))
+
+
+def in_force_since(status: TrialStatus) -> float | None:
+    """Return since when (unix seconds) the pod was seen to run with the change without a break; None where it is not.
+
+    Before the first period it was seen to since it was asked for the last time, and later since that was noted.
+    """
+    if not status.changed or status.changed_at is None or status.measured_from is None:
+        return None
+    if status.changed_at < status.measured_from:
+        return status.changed_at.timestamp()
+    noted = (period.from_ for period in status.periods if period.from_ >= status.changed_at)
+    return next((at.timestamp() for at in noted), None)
 
 
 def measured_periods(trial: OptimizationTrial, scrape: float, stored_until: float) -> tuple[Period, ...]:

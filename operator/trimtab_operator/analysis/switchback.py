@@ -55,17 +55,17 @@ def compare_periods(
 ) -> Comparison:
     """Compare the periods at a look. The goal is judged up to `times.judged_until`, the guards up to `now`."""
     tried = tuple(period for period in arms.periods if period.number >= 0)
-    both, since = _as_two_pods(arms, tried), min((period.begin for period in arms.periods), default=times.settled_at)
+    both, since = as_two_pods(arms, tried), min((period.begin for period in arms.periods), default=times.settled_at)
     return replace(
         compare(both, times, now=now, goal=goal, objectives=objectives, confidence=confidence),
         goal=_effect(_period_cost(both, goal, objectives), tried, times.judged_until, confidence),
         request_share_ratio=None,
         guards=guards(
-            _as_two_pods(arms, arms.periods),
+            as_two_pods(arms, arms.periods),
             objectives,
             TrialTimes(since, since, since, since, times.judged_until),
             now,
-            _waiting_overdispersion(arms.periods, objectives or Objectives()),
+            waiting_overdispersion(arms.periods, objectives or Objectives()),
         ),
     )
 
@@ -105,7 +105,7 @@ def _period_cost(both: Arms, goal: Goal, objectives: Objectives | None) -> Perio
     if rule is not None:
         limit = parse_duration_seconds(rule.max)
         name = f"share of requests over {rule.max}"
-        return PeriodCost(name, of_capacity=False, spending=lambda period: _with_halves(_late(period, limit)))
+        return PeriodCost(name, of_capacity=False, spending=lambda period: _with_halves(late_in(period, limit)))
     cost = cost_of(both, goal)
     if cost is None:
         return NotMeasured(absent(goal))
@@ -146,7 +146,7 @@ def _with_halves(counts: tuple[float, float]) -> tuple[float, float]:
     return (bad + 0.5, count + 0.5) if count > 0.0 else counts
 
 
-def _late(period: Period, limit: float, signal: Signal = Signal.LATENCY_SECONDS) -> tuple[float, float]:
+def late_in(period: Period, limit: float, signal: Signal = Signal.LATENCY_SECONDS) -> tuple[float, float]:
     """Return how many requests of a period took longer than the limit (seconds), and of how many."""
     found = _requests(period, signal)
     if found is None:
@@ -154,18 +154,18 @@ def _late(period: Period, limit: float, signal: Signal = Signal.LATENCY_SECONDS)
     return histogram.count(found) - histogram.below(found, limit), histogram.count(found)
 
 
-def _waiting_overdispersion(periods: tuple[Period, ...], asked: Objectives) -> float:
+def waiting_overdispersion(periods: tuple[Period, ...], asked: Objectives) -> float:
     """Return by how much the late requests of unchanged periods vary beyond independent ones, at least as of pods."""
     limits = [(LATENCIES[name], parse_duration_seconds(rule.max)) for name, rule in latency_rules(asked)]
     if asked.satisfaction_ratio is not None:
         satisfied_within = parse_duration_seconds(asked.satisfaction_ratio.satisfied_within)
         limits.append((Signal.LATENCY_SECONDS, satisfied_within))
     unchanged = [period for period in periods if not period.changed]
-    series = [tuple(_late(period, limit, signal) for period in unchanged) for signal, limit in limits]
+    series = [tuple(late_in(period, limit, signal) for period in unchanged) for signal, limit in limits]
     return max(WAITING_OVERDISPERSION, overdispersion(series))
 
 
-def _as_two_pods(arms: Arms, periods: tuple[Period, ...]) -> Arms:
+def as_two_pods(arms: Arms, periods: tuple[Period, ...]) -> Arms:
     """Return the slots and histograms of these periods as those of two pods."""
     sides = {
         CHANGED: [period for period in periods if period.changed],

@@ -33,7 +33,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Recent:
-    """What both arms did in the last two scrapes, all of it since the change is in force. Unix seconds.
+    """What both arms did in the last two scrapes, all of it since the change is in force in the canary. Unix seconds.
 
     `rates` are those of requests and errors, by signal and pod.
     """

@@ -67,7 +67,7 @@ async def _side_by_side(look: Look, queries: tuple[Query, ...], trial: Optimizat
         _all_slots(look, queries, trial, slot),
         asyncio.gather(*(look.distribution(query, span) for query in histograms if (span := _span(look, since)))),
         asyncio.gather(*(_before(look, query, trial, started) for query in histograms if started is not None)),
-        _recent(look, queries, trial.status),
+        _recent(look, queries, _in_force_since(trial.status)),
     )
     return Arms(
         slot_seconds=float(slot),
@@ -81,11 +81,19 @@ async def _side_by_side(look: Look, queries: tuple[Query, ...], trial: Optimizat
     )
 
 
-async def _recent(look: Look, queries: tuple[Query, ...], status: TrialStatus) -> Recent | None:
+def _in_force_since(status: TrialStatus) -> float | None:
+    """Return since when the canary runs with the change (unix seconds); in a rollout, since it was measured."""
+    if status.phase is TrialPhase.MEASURING:
+        return status.changed_at.timestamp() if status.changed_at else None
+    if status.phase in (TrialPhase.ROLLING_OUT, TrialPhase.VALIDATING):
+        return status.measured_from.timestamp() if status.measured_from else None
+    return None
+
+
+async def _recent(look: Look, queries: tuple[Query, ...], in_force_at: float | None) -> Recent | None:
     """Return what the last two scrapes counted, once both lie after the moment from which the change is in force."""
     end, seconds = look.scope.now, RECENT_SCRAPES * look.scope.scrape_interval_seconds
-    in_force_at = status.changed_at.timestamp() if status.changed_at else end
-    if status.phase is not TrialPhase.MEASURING or end - in_force_at < seconds:
+    if in_force_at is None or end - in_force_at < seconds:
         return None
     rates, distributions = await asyncio.gather(
         asyncio.gather(*(look.reading(query, seconds) for query in queries if query.signal in COUNTED)),
@@ -107,9 +115,10 @@ async def _by_turns(look: Look, queries: tuple[Query, ...], trial: OptimizationT
     durations = tuple(query for query in queries if query.signal in DURATIONS)
     (pod,) = trial.spec.pods
     periods = switch_schedule.measured_periods(trial, scrape, look.scope.now - SETTLE_SECONDS)
-    slots, measured = await asyncio.gather(
+    slots, measured, recent = await asyncio.gather(
         _all_slots(look, queries, trial, slot),
         asyncio.gather(*(_with_durations(look, durations, pod.name, period) for period in periods)),
+        _recent(look, queries, switch_schedule.in_force_since(trial.status)),
     )
     return Arms(
         slot_seconds=float(slot),
@@ -119,6 +128,7 @@ async def _by_turns(look: Look, queries: tuple[Query, ...], trial: OptimizationT
         distributions={},
         since=trial.status.measured_from.timestamp() if trial.status.measured_from else None,
         periods=tuple(measured),
+        recent=recent,
     )
 
 

@@ -12,9 +12,9 @@ from trimtab_operator.trial.stand import Stand
 NAMED = 3  # pods; more would hide the figures
 
 
-def aborted(stand: Stand, found: SuddenBreach, pods: tuple[str, ...]) -> TrialStatus:
+def aborted(stand: Stand, found: SuddenBreach, pods: tuple[str, ...], when: str = "") -> TrialStatus:
     """Return the status of a trial whose changed pods of these names suddenly break a guard."""
-    reason = f"{breach(found.guard)}, in the last two scrapes of {_names(pods)}"
+    reason = f"{when}{breach(found.guard)}, in the last two scrapes of {_names(pods)}"
     over = ended(stand, Verdict.REGRESSED, reason, violation=True)
     return over.model_copy(
         update={

@@ -10,6 +10,7 @@ from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.goal_effect import least_load
 from trimtab_operator.analysis.sudden_breach import sudden_breach
+from trimtab_operator.analysis.sudden_turn import sudden_breach_by_turns
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import SuddenBreach
@@ -49,8 +50,10 @@ def _judged(stand: Stand, arms: Arms, elapsed: float) -> TrialStatus:
 
 def _sudden_breach(stand: Stand, arms: Arms) -> SuddenBreach | None:
     """Return a guard that the canary breaks so badly that two scrapes tell it, settled or not."""
-    times = _times(stand, look_at(0.0, stand.trial.spec.rules))
-    return sudden_breach(arms, times, stand.policy.spec.objectives)
+    objectives = stand.policy.spec.objectives
+    if stand.by_turns:
+        return sudden_breach_by_turns(arms, objectives)
+    return sudden_breach(arms, times_of(stand, look_at(0.0, stand.trial.spec.rules)), objectives)
 
 
 def measured_from(stand: Stand) -> datetime:
@@ -79,7 +82,7 @@ def judge_now(stand: Stand, arms: Arms, look: Look) -> Judgement:
     spec = stand.policy.spec
     comparison = (compare_periods if stand.by_turns else compare)(
         arms,
-        _times(stand, look),
+        times_of(stand, look),
         now=stand.now,
         goal=spec.goal,
         objectives=spec.objectives,
@@ -104,7 +107,8 @@ def _improved(stand: Stand, judgement: Judgement) -> TrialStatus:
     )
 
 
-def _times(stand: Stand, look: Look) -> TrialTimes:
+def times_of(stand: Stand, look: Look) -> TrialTimes:
+    """Return what a look at the trial compares."""
     status = stand.status
     changed = status.started_at.timestamp() if status.started_at else stand.now
     settled = status.measured_from.timestamp() if status.measured_from else stand.now

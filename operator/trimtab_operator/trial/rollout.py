@@ -21,18 +21,24 @@ from trimtab_operator.trial import texts
 from trimtab_operator.trial.ending import ended
 from trimtab_operator.trial.looks import look_at
 from trimtab_operator.trial.measuring import judge_now
+from trimtab_operator.trial.rollout_breach import aborted_at_once
 from trimtab_operator.trial.stand import Stand
 
 STEP_SHARE = 0.5  # of a window, for which a step is watched
 LEAST_GAIN = 1.0
+DURING, AFTER = "during the rollout: ", "after the rollout: "
 
 
 def roll_out(stand: Stand) -> TrialStatus:
     """Give the change to more pods, or take it back; wait while pods have not answered, or the calendar says so."""
+    return aborted_at_once(stand, DURING) or _next_step(stand)
+
+
+def _next_step(stand: Stand) -> TrialStatus:
     status, target = stand.status, stand.target
     worse = _worse_than_the_rest(stand)
     if worse is not None:
-        return _failed(stand, f"during the rollout: {worse}")
+        return _failed(stand, f"{DURING}{worse}")
     refusal = stand.refusal()
     if refusal is not None:
         return _failed(stand, f"during the rollout an engine refused the change: {refusal}")
@@ -50,6 +56,10 @@ def roll_out(stand: Stand) -> TrialStatus:
 
 def validate(stand: Stand) -> TrialStatus:
     """Finish when the change has held for a window, take it back when it does not hold."""
+    return aborted_at_once(stand, AFTER) or _validated(stand)
+
+
+def _validated(stand: Stand) -> TrialStatus:
     since = stand.seconds_since(stand.status.changed_at)
     if since < trial_time.window(stand.trial.spec.rules) + trial_time.settling(stand.scrape_seconds):
         return stand.status
@@ -57,7 +67,7 @@ def validate(stand: Stand) -> TrialStatus:
         return stand.status
     broken = _broken_guard(stand) or _lost_gain(stand, stand.snapshot.arms)
     if broken is not None:
-        return _failed(stand, f"after the rollout: {broken}")
+        return _failed(stand, f"{AFTER}{broken}")
     return stand.status.model_copy(update={"phase": TrialPhase.FINISHED})
 
 

@@ -18,6 +18,7 @@ from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.switch_schedule import (
     LEAST_PAIRS,
     has_change,
+    in_force_since,
     measured_periods,
     measured_seconds,
     number_at,
@@ -148,3 +149,21 @@ def test_the_last_window_of_the_run_in_is_cut_to_as_long_stretches_without_the_c
 @pytest.mark.parametrize("missing", ["startedAt", "measuredFrom", "periodSeconds"])
 def test_before_the_measurement_there_is_nothing_to_measure(missing: str) -> None:
     assert measured_periods(seen(**{missing: None}), SCRAPE, NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "since"),
+    [
+        pytest.param({"changed": ["uid-chat-0"], "changedAt": at(2.0)}, 2.0, id="since before the first period"),
+        pytest.param({"changed": [], "changedAt": at(2.0)}, None, id="without the change"),
+        pytest.param({"changed": ["uid-chat-0"], "changedAt": at(70.0)}, 73.0, id="since it was noted"),
+        pytest.param({"changed": ["uid-chat-0"], "changedAt": at(190.0)}, None, id="asked for and not seen yet"),
+        pytest.param({"changed": ["uid-chat-0"]}, None, id="nobody knows when it was asked for"),
+        pytest.param({"changed": ["uid-chat-0"], "changedAt": at(2.0), "measuredFrom": None}, None, id="not begun"),
+    ],
+)
+def test_the_change_is_in_force_from_the_first_time_it_was_seen_without_a_break(
+    status: dict[str, Any], since: float | None
+) -> None:
+    trial = seen(("Stable", 12.0), ("Canary", 73.0), ("Canary", 131.0), **status)
+    assert in_force_since(trial.status) == (None if since is None else NOW + since)

@@ -221,7 +221,7 @@ async def test_of_a_period_that_is_not_over_what_prometheus_has_stored_is_read(p
 
 @pytest.mark.parametrize(
     ("phase", "in_force", "read"),
-    [("Measuring", -10.0, True), ("Measuring", -9.0, False), ("Measuring", None, False), ("RollingOut", -60.0, False)],
+    [("Measuring", -10.0, True), ("Measuring", -9.0, False), ("Measuring", None, False), ("Starting", -60.0, False)],
 )
 async def test_the_last_two_scrapes_are_read_once_both_lie_after_the_change_came_in_force(
     prometheus: FakePrometheus, phase: str, in_force: float | None, read: bool
@@ -234,3 +234,28 @@ async def test_the_last_two_scrapes_are_read_once_both_lie_after_the_change_came
         assert found.rates[Signal.REQUESTS_PER_SECOND] == dict.fromkeys(PODS, 20.0)
         assert found.distributions[Signal.LATENCY_SECONDS].window_seconds == 2.0 * SCRAPE
         assert any("[10s]" in query for query in prometheus.queries)
+
+
+@pytest.mark.parametrize("phase", ["RollingOut", "Validating"])
+@pytest.mark.parametrize(("measured_from", "read"), [(at(-180.0), True), (None, False)])
+async def test_in_a_rollout_the_last_two_scrapes_are_read_whenever_pods_got_the_change(
+    prometheus: FakePrometheus, phase: str, measured_from: str | None, read: bool
+) -> None:
+    found = (await seen(prometheus, phase=phase, changedAt=at(-1.0), measuredFrom=measured_from)).recent
+    assert (found is not None) == read
+    if found is not None:
+        assert found.in_force_at == NOW - 180.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "since", "read"), [(True, -10.0, True), (True, -9.0, False), (False, -60.0, False)]
+)
+async def test_in_a_switchback_the_last_two_scrapes_are_read_once_both_lie_in_a_turn_of_the_change(
+    prometheus: FakePrometheus, changed: bool, since: float, read: bool
+) -> None:
+    pods = ["uid-chat-0"] if changed else []
+    periods = [*PERIODS, {"arm": "Canary" if changed else "Stable", "from": at(since)}]
+    found = (await by_turns(prometheus, changed=pods, changedAt=at(since - 1.0), periods=periods)).recent
+    assert (found is not None) == read
+    if found is not None:
+        assert (found.begin, found.end, found.in_force_at) == (NOW - 10.0, NOW, NOW - 10.0)

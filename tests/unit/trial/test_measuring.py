@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fakes.arms import SETTLED_AT, UNTIL, Level, after_change, some_arms, with_recent
 from fakes.builders import NOW, RULES, a_trial, an_engine, at
+from fakes.periods import turns, with_turn
 from fakes.stands import a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.trial import TrialPhase, TrialStatus
@@ -156,3 +157,12 @@ def test_the_run_in_holds_only_slots_in_which_the_arms_were_alike(
 def test_the_rules_of_the_trial_count_and_not_those_of_the_policy_now() -> None:
     later = a_tuned_policy(trial=RULES | {"window": "30m", "maxWindow": "60m"})
     assert measured(arms(changing(0.8, 0.5)), policy=later).phase is TrialPhase.ROLLING_OUT
+
+
+def test_a_sudden_breach_by_turns_ends_a_switchback() -> None:
+    """The periods without the change show nothing like it."""
+    trial = a_trial(status=SETTLED | {"changed": ["uid-chat-0"]}, design="Switchback")
+    broken: TrialStatus = measure(a_stand(trial, arms=with_turn(turns(), errors=3.0), after=5.0))
+    assert (broken.phase, broken.verdict, broken.violations) == ("Reverting", "Regressed", 1)
+    assert broken.reason.endswith(", in the last two scrapes of chat-0")
+    assert measure(a_stand(trial, arms=with_turn(turns()), after=5.0)).phase is TrialPhase.MEASURING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,11 @@ from fakes.builders import CANARY, NOW, a_pod, a_trial, an_engine, at
 from fakes.stands import BASELINE, a_stand, a_tuned_policy, attached_pods, attached_target, engines
 
 from trimtab_api.trial import TrialStatus
+from trimtab_operator.model.arms import Arms, Recent
 from trimtab_operator.model.signals import Signal
 from trimtab_operator.trial.rollout import roll_out, validate
+from trimtab_operator.trial.rollout_breach import steps
+from trimtab_operator.trial.stand import Stand
 
 FREEZE = [{"days": ["Fri"], "from": "00:00", "to": "24:00"}]  # NOW is a Friday
 UIDS = [f"uid-chat-{number}" for number in range(8)]
@@ -169,3 +173,103 @@ def test_a_guard_that_breaks_after_the_rollout_takes_it_back(
     assert found.phase == phase
     if phase == "Reverting":
         assert "after the rollout: latency is violated" in found.reason
+
+
+def failing(*pods: int, stable: tuple[int, ...] = ()) -> Arms:
+    """Eight pods of which some are as they were; in the last two scrapes a tenth of what these `pods` answer fails."""
+    names = [f"chat-{number}" for number in range(8)]
+    unchanged = tuple(names[number] for number in stable)
+    usual = some_arms().slots
+    slots = {signal: dict.fromkeys(names, by_pod["canary-0"]) for signal, by_pod in usual.items()}
+    recent = Recent(
+        in_force_at=NOW + 10.0,
+        begin=NOW + STEP - 10.0,
+        end=NOW + STEP,
+        rates={
+            Signal.REQUESTS_PER_SECOND: dict.fromkeys(names, 30.0),
+            Signal.ERRORS_PER_SECOND: {name: 3.0 if number in pods else 0.0 for number, name in enumerate(names)},
+        },
+        distributions={},
+    )
+    changed = tuple(name for name in names if name not in unchanged)
+    return replace(some_arms(), canary=changed, stable=unchanged, slots=slots, recent=recent)
+
+
+EIGHT_IN_TRIAL = [
+    {"uid": uid, "name": f"chat-{number}", "node": "node-a", "arm": "Canary" if number == 0 else "Stable"}
+    for number, uid in enumerate(UIDS)
+]
+
+
+def stepped(changed: int, arms: Arms | None, *, since: float = STEP, running: int | None = None, **how: Any) -> Stand:
+    """A tick of the rollout to eight pods of the trial, the last of which got the change `since` seconds ago."""
+    status = {"phase": "RollingOut", "changed": UIDS[:changed], "changedAt": at(STEP - since)} | GIVEN
+    runs = changed if running is None else running
+    known = engines(*[CANARY] * runs, *[None] * (8 - runs))
+    trial = a_trial(status=status, pods=EIGHT_IN_TRIAL)
+    return a_stand(trial, after=STEP, **{"target": EIGHT, "engines": known, "arms": arms, **how})
+
+
+@pytest.mark.parametrize(
+    ("changed", "broken", "named"),
+    [
+        pytest.param(1, (0,), "chat-0", id="the-canary"),
+        pytest.param(4, (2, 3), "chat-2, chat-3", id="a-step"),
+        pytest.param(4, (1,), "chat-1", id="an-earlier-step"),
+        pytest.param(8, (4, 5, 6, 7), "chat-4, chat-5, chat-6 and 1 more", id="the-last-step"),
+    ],
+)
+def test_a_step_that_suddenly_breaks_a_guard_takes_the_change_back_at_once(
+    changed: int, broken: tuple[int, ...], named: str
+) -> None:
+    found = roll_out(stepped(changed, failing(*broken, stable=tuple(range(changed, 8)))))
+    assert (found.phase, found.verdict, found.violations) == ("Reverting", "Regressed", 1)
+    assert found.reason.startswith("during the rollout: errorRatio: 10.0% in the canary against 0.0% beside it")
+    assert found.reason.endswith(f", in the last two scrapes of {named}")
+    assert [(row.measure, row.canary) for row in found.observed] == [("Errors", "0.1")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "broken", "how"),
+    [
+        pytest.param(4, (), {}, id="nobody-breaks-it"),
+        pytest.param(4, range(8), {}, id="those-that-have-it-not-break-it-too"),
+        pytest.param(4, (2, 3), {"busy": 9.0}, id="not-trusted"),
+        pytest.param(4, (2, 3), {"since": 9.0}, id="less-than-two-scrapes-old"),
+        pytest.param(4, (2, 3), {"running": 2}, id="engines-do-not-run-it-yet"),
+        pytest.param(8, (0,), {}, id="an-earlier-step-where-none-is-left-without-it"),
+    ],
+)
+def test_what_is_not_the_changes_doing_takes_nothing_back_at_once(
+    changed: int, broken: Iterable[int], how: dict[str, Any]
+) -> None:
+    found = roll_out(stepped(changed, failing(*broken, stable=tuple(range(changed, 8))), **how))
+    assert found.phase != "Reverting"
+
+
+def test_the_last_step_is_held_against_the_others_while_the_change_is_validated() -> None:
+    found = validate(stepped(8, failing(4, 5, 6, 7)))
+    assert (found.phase, found.verdict) == ("Reverting", "Regressed")
+    assert found.reason.startswith("after the rollout: errorRatio")
+
+
+def test_pods_that_are_gone_are_nothing_to_be_held_against() -> None:
+    """Of eight pods the four that had not the change went; the last step of two is held against those before it."""
+    left = attached_target(4)
+    found = roll_out(stepped(4, failing(2, 3, stable=(4, 5, 6, 7)), target=left, engines=engines(*[CANARY] * 4)))
+    assert found.reason.endswith("of chat-2, chat-3")
+
+
+def test_without_two_scrapes_nothing_is_taken_back_at_once() -> None:
+    broken = failing(2, 3, stable=(4, 5, 6, 7))
+    assert roll_out(stepped(4, replace(broken, recent=None))).phase == "RollingOut"
+    assert roll_out(stepped(4, None)).phase == "RollingOut"
+
+
+@pytest.mark.parametrize(
+    ("pods", "sizes"), [(0, [0]), (1, [1]), (2, [1, 1]), (3, [1, 1, 1]), (4, [1, 1, 2]), (11, [1, 1, 2, 4, 3])]
+)
+def test_steps_are_those_of_the_rollout(pods: int, sizes: list[int]) -> None:
+    changed = tuple(f"uid-{number}" for number in range(pods))
+    assert [len(step) for step in steps(changed)] == sizes
+    assert tuple(uid for step in steps(changed) for uid in step) == changed
