@@ -297,6 +297,14 @@ def test_an_arm_without_answers_has_no_capacity_per_request() -> None:
     assert Measure.ERRORS not in rows
 
 
+def test_without_a_series_of_errors_nothing_is_said_of_them() -> None:
+    arms = some_arms()
+    del arms.slots[ERRORS]
+    rows = {each.measure for each in compared(arms).beside}
+    assert Measure.THROUGHPUT in rows
+    assert Measure.ERRORS not in rows
+
+
 def noisy(seed: int, spread: float, neighbours: float, change: float = 0.0) -> Arms:
     random = np.random.default_rng(seed)
 
