@@ -9,10 +9,11 @@ BIN := $(VENV)/bin
 LOCKS := requirements/build.txt requirements/dev.txt
 STAMP := $(VENV)/.installed-$(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16)
 COMPILE := $(BIN)/uv pip compile --generate-hashes --no-emit-index-url --no-header --no-annotate -q --python-version 3.11
+CHECKS := check-format check-types check-tests
 PURE_ROOMS := model runtimes analysis decision trial
 PACKAGES := trimtab_api trimtab_operator trimtab_replay trimtab_cli trimtab_agent trimtab_engine
 
-.PHONY: bench-compare rivals-sweep help setup lock generate format check check-format check-types check-tests coverage machine mutate test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
+.PHONY: bench-compare rivals-sweep help setup lock generate format check check-format check-types check-tests check-loops coverage machine mutate test demo demo-controls cluster-up cluster-status cluster-down kubeconfig clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
@@ -48,7 +49,7 @@ format: setup ## format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 check: setup ## format, lint, types, import contracts, unit tests (two minutes)
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-format check-types check-tests
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(CHECKS)
 
 check-format: setup
 	@$(BIN)/ruff format -q --check .
@@ -61,6 +62,9 @@ check-types: setup
 check-tests: setup
 	@$(BIN)/pytest -q tests/unit tests/architecture
 
+check-loops: setup
+	@$(BIN)/pytest -q tests/loop tests/replay
+
 coverage: setup ## every branch of the pure rooms is tested
 	@$(BIN)/pytest -q $(addprefix tests/unit/,$(PURE_ROOMS)) $(addprefix --cov=trimtab_operator.,$(PURE_ROOMS)) \
 	    --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
@@ -71,10 +75,11 @@ machine: setup ## the operator as a state machine for 10^5 steps (hours; goes on
 mutate: setup ## what share of small changes of the rooms that decide the unit tests notice (an hour or more; goes on)
 	@$(BIN)/python -m dev.mutation
 
-test: setup check coverage ## everything that runs on one machine, `check` among it; installs what it needs
+test: setup ## everything that runs on one machine, `check` among it; installs what it needs
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target check-loops $(CHECKS) coverage
 	@$(BIN)/python -m dev.cluster up
 	@$(BIN)/python -m dev.cluster images
-	@$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/architecture
+	@$(BIN)/pytest tests $(addprefix --ignore=tests/,unit architecture loop replay)
 
 demo: setup ## real cluster, real traffic, two policies; prints what happens and tables
 	@$(BIN)/python -m dev.demo

