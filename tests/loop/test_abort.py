@@ -10,11 +10,14 @@ from fakes.breach import USUAL_LATE, Breach, BreachByTurns
 from fakes.tuned_stage import TRIAL
 
 TICK_SECONDS = 5.0
-HARM = [pytest.param({"late": 0.97}, id="late"), pytest.param({"failed": 0.1}, id="failed")]
+AT_EACH_SCRAPE_INTERVAL = pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
+WITH_EACH_HARM = pytest.mark.parametrize(
+    "harm", [pytest.param({"late": 0.97}, id="late"), pytest.param({"failed": 0.1}, id="failed")]
+)
 
 
-@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
-@pytest.mark.parametrize("harm", HARM)
+@AT_EACH_SCRAPE_INTERVAL
+@WITH_EACH_HARM
 async def test_a_breach_that_comes_with_the_change_aborts_it_within_two_scrapes_and_a_tick(
     scrape_seconds: float, harm: dict[str, float]
 ) -> None:
@@ -31,8 +34,8 @@ async def test_a_breach_that_comes_with_the_change_aborts_it_within_two_scrapes_
 
 
 @pytest.mark.parametrize("offset_seconds", [0.0, 1.0, 2.0, 3.0, 4.0])
-@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
-@pytest.mark.parametrize("harm", HARM)
+@AT_EACH_SCRAPE_INTERVAL
+@WITH_EACH_HARM
 async def test_a_breach_in_mid_measurement_aborts_it_within_two_scrapes_and_a_tick(
     scrape_seconds: float, harm: dict[str, float], offset_seconds: float
 ) -> None:
@@ -65,8 +68,8 @@ async def test_arms_that_are_alike_are_not_aborted() -> None:
 BY_TURNS = TRIAL | {"maxWindow": "20m"}
 
 
-@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
-@pytest.mark.parametrize("harm", HARM)
+@AT_EACH_SCRAPE_INTERVAL
+@WITH_EACH_HARM
 async def test_by_turns_a_breach_that_comes_with_the_change_aborts_it_within_two_scrapes_and_a_tick(
     scrape_seconds: float, harm: dict[str, float]
 ) -> None:
@@ -82,8 +85,8 @@ async def test_by_turns_a_breach_that_comes_with_the_change_aborts_it_within_two
 
 
 @pytest.mark.parametrize("offset_seconds", [1.0, 4.0])
-@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
-@pytest.mark.parametrize("harm", HARM)
+@AT_EACH_SCRAPE_INTERVAL
+@WITH_EACH_HARM
 async def test_by_turns_a_breach_in_a_later_period_aborts_it_within_two_scrapes_and_a_tick(
     scrape_seconds: float, harm: dict[str, float], offset_seconds: float
 ) -> None:
@@ -114,8 +117,8 @@ class RolledOutToTheSecond(RolledOut):
     replicas = 2
 
 
-@pytest.mark.parametrize("scrape_seconds", [5.0, 15.0])
-@pytest.mark.parametrize("harm", HARM)
+@AT_EACH_SCRAPE_INTERVAL
+@WITH_EACH_HARM
 @pytest.mark.parametrize(("replicas", "changed"), [(4, 2), (4, 4), (2, 2)])
 async def test_a_breach_that_comes_with_a_step_of_the_rollout_aborts_it_within_two_scrapes_and_a_tick(
     replicas: int, changed: int, scrape_seconds: float, harm: dict[str, float]

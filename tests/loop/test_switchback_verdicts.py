@@ -20,7 +20,7 @@ from trimtab_api.policy_spec import Goal
 from trimtab_api.trial import OptimizationTrial, Verdict
 from trimtab_api.trial_rules import TrialRules
 from trimtab_operator.analysis import trial_time
-from trimtab_operator.analysis.sudden_turn import sudden_breach_by_turns
+from trimtab_operator.analysis.sudden_breach_by_turns import sudden_breach_by_turns
 from trimtab_operator.analysis.switch_schedule import has_change, measured_periods, pairs, period_seconds
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms

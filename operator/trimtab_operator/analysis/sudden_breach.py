@@ -9,6 +9,8 @@ what was not changed breaks the guard too, it is not asked. A change that does l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from trimtab_api.objectives import LatencyObjective, ObjectiveName, Objectives
 from trimtab_api.quantities import parse_duration_seconds
 from trimtab_operator.analysis.attainment import LATENCIES, latency_rules
@@ -41,8 +43,13 @@ def sudden_breach(arms: Arms, times: TrialTimes, objectives: Objectives | None) 
         return None
     waits = (_late(arms, recent, name, rule) for name, rule in latency_rules(asked))
     found = (*waits, _failed(arms, recent, times, asked))
-    broken = next((each for each in found if each is not None and each.worse), None)
+    broken = first_broken(found)
     return None if broken is None else SuddenBreach(broken, _beside(arms, recent))
+
+
+def first_broken(found: Iterable[GuardComparison | None]) -> GuardComparison | None:
+    """Return the first guard that the change broke; None where it broke none, or none could be told."""
+    return next((each for each in found if each is not None and each.worse), None)
 
 
 def _beside(arms: Arms, recent: Recent) -> tuple[Beside, ...]:
@@ -62,7 +69,7 @@ def _late(arms: Arms, recent: Recent, name: ObjectiveName, rule: LatencyObjectiv
 
 
 def waited_before_the_change(recent: Recent, limit: float) -> bool:
-    """Tell whether late requests may have come before the change: all that end within the limit after it did."""
+    """Tell whether late requests may have come before the change: all that end within the limit (s) after it did."""
     return (recent.begin + recent.end) / 2.0 - recent.in_force_at < limit
 
 

@@ -10,7 +10,7 @@ from trimtab_operator.analysis import trial_time
 from trimtab_operator.analysis.comparison import compare
 from trimtab_operator.analysis.goal_effect import least_load
 from trimtab_operator.analysis.sudden_breach import sudden_breach
-from trimtab_operator.analysis.sudden_turn import sudden_breach_by_turns
+from trimtab_operator.analysis.sudden_breach_by_turns import sudden_breach_by_turns
 from trimtab_operator.analysis.switchback import compare_periods
 from trimtab_operator.model.arms import Arms, TrialTimes
 from trimtab_operator.model.comparison import SuddenBreach

@@ -1,7 +1,8 @@
-"""The same guard in a switchback: what its pod did in two scrapes with the change, against its periods without it.
+"""A sudden breach in a switchback: what its pod did in two scrapes with the change, against its periods without it.
 
-No pod runs beside it in the same time, so what the minutes do must be kept apart otherwise. It is asked only where no
-more requests come than in the busiest slot without the change, and where the newest period without it keeps the guard;
+No pod runs beside it in the same time, so what the minutes do must be kept apart otherwise. It is asked only where
+hardly more requests come than in the busiest slot without the change, and where the newest period without it keeps the
+guard;
 the share must be twice that of the worst period (of errors: the worst slot) without the change. By how much minutes
 differ by themselves is measured over these periods, as for the slower guards (switchback.py).
 """
@@ -26,7 +27,14 @@ from trimtab_operator.analysis.guard_comparison import (
     error_overdispersion,
 )
 from trimtab_operator.analysis.statistics import Shares
-from trimtab_operator.analysis.sudden_breach import BURST, LATE_SHARE, compared, waited_before_the_change, worst_slot
+from trimtab_operator.analysis.sudden_breach import (
+    BURST,
+    LATE_SHARE,
+    compared,
+    first_broken,
+    waited_before_the_change,
+    worst_slot,
+)
 from trimtab_operator.analysis.switchback import CHANGED, as_two_pods, late_in, waiting_overdispersion
 from trimtab_operator.model.arms import Arms, Period, Recent
 from trimtab_operator.model.comparison import Beside, GuardComparison, SuddenBreach
@@ -67,7 +75,7 @@ def sudden_breach_by_turns(arms: Arms, objectives: Objectives | None) -> SuddenB
         return None
     waits = (_late(turn, name, rule, waiting_overdispersion(unchanged, asked)) for name, rule in latency_rules(asked))
     found = (*waits, _failed(turn, asked))
-    broken = next((each for each in found if each is not None and each.worse), None)
+    broken = first_broken(found)
     return None if broken is None else SuddenBreach(broken, _beside(turn))
 
 

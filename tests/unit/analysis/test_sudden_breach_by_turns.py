@@ -9,7 +9,7 @@ import pytest
 from fakes.periods import turns, with_turn
 
 from trimtab_api.objectives import Objectives
-from trimtab_operator.analysis.sudden_turn import sudden_breach_by_turns
+from trimtab_operator.analysis.sudden_breach_by_turns import sudden_breach_by_turns
 from trimtab_operator.model.arms import Arms
 from trimtab_operator.model.comparison import SuddenBreach
 from trimtab_operator.model.signals import Buckets, Signal
